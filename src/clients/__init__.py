@@ -1,0 +1,1 @@
+"""Clients of the control plane: they show and ask, and own nothing."""

@@ -1,0 +1,1 @@
+"""The control plane: gRPC services over PostgreSQL, the only owner of the ledger."""

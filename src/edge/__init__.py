@@ -1,0 +1,1 @@
+"""The edge: the OpenAI-compatible data plane, without a database."""

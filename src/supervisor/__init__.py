@@ -1,0 +1,1 @@
+"""Runs all parts on one machine: `tollkeeper up`."""

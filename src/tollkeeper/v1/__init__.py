@@ -1,0 +1,1 @@
+"""Generated from proto/tollkeeper/v1 by scripts/protos."""
