@@ -1,0 +1,473 @@
+"""Every table. Tenant tables lead their primary key with customer_id, so that a distributed engine can shard by it.
+
+Amounts are nano-dollars. Rows that ledger entries refer to are ended (`delete_time`, `revoke_time`, `state`), never deleted.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+# Operators belong to this customer, and global prices too, so that customer_id is never NULL (L26).
+PLATFORM_CUSTOMER_ID = "00000000-0000-7000-8000-000000000001"
+
+metadata = MetaData()
+
+# Rows that every request changes: room on the page for the next version, and no index on what changes (L25).
+HOT = {"postgresql_with": {"fillfactor": 50}}
+
+
+def _id(name: str, primary_key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, UUID(as_uuid=False), primary_key=primary_key, nullable=nullable)
+
+
+def _customer() -> Column[str]:
+    return _id("customer_id", primary_key=True)
+
+
+def _time(name: str, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else text("now()"))
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("false"))
+
+
+def _texts(name: str) -> Column[list[str]]:
+    return Column(name, ARRAY(Text), nullable=False, server_default="{}")
+
+
+# ---- what is looked up without a customer (L26)
+
+directory = Table(
+    "directory",
+    metadata,
+    # key_hash, credential_hash, email, slug, cf_gateway_id; hashes in hex.
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    _id("customer_id"),
+    _id("target_id"),
+)
+
+# One row a counter. Raised in the changing transaction, whose row lock makes commit order equal number order: a poll for
+# `version > last` misses nothing (L27).
+counters = Table("counters", metadata, Column("name", Text, primary_key=True), _count("value"))
+
+request_ids = Table(
+    "request_ids",
+    metadata,
+    _customer(),
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    _time("create_time"),
+    Index("request_ids_by_time", "create_time"),
+)
+
+# ---- people and access
+
+customers = Table(
+    "customers",
+    metadata,
+    _customer(),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    _text("email"),
+    Column("plan", Text, nullable=False, server_default="free"),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    _flag("suspended"),
+    Column("cf_gateway_id", Text),
+    _id("default_router_id", nullable=True),
+    _count("default_output_limit"),
+    # Of everything a grant is made of (L27); urgent: grants older than this are dropped at once.
+    _count("version"),
+    _count("urgent_version"),
+    _time("change_time"),
+    # Added up over key, user, team and customer it is the chain's version (L3).
+    _count("chain_version"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+    Index("customers_by_version", "version"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _customer(),
+    _id("user_id", primary_key=True),
+    Column("email", Text, nullable=False),
+    _text("name"),
+    Column("password_hash", Text),
+    _flag("suspended"),
+    _count("chain_version"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+)
+
+# The operator has one in the platform's customer and one, as owner, in the demo customer.
+memberships = Table(
+    "memberships",
+    metadata,
+    _customer(),
+    _id("user_id", primary_key=True),
+    Column("role", SmallInteger, nullable=False),
+    _time("create_time"),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    _customer(),
+    _id("team_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    _flag("suspended"),
+    _count("chain_version"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+)
+
+team_members = Table(
+    "team_members",
+    metadata,
+    _customer(),
+    _id("team_id", primary_key=True),
+    _id("user_id", primary_key=True),
+    Index("team_members_by_user", "customer_id", "user_id"),
+)
+
+# Sessions of people, and credentials of the edges and of the local CLI.
+credentials = Table(
+    "credentials",
+    metadata,
+    _customer(),
+    _id("credential_id", primary_key=True),
+    # session, cli, edge.
+    Column("kind", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    _id("user_id", nullable=True),
+    # The customer a session acts in, where it isn't the user's own (the operator's demo customer).
+    _id("acting_customer_id", nullable=True),
+    _time("create_time"),
+    _time("expire_time", nullable=True),
+    _time("revoke_time", nullable=True),
+    Index("credentials_by_user", "customer_id", "user_id"),
+)
+
+# ---- what requests go through
+
+providers = Table(
+    "providers",
+    metadata,
+    _customer(),
+    _id("provider_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("provider_type", Text, nullable=False),
+    _text("base_url"),
+    # AES-256-GCM under the key-encryption key named in it; absent: none.
+    Column("sealed_credential", LargeBinary),
+    _text("stored_key_alias"),
+    _flag("disabled"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+)
+
+routers = Table(
+    "routers",
+    metadata,
+    _customer(),
+    _id("router_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+)
+
+routing_rules = Table(
+    "routing_rules",
+    metadata,
+    _customer(),
+    _id("router_id", primary_key=True),
+    _id("rule_id", primary_key=True),
+    Column("priority", Integer, nullable=False, server_default="1"),
+    # Order among equal priorities.
+    Column("position", Integer, nullable=False, server_default="0"),
+    Column("condition", Text, nullable=False, server_default="primary"),
+    _id("provider_id"),
+    _texts("allowed_models"),
+    _text("model_rewrite"),
+    Index("routing_rules_by_provider", "customer_id", "provider_id"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _customer(),
+    _id("key_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("prefix", Text, nullable=False),
+    _id("user_id", nullable=True),
+    _id("team_id", nullable=True),
+    _id("router_id", nullable=True),
+    _texts("allowed_models"),
+    _flag("disabled"),
+    _count("default_output_limit"),
+    _flag("clamp_output"),
+    _time("expire_time", nullable=True),
+    _time("revoke_time", nullable=True),
+    _text("created_by"),
+    _count("chain_version"),
+    _count("revision"),
+    _time("create_time"),
+    Index("keys_by_user", "customer_id", "user_id"),
+    Index("keys_by_team", "customer_id", "team_id"),
+    Index("keys_by_router", "customer_id", "router_id"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    # The platform's customer for global prices.
+    _customer(),
+    _id("price_id", primary_key=True),
+    # One of these two: own prices name a provider, global ones a provider type.
+    _id("provider_id", nullable=True),
+    _text("provider_type"),
+    Column("model", Text, nullable=False),
+    Column("rates", JSONB, nullable=False),
+    _count("max_output_tokens"),
+    _count("context_tokens"),
+    _time("effective_time"),
+    _time("end_time", nullable=True),
+    # The global price counter's value when the row was last changed, for the edges' price books.
+    _count("version"),
+    _time("create_time"),
+    Index("prices_by_model", "customer_id", "model"),
+    Index("prices_by_version", "customer_id", "version"),
+)
+
+missing_models = Table(
+    "missing_models",
+    metadata,
+    _customer(),
+    Column("model", Text, primary_key=True),
+    _count("request_count"),
+    _time("last_seen_time"),
+)
+
+# ---- budgets and the ledger
+
+budgets = Table(
+    "budgets",
+    metadata,
+    _customer(),
+    _id("budget_id", primary_key=True),
+    # budgets.proto Scope: 1 key, 2 user, 3 team, 4 customer: the order windows are locked in (L24).
+    Column("scope", SmallInteger, nullable=False),
+    _id("scope_id"),
+    Column("limit_nanousd", BigInteger, nullable=False),
+    # budgets.proto Period: 1 none, 2 daily, 3 weekly, 4 monthly.
+    Column("period", SmallInteger, nullable=False),
+    _flag("soft"),
+    Column("thresholds", ARRAY(Integer), nullable=False, server_default="{}"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+    Index("budgets_by_scope", "customer_id", "scope_id"),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    _customer(),
+    _id("budget_id", primary_key=True),
+    Column("start_time", DateTime(timezone=True), primary_key=True),
+    # `infinity` for a period of none.
+    Column("end_time", DateTime(timezone=True), nullable=False),
+    Column("scope", SmallInteger, nullable=False),
+    _count("spent_nanousd"),
+    _count("held_nanousd"),
+    # The highest hard limit any grant saw, for `ledger verify`.
+    _count("highest_limit_nanousd"),
+    # Until then every incarnation returns what it hasn't drawn (L10).
+    Column("recall_until", DateTime(timezone=True)),
+    **HOT,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _customer(),
+    _id("lease_id", primary_key=True),
+    _id("incarnation_id"),
+    _id("key_id"),
+    Column("chain_version", BigInteger, nullable=False),
+    # No hard budget: only pins windows (L9).
+    _flag("unlimited"),
+    # Growing totals; held = granted - posted - returned (L5).
+    _count("granted_nanousd"),
+    _count("posted_nanousd"),
+    _count("returned_nanousd"),
+    # As last reported.
+    _count("undrawn_nanousd"),
+    _count("in_flight_nanousd"),
+    Column("top_up", Integer, nullable=False, server_default="0"),
+    # Raised by every sign of life; the expiry task watches it stand still (L6).
+    _count("renewals"),
+    # 1 open, 2 closed, 3 lost (grace ran out).
+    Column("state", SmallInteger, nullable=False, server_default="1"),
+    _time("create_time"),
+    _time("close_time", nullable=True),
+    Index("leases_open_by_incarnation", "incarnation_id", postgresql_where=text("close_time IS NULL")),
+    **HOT,
+)
+
+# The windows a lease pins for life: its entries count there, whatever happened since (L3).
+lease_windows = Table(
+    "lease_windows",
+    metadata,
+    _customer(),
+    _id("lease_id", primary_key=True),
+    _id("budget_id", primary_key=True),
+    Column("start_time", DateTime(timezone=True), primary_key=True),
+    Index("lease_windows_by_window", "customer_id", "budget_id", "start_time"),
+)
+
+# One row a top-up: the stored answer (L5), and what was seen under the lock (I1).
+lease_grants = Table(
+    "lease_grants",
+    metadata,
+    _customer(),
+    _id("lease_id", primary_key=True),
+    Column("top_up", Integer, primary_key=True),
+    Column("granted_nanousd", BigInteger, nullable=False),
+    # [{budget_id, start_time, hard, limit, spent, held}] before the grant.
+    Column("seen", JSONB, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    _time("create_time"),
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    _customer(),
+    _id("usage_id", primary_key=True),
+    _id("incarnation_id"),
+    Column("sequence", BigInteger, nullable=False),
+    _id("lease_id"),
+    _id("key_id"),
+    _id("user_id", nullable=True),
+    _id("team_id", nullable=True),
+    # edge.proto UsageState: 1 reported, 2 estimated, 3 voided.
+    Column("state", SmallInteger, nullable=False),
+    # Of the content that must not differ when the record is sent again (L18).
+    Column("digest", LargeBinary, nullable=False),
+    # Sum of its entries.
+    _count("cost_nanousd"),
+    _text("why"),
+    _id("provider_id", nullable=True),
+    _text("provider_name"),
+    _text("provider_type"),
+    _id("price_id", nullable=True),
+    _text("requested_model"),
+    _text("response_model"),
+    Column("status", Integer, nullable=False, server_default="0"),
+    _count("input_tokens"),
+    _count("cached_input_tokens"),
+    _count("cache_write_tokens"),
+    _count("output_tokens"),
+    _count("reasoning_tokens"),
+    Column("attempt_count", SmallInteger, nullable=False, server_default="1"),
+    _flag("stream"),
+    _flag("failover"),
+    _flag("cached"),
+    _text("finish"),
+    _text("cf_log_id"),
+    Column("latency_ms", Integer, nullable=False, server_default="0"),
+    Column("first_byte_ms", Integer, nullable=False, server_default="0"),
+    _time("begin_time"),
+    _time("post_time"),
+    Index("usage_records_by_key", "customer_id", "key_id", "usage_id"),
+    Index("usage_records_by_incarnation", "incarnation_id", "sequence"),
+)
+
+# Append-only. An entry counts in every window its lease pins.
+entries = Table(
+    "entries",
+    metadata,
+    _customer(),
+    _id("usage_id", primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    _id("lease_id"),
+    # post, overrun, late, correction, lease_lost, opening.
+    Column("label", Text, nullable=False),
+    Column("amount_nanousd", BigInteger, nullable=False),
+    _flag("estimated"),
+    _time("post_time"),
+    Index("entries_by_lease", "customer_id", "lease_id"),
+)
+
+# Records that could not be posted, kept for a person (L17, L18).
+refused_records = Table(
+    "refused_records",
+    metadata,
+    _customer(),
+    _id("usage_id", primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    # conflict, rejected.
+    Column("outcome", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    _time("create_time"),
+)
+
+# Sums by scope and hour, kept as entries are posted, so that nothing sums a log.
+rollups = Table(
+    "rollups",
+    metadata,
+    _customer(),
+    Column("scope", SmallInteger, primary_key=True),
+    _id("scope_id", primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    _count("request_count"),
+    _count("cost_nanousd"),
+    _count("input_tokens"),
+    _count("output_tokens"),
+    **HOT,
+)
+
+incarnations = Table(
+    "incarnations",
+    metadata,
+    _id("incarnation_id", primary_key=True),
+    _text("edge_name"),
+    _time("create_time"),
+    _time("close_time", nullable=True),
+    _count("last_sequence"),
+    _count("gap_count"),
+)

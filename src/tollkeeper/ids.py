@@ -1,0 +1,24 @@
+"""UUIDv7 (RFC 9562 §5.7): ids that sort by the time they were made."""
+
+import os
+import time
+from uuid import UUID
+
+_RANDOM_BYTES = 10
+
+
+def uuid7() -> UUID:
+    """A new time-ordered id: 48 bits of Unix milliseconds, then random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    value |= 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF
+    return UUID(int=value)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID in canonical form."""
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

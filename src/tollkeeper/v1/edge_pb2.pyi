@@ -1,0 +1,429 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollkeeper.v1 import prices_pb2 as _prices_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class UsageState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    USAGE_STATE_UNSPECIFIED: _ClassVar[UsageState]
+    USAGE_STATE_REPORTED: _ClassVar[UsageState]
+    USAGE_STATE_ESTIMATED: _ClassVar[UsageState]
+    USAGE_STATE_VOIDED: _ClassVar[UsageState]
+
+class SettleOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SETTLE_OUTCOME_UNSPECIFIED: _ClassVar[SettleOutcome]
+    POSTED: _ClassVar[SettleOutcome]
+    DUPLICATE: _ClassVar[SettleOutcome]
+    CONFLICT: _ClassVar[SettleOutcome]
+    REJECTED: _ClassVar[SettleOutcome]
+    RETRY: _ClassVar[SettleOutcome]
+USAGE_STATE_UNSPECIFIED: UsageState
+USAGE_STATE_REPORTED: UsageState
+USAGE_STATE_ESTIMATED: UsageState
+USAGE_STATE_VOIDED: UsageState
+SETTLE_OUTCOME_UNSPECIFIED: SettleOutcome
+POSTED: SettleOutcome
+DUPLICATE: SettleOutcome
+CONFLICT: SettleOutcome
+REJECTED: SettleOutcome
+RETRY: SettleOutcome
+
+class AuthorizeRequest(_message.Message):
+    __slots__ = ("key_hash",)
+    KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    key_hash: bytes
+    def __init__(self, key_hash: _Optional[bytes] = ...) -> None: ...
+
+class AuthorizeResponse(_message.Message):
+    __slots__ = ("grant",)
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    grant: Grant
+    def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
+
+class Grant(_message.Message):
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    TEAM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    OWN_PRICES_FIELD_NUMBER: _ClassVar[int]
+    CF_GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    key_id: str
+    team_id: str
+    user_id: str
+    version: int
+    chain_version: int
+    unlimited: bool
+    allowed_models: _containers.RepeatedScalarFieldContainer[str]
+    default_output_limit: int
+    clamp_output: bool
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    own_prices: _containers.RepeatedCompositeFieldContainer[_prices_pb2.Price]
+    cf_gateway_id: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Rule(_message.Message):
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    STORED_KEY_ALIAS_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REWRITE_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    priority: int
+    condition: str
+    provider_id: str
+    provider_name: str
+    provider_type: str
+    provider_enabled: bool
+    base_url: str
+    credential: str
+    stored_key_alias: str
+    allowed_models: _containers.RepeatedScalarFieldContainer[str]
+    model_rewrite: str
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ...) -> None: ...
+
+class WindowRef(_message.Message):
+    __slots__ = ("budget_id", "start_time", "end_time", "scope", "hard", "limit_nanousd", "spent_nanousd", "held_nanousd")
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    HARD_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    SPENT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    HELD_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    budget_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    scope: str
+    hard: bool
+    limit_nanousd: int
+    spent_nanousd: int
+    held_nanousd: int
+    def __init__(self, budget_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scope: _Optional[str] = ..., hard: _Optional[bool] = ..., limit_nanousd: _Optional[int] = ..., spent_nanousd: _Optional[int] = ..., held_nanousd: _Optional[int] = ...) -> None: ...
+
+class LeaseReport(_message.Message):
+    __slots__ = ("customer_id", "lease_id", "returned_nanousd", "undrawn_nanousd", "in_flight_nanousd", "closing")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    UNDRAWN_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    lease_id: str
+    returned_nanousd: int
+    undrawn_nanousd: int
+    in_flight_nanousd: int
+    closing: bool
+    def __init__(self, customer_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., returned_nanousd: _Optional[int] = ..., undrawn_nanousd: _Optional[int] = ..., in_flight_nanousd: _Optional[int] = ..., closing: _Optional[bool] = ...) -> None: ...
+
+class AcquireLeaseRequest(_message.Message):
+    __slots__ = ("incarnation_id", "customer_id", "key_id", "lease_id", "top_up", "chain_version", "holds_nanousd", "wanted_nanousd", "wait", "reports", "next_window")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    TOP_UP_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    WANTED_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    customer_id: str
+    key_id: str
+    lease_id: str
+    top_up: int
+    chain_version: int
+    holds_nanousd: _containers.RepeatedScalarFieldContainer[int]
+    wanted_nanousd: int
+    wait: _duration_pb2.Duration
+    reports: _containers.RepeatedCompositeFieldContainer[LeaseReport]
+    next_window: bool
+    def __init__(self, incarnation_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., top_up: _Optional[int] = ..., chain_version: _Optional[int] = ..., holds_nanousd: _Optional[_Iterable[int]] = ..., wanted_nanousd: _Optional[int] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reports: _Optional[_Iterable[_Union[LeaseReport, _Mapping]]] = ..., next_window: _Optional[bool] = ...) -> None: ...
+
+class AcquireLeaseResponse(_message.Message):
+    __slots__ = ("granted_nanousd", "covered_holds", "exact", "unlimited", "draw_for", "not_before", "windows")
+    GRANTED_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    COVERED_HOLDS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    UNLIMITED_FIELD_NUMBER: _ClassVar[int]
+    DRAW_FOR_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    granted_nanousd: int
+    covered_holds: int
+    exact: bool
+    unlimited: bool
+    draw_for: _duration_pb2.Duration
+    not_before: _duration_pb2.Duration
+    windows: _containers.RepeatedCompositeFieldContainer[WindowRef]
+    def __init__(self, granted_nanousd: _Optional[int] = ..., covered_holds: _Optional[int] = ..., exact: _Optional[bool] = ..., unlimited: _Optional[bool] = ..., draw_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., not_before: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ...) -> None: ...
+
+class ReturnLeaseRequest(_message.Message):
+    __slots__ = ("incarnation_id", "reports")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    reports: _containers.RepeatedCompositeFieldContainer[LeaseReport]
+    def __init__(self, incarnation_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[LeaseReport, _Mapping]]] = ...) -> None: ...
+
+class ReturnLeaseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("number", "provider_id", "provider_name", "provider_type", "model", "status", "price_id", "hold_nanousd", "state", "usage", "cost_nanousd", "why")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_ID_FIELD_NUMBER: _ClassVar[int]
+    HOLD_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    provider_id: str
+    provider_name: str
+    provider_type: str
+    model: str
+    status: int
+    price_id: str
+    hold_nanousd: int
+    state: UsageState
+    usage: Usage
+    cost_nanousd: int
+    why: str
+    def __init__(self, number: _Optional[int] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., status: _Optional[int] = ..., price_id: _Optional[str] = ..., hold_nanousd: _Optional[int] = ..., state: _Optional[_Union[UsageState, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_nanousd: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "requests", "web_searches")
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REASONING_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    WEB_SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    audio_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    audio_output_tokens: int
+    requests: int
+    web_searches: int
+    def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., requests: _Optional[int] = ..., web_searches: _Optional[int] = ...) -> None: ...
+
+class UsageRecord(_message.Message):
+    __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id")
+    USAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    TEAM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    HOLD_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_MODEL_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_BYTE_MS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    FAILOVER_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    CF_LOG_ID_FIELD_NUMBER: _ClassVar[int]
+    usage_id: str
+    incarnation_id: str
+    sequence: int
+    customer_id: str
+    key_id: str
+    team_id: str
+    user_id: str
+    lease_id: str
+    windows: _containers.RepeatedCompositeFieldContainer[WindowRef]
+    attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
+    state: UsageState
+    cost_nanousd: int
+    hold_nanousd: int
+    requested_model: str
+    response_model: str
+    status: int
+    begin_time: _timestamp_pb2.Timestamp
+    latency_ms: int
+    first_byte_ms: int
+    stream: bool
+    failover: bool
+    cached: bool
+    finish: str
+    cf_log_id: str
+    def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ...) -> None: ...
+
+class SettleRequest(_message.Message):
+    __slots__ = ("incarnation_id", "records", "reports")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    records: _containers.RepeatedCompositeFieldContainer[UsageRecord]
+    reports: _containers.RepeatedCompositeFieldContainer[LeaseReport]
+    def __init__(self, incarnation_id: _Optional[str] = ..., records: _Optional[_Iterable[_Union[UsageRecord, _Mapping]]] = ..., reports: _Optional[_Iterable[_Union[LeaseReport, _Mapping]]] = ...) -> None: ...
+
+class SettleResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedScalarFieldContainer[SettleOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[SettleOutcome, str]]] = ...) -> None: ...
+
+class CloseIncarnationRequest(_message.Message):
+    __slots__ = ("incarnation_id", "last_sequence")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    last_sequence: int
+    def __init__(self, incarnation_id: _Optional[str] = ..., last_sequence: _Optional[int] = ...) -> None: ...
+
+class CloseIncarnationResponse(_message.Message):
+    __slots__ = ("freed_nanousd", "gap_count")
+    FREED_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    GAP_COUNT_FIELD_NUMBER: _ClassVar[int]
+    freed_nanousd: int
+    gap_count: int
+    def __init__(self, freed_nanousd: _Optional[int] = ..., gap_count: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("incarnation_id", "lease_ids", "customers", "price_version", "edge_name")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_IDS_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMERS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EDGE_NAME_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    lease_ids: _containers.RepeatedScalarFieldContainer[str]
+    customers: _containers.RepeatedCompositeFieldContainer[CustomerVersion]
+    price_version: int
+    edge_name: str
+    def __init__(self, incarnation_id: _Optional[str] = ..., lease_ids: _Optional[_Iterable[str]] = ..., customers: _Optional[_Iterable[_Union[CustomerVersion, _Mapping]]] = ..., price_version: _Optional[int] = ..., edge_name: _Optional[str] = ...) -> None: ...
+
+class CustomerVersion(_message.Message):
+    __slots__ = ("customer_id", "version")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    version: int
+    def __init__(self, customer_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("hello", "heartbeat", "customer_changed", "price_book", "recall", "room")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    PRICE_BOOK_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    heartbeat: Heartbeat
+    customer_changed: CustomerChanged
+    price_book: PriceBook
+    recall: Recall
+    room: Room
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., customer_changed: _Optional[_Union[CustomerChanged, _Mapping]] = ..., price_book: _Optional[_Union[PriceBook, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., room: _Optional[_Union[Room, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("database_timeline",)
+    DATABASE_TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    database_timeline: str
+    def __init__(self, database_timeline: _Optional[str] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CustomerChanged(_message.Message):
+    __slots__ = ("customer_id", "version", "urgent_version", "change_time")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    URGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    version: int
+    urgent_version: int
+    change_time: _timestamp_pb2.Timestamp
+    def __init__(self, customer_id: _Optional[str] = ..., version: _Optional[int] = ..., urgent_version: _Optional[int] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PriceBook(_message.Message):
+    __slots__ = ("version", "prices", "full", "last")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    prices: _containers.RepeatedCompositeFieldContainer[_prices_pb2.Price]
+    full: bool
+    last: bool
+    def __init__(self, version: _Optional[int] = ..., prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., full: _Optional[bool] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class Recall(_message.Message):
+    __slots__ = ("customer_id", "budget_id", "start_time", "mark_for")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    MARK_FOR_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    start_time: _timestamp_pb2.Timestamp
+    mark_for: _duration_pb2.Duration
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mark_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Room(_message.Message):
+    __slots__ = ("customer_id", "budget_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ...) -> None: ...

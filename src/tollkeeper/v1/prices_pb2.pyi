@@ -1,0 +1,145 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Price(_message.Message):
+    __slots__ = ("price_id", "customer_id", "provider_id", "provider_type", "model", "rates", "max_output_tokens", "context_tokens", "effective_time", "end_time", "create_time", "starts_in", "ends_in")
+    PRICE_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    STARTS_IN_FIELD_NUMBER: _ClassVar[int]
+    ENDS_IN_FIELD_NUMBER: _ClassVar[int]
+    price_id: str
+    customer_id: str
+    provider_id: str
+    provider_type: str
+    model: str
+    rates: Rates
+    max_output_tokens: int
+    context_tokens: int
+    effective_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    create_time: _timestamp_pb2.Timestamp
+    starts_in: _duration_pb2.Duration
+    ends_in: _duration_pb2.Duration
+    def __init__(self, price_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ..., max_output_tokens: _Optional[int] = ..., context_tokens: _Optional[int] = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ends_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Rates(_message.Message):
+    __slots__ = ("input", "cached_input", "cache_write", "audio_input", "output", "reasoning", "audio_output", "request", "web_search", "steps")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASONING_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    WEB_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    input: int
+    cached_input: int
+    cache_write: int
+    audio_input: int
+    output: int
+    reasoning: int
+    audio_output: int
+    request: int
+    web_search: int
+    steps: _containers.RepeatedCompositeFieldContainer[RateStep]
+    def __init__(self, input: _Optional[int] = ..., cached_input: _Optional[int] = ..., cache_write: _Optional[int] = ..., audio_input: _Optional[int] = ..., output: _Optional[int] = ..., reasoning: _Optional[int] = ..., audio_output: _Optional[int] = ..., request: _Optional[int] = ..., web_search: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[RateStep, _Mapping]]] = ...) -> None: ...
+
+class RateStep(_message.Message):
+    __slots__ = ("above_input_tokens", "rates")
+    ABOVE_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
+    above_input_tokens: int
+    rates: Rates
+    def __init__(self, above_input_tokens: _Optional[int] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ...) -> None: ...
+
+class CreatePriceRequest(_message.Message):
+    __slots__ = ("price", "request_id")
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    price: Price
+    request_id: str
+    def __init__(self, price: _Optional[_Union[Price, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class GetPriceRequest(_message.Message):
+    __slots__ = ("price_id",)
+    PRICE_ID_FIELD_NUMBER: _ClassVar[int]
+    price_id: str
+    def __init__(self, price_id: _Optional[str] = ...) -> None: ...
+
+class ListPricesRequest(_message.Message):
+    __slots__ = ("customer_id", "page_size", "page_token", "model", "show_ended")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SHOW_ENDED_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    page_size: int
+    page_token: str
+    model: str
+    show_ended: bool
+    def __init__(self, customer_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., model: _Optional[str] = ..., show_ended: _Optional[bool] = ...) -> None: ...
+
+class ListPricesResponse(_message.Message):
+    __slots__ = ("prices", "next_page_token")
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    prices: _containers.RepeatedCompositeFieldContainer[Price]
+    next_page_token: str
+    def __init__(self, prices: _Optional[_Iterable[_Union[Price, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeletePriceRequest(_message.Message):
+    __slots__ = ("price_id",)
+    PRICE_ID_FIELD_NUMBER: _ClassVar[int]
+    price_id: str
+    def __init__(self, price_id: _Optional[str] = ...) -> None: ...
+
+class MissingModel(_message.Message):
+    __slots__ = ("model", "request_count", "last_seen_time")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    request_count: int
+    last_seen_time: _timestamp_pb2.Timestamp
+    def __init__(self, model: _Optional[str] = ..., request_count: _Optional[int] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListMissingModelsRequest(_message.Message):
+    __slots__ = ("customer_id", "page_size", "page_token")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, customer_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMissingModelsResponse(_message.Message):
+    __slots__ = ("models", "next_page_token")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[MissingModel]
+    next_page_token: str
+    def __init__(self, models: _Optional[_Iterable[_Union[MissingModel, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
