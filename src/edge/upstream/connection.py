@@ -1,0 +1,326 @@
+"""One HTTP/1.1 connection to an upstream: writes a request, parses what comes back.
+
+llhttp (by way of httptools) parses; this class keeps the few states around it. It has no task of its own:
+bytes are parsed where the event loop delivers them, and every time limit is a `deadline` that the transport's
+tick looks at.
+"""
+
+import asyncio
+import math
+import select
+from typing import Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from edge.upstream.failures import (
+    BadAnswer,
+    BrokenBody,
+    FirstByteTimeout,
+    IdleTimeout,
+    SentButNoAnswer,
+    TransportError,
+)
+from edge.upstream.limits import Limits, Timeouts
+from edge.upstream.response import Response
+
+# A connection idle for longer than this is asked whether the peer has hung up in the meantime; below it the
+# loop has just looked, and the question would cost every request a system call.
+PROBE_AFTER_S = 0.5
+
+# Larger bodies are written on their own: copying them behind the head would cost more than a second write.
+JOIN_BODY_MAX_BYTES = 65_536
+
+
+class Owner(Protocol):
+    """The pool, as its connections see it."""
+
+    def release(self, connection: "Connection") -> None:
+        """Take back a connection that can serve another request."""
+
+    def forget(self, connection: "Connection") -> None:
+        """Stop counting a connection that is gone. Idempotent."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection and the response that it is receiving, if any."""
+
+    __slots__ = (
+        "_can_reuse",
+        "_head",
+        "_head_only",
+        "_idle_s",
+        "_interim",
+        "_limits",
+        "_loop",
+        "_overhead",
+        "_owner",
+        "_parser",
+        "_paused",
+        "_response",
+        "_transport",
+        "closed",
+        "deadline",
+        "idle_since",
+    )
+    _transport: asyncio.Transport  # from connection_made on, which is before the pool hands it out
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._limits = limits
+        self._parser = HttpResponseParser(self)
+        self.closed = False
+        self._paused = False
+        self._response: Response | None = None
+        self._head: list[tuple[bytes, bytes]] | None = (
+            None  # where headers go; None once the head is complete
+        )
+        self._head_only = False
+        self._interim = False
+        self._can_reuse = False
+        self._overhead = 0  # bytes received since the last byte of a body
+        self._idle_s = 0.0
+        self.deadline = math.inf
+        self.idle_since = 0.0
+
+    # What the pool does with it.
+
+    def start(self, head: bytes, body: bytes, head_only: bool, timeouts: Timeouts) -> Response:
+        """Write a request. Its response is filled in as bytes arrive; wait for its status."""
+        transport = self._transport
+        assert self._response is None
+        response = Response(self, self._loop)
+        self._response = response
+        self._head = response.headers
+        self._head_only = head_only
+        self._overhead = 0
+        self._idle_s = timeouts.idle_s
+        self.deadline = self._loop.time() + timeouts.first_byte_s
+        if len(body) <= JOIN_BODY_MAX_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        return response
+
+    def reusable(self) -> bool:
+        """Whether an idle connection can take a request, as far as anyone can know without sending."""
+        now = self._loop.time()
+        if self.closed or now >= self.deadline:
+            return False
+        return now - self.idle_since < PROBE_AFTER_S or not self._has_input()
+
+    def expire(self, now: float) -> None:
+        """Give up if the deadline has passed: an idle connection quietly, an active one with its failure."""
+        if now < self.deadline:
+            return
+        if self._response is None:
+            self.abort()
+        elif self._head is not None:
+            self._fail(FirstByteTimeout("the upstream did not answer in time"))
+        else:
+            self._fail(IdleTimeout(f"the upstream sent nothing for {self._idle_s:g} s"))
+
+    def abort(self) -> None:
+        """Close at once, dropping what is unsent and unread. Idempotent."""
+        self.closed = True
+        self._response = None
+        self._owner.forget(self)
+        transport = getattr(self, "_transport", None)
+        if transport is not None:
+            transport.abort()
+
+    # What the response asks for.
+
+    def give_up(self, response: Response) -> None:
+        """Abort if this response is still being received."""
+        if self._response is response:
+            self.abort()
+
+    def resume(self, response: Response) -> None:
+        """Read on after a pause, now that the consumer has caught up."""
+        if self._paused and self._response is response:
+            self._unpause()
+            self.deadline = self._loop.time() + self._idle_s
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; a connection given up while being made is closed at once."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's doesn't derive from it
+        if self.closed:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, then tell the consumer once, however many pieces the bytes held."""
+        response = self._response
+        if response is None:  # nobody asked: the peer is about to hang up, or out of step
+            self.abort()
+            return
+        self._overhead += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._refuse(response, error)
+            return
+        if response.ended:
+            self._finish()
+        elif self._overhead > self._limits.max_head_bytes:
+            self._fail(self._broken("the upstream sent too many bytes outside the body"))
+            return
+        elif self._head is None and not self._paused:
+            self.deadline = self._loop.time() + self._idle_s
+        response.wake()
+
+    def eof_received(self) -> None:
+        """The peer is done sending: no further request, and the loop closes the connection."""
+        self.closed = True
+        self._owner.forget(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a body that lasts until the connection closes; fail any other."""
+        self.closed = True
+        self._owner.forget(self)
+        response = self._response
+        if response is None:
+            return
+        if self._head is None and exc is None and _lasts_until_close(response.headers):
+            self._response = None
+            response.ended = True
+            response.wake()
+        else:
+            failure = self._broken("the upstream closed the connection early")
+            failure.__cause__ = exc
+            self._fail(failure)
+
+    # httptools callbacks. What they raise reaches data_received as the context of a HttpParserError.
+
+    def on_message_begin(self) -> None:
+        """Refuse bytes behind the end of an answer: they would be taken for the next request's."""
+        response = self._response
+        if response is None or response.ended:
+            raise BadAnswer("the upstream sent more than it was asked for")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect the head. Trailers are dropped."""
+        if self._head is not None:
+            # llhttp leaves optional white space at the end of a value.
+            self._head.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Publish the head; an interim (1xx) one is forgotten."""
+        response = self._response
+        assert response is not None
+        status = self._parser.get_status_code()
+        limit = self._limits.max_head_bytes
+        if self._overhead > limit and _head_bytes(response.headers) > limit:
+            raise BadAnswer(f"the head of the upstream's answer is larger than {limit} bytes")
+        if status < 200:
+            if status not in (100, 102, 103):
+                raise BadAnswer(f"the upstream answered with status {status}")
+            response.headers.clear()
+            self._interim = True
+            return
+        response.status = status
+        self._head = None
+        if self._head_only:
+            self._end(response)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body, and stop reading when the consumer is too far behind."""
+        response = self._response
+        assert response is not None
+        if self._head_only:
+            raise BadAnswer("the upstream sent a body where none may be")
+        self._overhead = 0
+        response.chunks.append(body)
+        response.buffered += len(body)
+        if response.buffered > self._limits.high_water_bytes and not self._paused:
+            self._pause()
+
+    def on_message_complete(self) -> None:
+        """The end of an answer, or of an interim head before it."""
+        if self._interim:
+            self._interim = False
+        elif self._response is not None:
+            self._end(self._response)
+
+    # Endings
+
+    def _end(self, response: Response) -> None:
+        response.ended = True
+        # llhttp knows this only here: it forgets the head's flags once the next message begins.
+        self._can_reuse = self._parser.should_keep_alive()
+
+    def _finish(self) -> None:
+        """The body is complete: back to the pool, if the connection can serve another request."""
+        transport = self._transport
+        if not self._can_reuse or self.closed or transport.get_write_buffer_size():
+            self.abort()  # also when the upstream answered without reading all of the request
+            return
+        self._response = None
+        if self._paused:
+            self._unpause()
+        if self._head_only:  # the parser still expects the body that the head announced
+            self._parser = HttpResponseParser(self)
+        self._owner.release(self)
+
+    def _refuse(self, response: Response, error: Exception) -> None:
+        """Unparsable input: the connection is lost, a body that was already complete is not."""
+        if response.ended:
+            self.abort()
+            response.wake()
+            return
+        own = error.__context__
+        if self._head is not None:
+            failure: TransportError = own if isinstance(own, TransportError) else BadAnswer(str(error))
+        else:
+            failure = BrokenBody(str(own) if isinstance(own, TransportError) else str(error))
+        self._fail(failure)
+
+    def _fail(self, failure: TransportError) -> None:
+        response = self._response
+        self.abort()
+        if response is not None:
+            response.failure = failure
+            response.wake()
+
+    def _broken(self, message: str) -> TransportError:
+        return SentButNoAnswer(message) if self._head is not None else BrokenBody(message)
+
+    # Small helpers
+
+    def _pause(self) -> None:
+        transport = self._transport
+        if not transport.is_closing():
+            transport.pause_reading()
+            self._paused = True
+            self.deadline = math.inf  # silence is ours now, not the upstream's
+
+    def _unpause(self) -> None:
+        transport = self._transport
+        self._paused = False
+        if not transport.is_closing():
+            transport.resume_reading()
+
+    def _has_input(self) -> bool:
+        """Whether an idle connection has bytes or an end of file that the loop has not delivered yet."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "idle" if self._response is None else "in use"
+        return f"<Connection {state} to {self._owner!r}>"
+
+
+def _head_bytes(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def _lasts_until_close(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body's end is the connection's: no length, and not chunked in the end (RFC 9112 §6.3)."""
+    encodings = b",".join(value for name, value in headers if name == b"transfer-encoding")
+    if encodings:
+        return encodings.rpartition(b",")[2].strip().lower() != b"chunked"
+    return all(name != b"content-length" for name, _ in headers)
