@@ -1,0 +1,78 @@
+"""Periods of budgets: which window an instant belongs to (L2), by the calendar of the customer's time zone."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tollkeeper.errors import invalid
+from tollkeeper.v1 import budgets_pb2
+
+Period = budgets_pb2.Period
+Scope = budgets_pb2.Scope
+
+MAX_BUDGETS_PER_SCOPE = 8
+MAX_THRESHOLDS = 10
+MAX_THRESHOLD_PERCENT = 1000
+
+# The end of a window that never ends. Stands for PostgreSQL's `infinity`, which Python's datetime can't hold.
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+SCOPE_NAMES = {
+    Scope.SCOPE_KEY: "key",
+    Scope.SCOPE_USER: "user",
+    Scope.SCOPE_TEAM: "team",
+    Scope.SCOPE_CUSTOMER: "customer",
+}
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name. Raises INVALID_ARGUMENT for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise invalid(f"{name!r} is not an IANA time zone.", time_zone=name) from None
+
+
+def window_at(
+    period: int,
+    time_zone: str,
+    now: datetime,
+    create_time: datetime,
+    previous_end: datetime | None = None,
+) -> tuple[datetime, datetime]:
+    """Start and end (exclusive), both UTC, of the window `now` falls into.
+
+    A period of none is one window from `create_time` to FOREVER. After a change of period or time zone the
+    calendar's start can lie inside the window before: `previous_end`, the latest end of the budget's windows,
+    then is the start, so that windows never overlap.
+    """
+    if period == Period.PERIOD_NONE:
+        start, end = create_time.astimezone(UTC), FOREVER
+    else:
+        start, end = _calendar_window(period, zone(time_zone), now)
+    if previous_end is not None and previous_end > start:
+        start = previous_end.astimezone(UTC)
+    return start, end
+
+
+def _calendar_window(period: int, local: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
+    today = now.astimezone(local).date()
+    if period == Period.PERIOD_DAILY:
+        first, after = today, today + timedelta(days=1)
+    elif period == Period.PERIOD_WEEKLY:
+        first = today - timedelta(days=today.weekday())
+        after = first + timedelta(days=7)
+    elif period == Period.PERIOD_MONTHLY:
+        first = today.replace(day=1)
+        after = (first + timedelta(days=31)).replace(day=1)
+    else:
+        raise invalid(f"{period} is not a period.", period=str(period))
+    return _midnight(first, local), _midnight(after, local)
+
+
+def _midnight(day: date, local: ZoneInfo) -> datetime:
+    """The first instant of a local day.
+
+    Where clocks jump over midnight (or back to it), fold 0 is the jump itself (or the first of the two
+    midnights), so days always meet without a gap.
+    """
+    return datetime.combine(day, time(), tzinfo=local).astimezone(UTC)
