@@ -1,4 +1,4 @@
-"""Periods of budgets: which window an instant belongs to (L2), by the calendar of the customer's time zone."""
+"""Periods of budgets: which window an instant is in (L2), by the calendar of the customer's time zone."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
