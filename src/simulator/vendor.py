@@ -1,0 +1,187 @@
+"""From a request to its answer: the gateway's checks in Cloudflare's order, then the vendor's."""
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+
+from simulator import cloudflare
+from simulator.bill import Bill
+from simulator.chat import Call, decide, read_call
+from simulator.cloudflare import Route
+from simulator.errors import GatewayError, VendorError
+from simulator.gates import Gates
+from simulator.http import Connection, Request
+from simulator.player import Exchange
+from simulator.settings import Settings
+
+ROUTES_LIMIT = 1024
+EVENT_ID_LIMIT = 256
+_REFUSED_CALLERS = frozenset({2001, 2009})
+_MODELS = (
+    "openai/gpt-4o-mini",
+    "openai/gpt-4o",
+    "groq/llama-3.3-70b-versatile",
+    "mistral/mistral-small-latest",
+)
+
+
+@dataclass(slots=True)
+class Vendor:
+    """Every vendor at once, behind Cloudflare's gateway and directly."""
+
+    settings: Settings
+    bill: Bill
+    gates: Gates
+    _routes: dict[bytes, Route]
+
+    def handle(self, request: Request, connection: Connection) -> None:
+        """Answer one request, at once or in a task of its connection."""
+        route = self._route(request.target)
+        event_id = _event_id(request, route)
+        try:
+            if not route.direct:
+                self._admit(request, route)
+            if route.kind in ("chat", "compat_chat"):
+                self._chat(request, connection, route, event_id)
+            elif route.kind == "models":
+                connection.respond(200, _models(route), _headers(route, event_id))
+            else:
+                raise _unroutable(request, route)
+        except GatewayError as error:
+            logged = error.code not in _REFUSED_CALLERS
+            connection.respond(error.status, error.body, cloudflare.headers(event_id, logged=logged))
+        except VendorError as error:
+            connection.respond(error.status, error.body, _headers(route, event_id))
+
+    def _route(self, target: bytes) -> Route:
+        path = target.partition(b"?")[0]
+        route = self._routes.get(path)
+        if route is None:
+            if len(self._routes) >= ROUTES_LIMIT:
+                self._routes.clear()
+            settings = self.settings
+            route = cloudflare.resolve(path.decode("latin-1"), settings.account_id, settings.gateways)
+            self._routes[path] = route
+        return route
+
+    def _admit(self, request: Request, route: Route) -> None:
+        """Authentication, then the gateway's existence. Raises GatewayError."""
+        expected = self.settings.require_token
+        if expected is not None and request.header(b"cf-aig-authorization") != f"Bearer {expected}".encode():
+            raise GatewayError(2009)
+        if not route.gateway_exists:
+            raise GatewayError(2001)
+
+    def _chat(self, request: Request, connection: Connection, route: Route, event_id: str) -> None:
+        call, provider = self._call(request, route)
+        steering = call.steering
+        if steering.close:
+            connection.close_after_answer()
+        exchange = Exchange(
+            connection=connection,
+            bill=self.bill,
+            gates=self.gates,
+            answer=decide(call),
+            event_id=event_id,
+            provider=provider,
+            headers=_headers(route, event_id),
+            chunks_understood=request.chunks_understood,
+            wait_limit_s=self.settings.wait_limit_s,
+        )
+        if steering.code is None and steering.status is None:
+            exchange.play()
+        elif steering.first_byte_ms:
+            connection.start(_fail_later(exchange))
+        else:
+            _fail(exchange)
+
+    def _call(self, request: Request, route: Route) -> tuple[Call, str]:
+        """The call and the provider it is for. Raises GatewayError, VendorError."""
+        compat = route.kind == "compat_chat"
+        if request.method != b"POST":
+            raise _wrong_method(request, route)
+        if (request.header(b"authorization") or b"").startswith(b"Bearer sk-invalid"):
+            raise VendorError(401)
+        header = request.header(b"x-sim")
+        try:
+            call = read_call(request.body, header, self.settings.steering, route.deployment)
+        except VendorError as error:
+            if compat and not error.steering:
+                raise GatewayError(2019) from error
+            raise
+        if not compat:
+            return call, route.provider
+        named = cloudflare.compat_model(call.model)
+        if named is None:
+            raise (
+                GatewayError(2008, f"Model not found: {call.model}")
+                if "/" in call.model
+                else GatewayError(2019)
+            )
+        call.model = named[1]
+        return call, named[0]
+
+
+async def _fail_later(exchange: Exchange) -> None:
+    await asyncio.sleep(exchange.steering.first_byte_ms / 1000)
+    _fail(exchange)
+
+
+def _fail(exchange: Exchange) -> None:
+    """Answer with the error the request asked for; only `billed` ones cost the prompt."""
+    steering = exchange.steering
+    error: GatewayError | VendorError
+    if steering.code is not None:
+        error = GatewayError(steering.code, status=steering.status)
+    else:
+        error = VendorError(
+            steering.status or 500,
+            code=steering.error,
+            kind=steering.error if steering.error == "insufficient_quota" else None,
+        )
+    headers = exchange.headers
+    if steering.retry_after is not None:
+        headers += b"retry-after: %b\r\n" % steering.retry_after.encode()
+    if steering.billed:
+        exchange.charge(0, "error", error.status)
+    exchange.connection.respond(error.status, error.body, headers)
+
+
+def _event_id(request: Request, route: Route) -> str:
+    sent = request.header(b"x-client-request-id" if route.direct else b"cf-aig-event-id")
+    return sent.decode("latin-1")[:EVENT_ID_LIMIT] if sent else cloudflare.fresh_id()
+
+
+def _headers(route: Route, event_id: str) -> bytes:
+    own = b"x-request-id: req_%b\r\nopenai-version: 2020-10-01\r\n" % cloudflare.fresh_id().encode()
+    return own if route.direct else cloudflare.headers(event_id) + own
+
+
+def _models(route: Route) -> bytes:
+    data = []
+    for name in _MODELS:
+        provider, _, model = name.partition("/")
+        row: dict[str, object] = {
+            "id": model if route.direct else name,
+            "object": "model",
+            "owned_by": provider,
+        }
+        data.append(row | ({"created": 1_760_000_000} if route.direct else {"created_at": 1_760_000_000}))
+    return orjson.dumps({"object": "list", "data": data})
+
+
+def _unroutable(request: Request, route: Route) -> GatewayError | VendorError:
+    if route.kind == "no_provider":
+        return GatewayError(2008)
+    if route.kind == "compat_other":
+        return GatewayError(2019, f"Compatibility endpoint: {route.path.strip('/')} is not supported.")
+    url = f"{request.method.decode('latin-1')} {route.path}"
+    return VendorError(404, f"Invalid URL ({url})", code="unknown_url")
+
+
+def _wrong_method(request: Request, route: Route) -> GatewayError | VendorError:
+    if route.kind == "compat_chat":
+        return GatewayError(2019)
+    text = f"Not allowed to {request.method.decode('latin-1')} on {route.path}."
+    return VendorError(405, text, code="method_not_supported")
