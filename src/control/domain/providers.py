@@ -1,0 +1,102 @@
+"""Types of providers, and which base URLs they may have (DESIGN §8)."""
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+from tollkeeper.errors import invalid
+
+CUSTOM = "custom"
+# As providers.proto lists them.
+PROVIDER_TYPES = (
+    "openai",
+    "google",
+    "anthropic",
+    "azure-openai",
+    "workers-ai",
+    "groq",
+    "mistral",
+    "deepseek",
+    "grok",
+    "openrouter",
+    CUSTOM,
+)
+_ALIASES = {"gemini": "google"}
+MAX_URL_CHARS = 500
+MAX_CREDENTIAL_CHARS = 8192
+# Names that resolvers keep inside: this host, the local network, a cloud's metadata service.
+_LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "lan", "home", "arpa")
+
+
+def provider_type(name: str) -> str:
+    """The type's own name (`gemini` is `google`). Raises INVALID_ARGUMENT for an unknown one."""
+    resolved = _ALIASES.get(name, name)
+    if resolved not in PROVIDER_TYPES:
+        raise invalid(
+            f"{name!r} is not a provider type; known are {', '.join(PROVIDER_TYPES)}.", field="provider_type"
+        )
+    return resolved
+
+
+def check_base_url(url: str, type_name: str, allow_private: bool) -> str:
+    """The base URL without a trailing slash; empty is none, which only `custom` providers may not have.
+
+    https and a public host, unless `allow_private`. Names are checked as written; the edge checks the address
+    again when it connects. Raises INVALID_ARGUMENT.
+    """
+    if not url:
+        if type_name == CUSTOM:
+            raise invalid("A custom provider needs a base_url.", field="base_url")
+        return ""
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise invalid(
+            f"base_url must be a URL of at most {MAX_URL_CHARS} ASCII characters.", field="base_url"
+        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise invalid("base_url is not a URL.", field="base_url") from None
+    if not host or parts.scheme not in ("https", "http"):
+        raise invalid("base_url must begin with https:// and a host.", field="base_url")
+    _check_plain(parts)
+    if not allow_private:
+        if parts.scheme != "https":
+            raise invalid("base_url must be https.", field="base_url")
+        if not is_public_host(host):
+            raise invalid("base_url must not name a private or local address.", field="base_url")
+    return url.rstrip("/")
+
+
+def _check_plain(parts: SplitResult) -> None:
+    if parts.username is not None or parts.password is not None:
+        raise invalid("base_url must not carry a user name; use the credential.", field="base_url")
+    if parts.query or parts.fragment:
+        raise invalid("base_url must not have a query or a fragment.", field="base_url")
+
+
+def is_public_host(host: str) -> bool:
+    """Whether a host, as written, can't be an address that only this machine or network reaches."""
+    try:
+        return is_public_address(ipaddress.ip_address(host.split("%")[0]))
+    except ValueError:
+        pass
+    labels = host.rstrip(".").lower().split(".")
+    last = labels[-1]
+    # What ends in a number is an address in some old notation (127.1, 0x7f.1, 2130706433), never a name.
+    if not last or last[0].isdigit():
+        return False
+    return len(labels) > 1 and last not in _LOCAL_NAMES
+
+
+def is_public_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is routed on the Internet, also when it is wrapped in an IPv6 one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour
+        if wrapped is not None:
+            address = wrapped
+        elif address in _NAT64:
+            address = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.is_global and not address.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
