@@ -1,0 +1,87 @@
+"""Grants: all a worker needs to serve a key, parsed once and kept current by pushes (L27)."""
+
+from math import inf
+
+from edge.prices import PriceSchedule, schedules_by_provider
+from tollkeeper.v1 import edge_pb2
+
+
+class RuleView:
+    """One routing rule with its provider. The vendor credential never shows in a repr."""
+
+    __slots__ = (
+        "allowed_models",
+        "base_url",
+        "condition",
+        "credential",
+        "model_rewrite",
+        "priority",
+        "provider_enabled",
+        "provider_id",
+        "provider_name",
+        "provider_type",
+        "rule_id",
+        "stored_key_alias",
+    )
+
+    def __init__(self, rule: edge_pb2.Rule) -> None:
+        self.rule_id = rule.rule_id
+        self.priority = rule.priority
+        self.condition = rule.condition
+        self.provider_id = rule.provider_id
+        self.provider_name = rule.provider_name
+        self.provider_type = rule.provider_type
+        self.provider_enabled = rule.provider_enabled
+        self.base_url = rule.base_url
+        self.credential = rule.credential
+        self.stored_key_alias = rule.stored_key_alias
+        self.allowed_models = tuple(rule.allowed_models)
+        self.model_rewrite = rule.model_rewrite
+
+    def __repr__(self) -> str:
+        return f"RuleView({self.rule_id}, {self.provider_type}, {self.provider_name!r})"
+
+
+class GrantView:
+    """A grant as the request path reads it; field meanings as in edge.proto. Never changed after it is made."""
+
+    __slots__ = (
+        "allowed_models",
+        "cf_gateway_id",
+        "chain_version",
+        "clamp_output",
+        "customer_id",
+        "default_output_limit",
+        "expires_at_s",
+        "key_hash",
+        "key_id",
+        "own_prices",
+        "rules",
+        "team_id",
+        "unlimited",
+        "user_id",
+        "version",
+    )
+
+    def __init__(self, key_hash: bytes, grant: edge_pb2.Grant, now_s: float, wall_s: float) -> None:
+        self.key_hash = key_hash
+        self.customer_id = grant.customer_id
+        self.key_id = grant.key_id
+        self.team_id = grant.team_id
+        self.user_id = grant.user_id
+        self.version = grant.version
+        self.chain_version = grant.chain_version
+        self.unlimited = grant.unlimited
+        self.allowed_models = tuple(grant.allowed_models)
+        self.default_output_limit = grant.default_output_limit
+        self.clamp_output = grant.clamp_output
+        self.rules = tuple(RuleView(rule) for rule in grant.rules)
+        self.own_prices: dict[tuple[str, str], PriceSchedule] = schedules_by_provider(grant.own_prices, now_s)
+        self.cf_gateway_id = grant.cf_gateway_id
+        # On the clock of `Clock.now_s`, so that the request path reads one clock only.
+        self.expires_at_s = inf
+        if grant.HasField("expire_time"):
+            self.expires_at_s = now_s + grant.expire_time.seconds + grant.expire_time.nanos / 1e9 - wall_s
+
+    def __repr__(self) -> str:
+        return f"GrantView(key {self.key_id}, customer {self.customer_id}, version {self.version})"

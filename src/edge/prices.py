@@ -1,0 +1,109 @@
+"""Prices as the edge uses them: parsed once, looked up by name, changing by themselves when the next one begins (L16)."""
+
+from collections.abc import Iterable
+from math import inf
+
+from tollkeeper import cost
+from tollkeeper.v1 import prices_pb2
+
+
+class PriceView:
+    """One price, ready for arithmetic."""
+
+    __slots__ = ("context_tokens", "max_output_tokens", "model", "price_id", "rates", "worst")
+
+    def __init__(self, price: prices_pb2.Price) -> None:
+        self.price_id = price.price_id
+        self.model = price.model
+        self.rates: cost.PriceRates = price_rates(price.rates)
+        self.worst: cost.WorstRates = cost.worst_rates(self.rates)
+        # Model tokens; 0 where unknown.
+        self.max_output_tokens = price.max_output_tokens
+        self.context_tokens = price.context_tokens
+
+    def __repr__(self) -> str:
+        return f"PriceView({self.price_id}, {self.model})"
+
+
+def price_rates(rates: prices_pb2.Rates) -> cost.PriceRates:
+    """The rates of a price message. Raises KeyError where a base or step lacks input or output."""
+    steps = tuple(
+        sorted(
+            ((step.above_input_tokens, cost.resolve(_named(step.rates))) for step in rates.steps),
+            key=lambda step: step[0],
+        )
+    )
+    return cost.PriceRates(cost.resolve(_named(rates)), steps)
+
+
+def _named(rates: prices_pb2.Rates) -> dict[str, int]:
+    return {name: getattr(rates, name) for name in cost.RATE_NAMES if rates.HasField(name)}
+
+
+class PriceSchedule:
+    """The prices of one model at one provider: the one in force, and those that follow it."""
+
+    __slots__ = ("_change_at_s", "_current", "_entries")
+
+    def __init__(self) -> None:
+        # price id → (starts at, ends at, price), on the clock of `Clock.now_s`.
+        self._entries: dict[str, tuple[float, float, PriceView]] = {}
+        self._current: PriceView | None = None
+        self._change_at_s = -inf
+
+    def put(self, price: prices_pb2.Price, now_s: float) -> None:
+        """Adds a price, or replaces what was known of it."""
+        starts_at_s = now_s + _seconds(price.starts_in) if price.HasField("starts_in") else -inf
+        ends_at_s = now_s + _seconds(price.ends_in) if price.HasField("ends_in") else inf
+        self._entries[price.price_id] = (starts_at_s, ends_at_s, PriceView(price))
+        self._change_at_s = -inf
+
+    def at(self, now_s: float) -> PriceView | None:
+        """The price in force; where two overlap, the one that began last."""
+        if now_s >= self._change_at_s:
+            self._advance(now_s)
+        return self._current
+
+    def _advance(self, now_s: float) -> None:
+        self._entries = {key: entry for key, entry in self._entries.items() if entry[1] > now_s}
+        begun = [entry for entry in self._entries.values() if entry[0] <= now_s]
+        self._current = max(begun, key=lambda entry: entry[0])[2] if begun else None
+        edges = [moment for entry in self._entries.values() for moment in entry[:2] if moment > now_s]
+        self._change_at_s = min(edges, default=inf)
+
+
+def _seconds(duration: prices_pb2.Price | object) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)  # type: ignore[union-attr,attr-defined]
+
+
+class PriceBook:
+    """Global prices by (provider type, model), kept current by Watch."""
+
+    __slots__ = ("_incoming", "_schedules", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._schedules: dict[tuple[str, str], PriceSchedule] = {}
+        self._incoming: list[prices_pb2.Price] = []
+
+    def __len__(self) -> int:
+        return len(self._schedules)
+
+    def lookup(self, provider_type: str, model: str, now_s: float) -> PriceView | None:
+        """The global price in force, if the model has one."""
+        schedule = self._schedules.get((provider_type, model))
+        return schedule.at(now_s) if schedule is not None else None
+
+    def models(self) -> list[tuple[str, str]]:
+        """Every (provider type, model) that has a global price."""
+        return list(self._schedules)
+
+
+def schedules_by_provider(
+    prices: Iterable[prices_pb2.Price], now_s: float
+) -> dict[tuple[str, str], PriceSchedule]:
+    """A customer's own prices by (provider id, model)."""
+    schedules: dict[tuple[str, str], PriceSchedule] = {}
+    for price in prices:
+        schedules.setdefault((price.provider_id, price.model), PriceSchedule()).put(price, now_s)
+    return schedules
