@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether an idle connection can take a request, as far as anyone can know without sending."""
         now = self._loop.time()
-        if self.closed or now >= self.deadline:
+        if self.closed or now >= self.deadline or self._transport.is_closing():
             return False
         return now - self.idle_since < PROBE_AFTER_S or not self._has_input()
 
@@ -120,6 +120,10 @@ class Connection(asyncio.Protocol):
             self._fail(FirstByteTimeout("the upstream did not answer in time"))
         else:
             self._fail(IdleTimeout(f"the upstream sent nothing for {self._idle_s:g} s"))
+
+    def lose(self, reason: str) -> None:
+        """Close at once; a response in progress fails as if the upstream had hung up."""
+        self._fail(self._broken(reason))
 
     def abort(self) -> None:
         """Close at once, dropping what is unsent and unread. Idempotent."""

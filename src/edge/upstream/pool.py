@@ -111,9 +111,9 @@ class Pool:
             connection.abort()
 
     def abort(self) -> None:
-        """Close every connection, also those in use."""
+        """Close every connection, also those in use, whose responses fail."""
         for connection in list(self._connections):
-            connection.abort()
+            connection.lose("the transport was closed")
 
     def stats(self) -> Stats:
         """How many connections and waiting requests there are."""

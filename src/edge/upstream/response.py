@@ -56,10 +56,10 @@ class Response:
                 if not self.ended:
                     self._source.resume(self)
                 return data
-            if self.ended:
-                return None
             if self.failure is not None:
                 raise self.failure
+            if self.ended:
+                return None
             await self.wait()
 
     async def read(self, max_bytes: int) -> bytes:
@@ -67,27 +67,29 @@ class Response:
 
         Raises BodyTooLarge, BrokenBody, IdleTimeout.
         """
-        pieces: list[bytes] = []
-        size = 0
-        while not self.ended or self.chunks:
-            chunk = await self.next_chunk()
-            if chunk is None:
-                break
-            pieces.append(chunk)
-            size += len(chunk)
-            if size > max_bytes:
-                self.close()
-                raise BodyTooLarge(f"the upstream's answer is larger than {max_bytes} bytes")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = self.chunks
+        if not self.ended:  # most answers come in one piece with their head, and skip this
+            pieces = []
+            size = 0
+            while size <= max_bytes and (chunk := await self.next_chunk()) is not None:
+                pieces.append(chunk)
+                size += len(chunk)
+        body = b"".join(pieces)
+        if len(body) > max_bytes:
+            self.close()
+            raise BodyTooLarge(f"the upstream's answer is larger than {max_bytes} bytes")
+        self.chunks.clear()
+        self.buffered = 0
+        return body
 
     def close(self) -> None:
         """Let go of the answer: aborts the connection unless the body was received to its end. Idempotent."""
-        self.chunks.clear()
-        self.buffered = 0
-        if not self.ended and self.failure is None:
+        if self.failure is None and (self.chunks or not self.ended):
             self.failure = BrokenBody("the response was closed before its end")
             self._source.give_up(self)
             self.wake()
+        self.chunks.clear()
+        self.buffered = 0
 
     async def wait(self) -> None:
         """Until there is news: bytes, the end, or a failure. Cancelling it aborts the connection."""
