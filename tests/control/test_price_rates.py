@@ -1,6 +1,6 @@
 import pytest
 
-from control.domain.prices import MAX_RATE, check_rates, price_rates, rates_message
+from control.domain.prices import MAX_RATE, check_rates, price_rates, rates_to_proto
 from tollkeeper.cost import UsageCounts, cost_nanousd
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1.prices_pb2 import Rates, RateStep
@@ -15,7 +15,7 @@ def test_rates_survive_the_row() -> None:
         web_search=7,
         steps=[RateStep(above_input_tokens=200_000, rates=Rates(input=1, output=10))],
     )
-    assert rates_message(check_rates(sent)) == sent
+    assert rates_to_proto(check_rates(sent)) == sent
 
 
 def test_rates_of_a_row_price_a_request() -> None:

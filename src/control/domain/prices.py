@@ -57,7 +57,7 @@ def _check_components(rates: prices_pb2.Rates, field: str) -> dict[str, int]:
     return given
 
 
-def rates_message(rates: RateMap) -> prices_pb2.Rates:
+def rates_to_proto(rates: RateMap) -> prices_pb2.Rates:
     """The rates of a row, for the contract."""
     message = prices_pb2.Rates()
     _fill(message, rates)

@@ -1,0 +1,175 @@
+"""Grants: all an edge needs to serve one key, read in one snapshot with four indexed queries."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain.prices import rates_to_proto
+from control.store.fetch import fetch_all, fetch_optional
+from control.store.rows import Row
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.v1 import edge_pb2, prices_pb2
+
+# The version is read together with what it stands for, and that by one snapshot: a grant can't be newer than
+# it says.
+_KEY = text(
+    """
+    SELECT k.customer_id::text, k.key_id::text, k.team_id::text, k.user_id::text,
+           coalesce(k.router_id, c.default_router_id)::text AS router_id,
+           k.allowed_models, k.clamp_output, k.expire_time, k.disabled, k.revoke_time,
+           coalesce(nullif(k.default_output_limit, 0), c.default_output_limit) AS default_output_limit,
+           c.version, c.cf_gateway_id, c.delete_time AS customer_delete_time,
+           k.chain_version + c.chain_version + coalesce(u.chain_version, 0) + coalesce(t.chain_version, 0)
+               AS chain_version,
+           c.suspended OR coalesce(u.suspended, false) OR coalesce(t.suspended, false) AS suspended
+    FROM directory d
+    JOIN keys k ON k.customer_id = d.customer_id AND k.key_id = d.target_id
+    JOIN customers c ON c.customer_id = d.customer_id
+    LEFT JOIN users u ON u.customer_id = k.customer_id AND u.user_id = k.user_id
+    LEFT JOIN teams t ON t.customer_id = k.customer_id AND t.team_id = k.team_id
+    WHERE d.kind = 'key_hash' AND d.value = :value
+    """
+)
+_LIMITED = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM budgets WHERE customer_id = :customer_id AND scope_id = ANY(CAST(:scope_ids AS uuid[]))
+            AND delete_time IS NULL AND NOT soft)
+    """
+)
+_RULES = text(
+    """
+    SELECT r.rule_id::text, r.priority, r.condition, r.allowed_models, r.model_rewrite,
+           p.provider_id::text, p.name, p.provider_type, p.base_url, p.sealed_credential, p.stored_key_alias,
+           p.disabled
+    FROM routing_rules r
+    JOIN providers p ON p.customer_id = r.customer_id AND p.provider_id = r.provider_id
+    WHERE r.customer_id = :customer_id AND r.router_id = :router_id AND p.delete_time IS NULL
+    ORDER BY r.priority, r.position
+    """
+)
+_PRICES = text(
+    """
+    SELECT price_id::text, customer_id::text, provider_id::text, provider_type, model, rates,
+           max_output_tokens, context_tokens, effective_time, end_time, create_time
+    FROM prices
+    WHERE customer_id = :customer_id AND provider_id = ANY(CAST(:provider_ids AS uuid[]))
+        AND (end_time IS NULL OR end_time > :now)
+    ORDER BY model, effective_time
+    """
+)
+
+
+async def load_grant(
+    connection: AsyncConnection, key_hash: bytes, now: datetime, open_credential: Callable[[bytes], bytes]
+) -> edge_pb2.Grant:
+    """The grant of the key with this SHA-256, as of the connection's snapshot.
+
+    Raises INVALID_API_KEY for a key that is unknown, disabled, revoked or expired, or whose customer is gone,
+    with the same answer for each; CUSTOMER_SUSPENDED when its customer, team or user is suspended.
+    """
+    key = await fetch_optional(connection, _KEY, {"value": key_hash.hex()})
+    _check(key, now)
+    assert key is not None
+    customer_id: str = key["customer_id"]
+    scope_ids = [key["key_id"], key["user_id"], key["team_id"], customer_id]
+    limited = await connection.execute(
+        _LIMITED, {"customer_id": customer_id, "scope_ids": [scope for scope in scope_ids if scope]}
+    )
+    grant = edge_pb2.Grant(
+        customer_id=customer_id,
+        key_id=key["key_id"],
+        team_id=key["team_id"] or "",
+        user_id=key["user_id"] or "",
+        version=key["version"],
+        chain_version=key["chain_version"],
+        unlimited=not limited.scalar_one(),
+        allowed_models=key["allowed_models"],
+        default_output_limit=key["default_output_limit"],
+        clamp_output=key["clamp_output"],
+        cf_gateway_id=key["cf_gateway_id"] or "",
+    )
+    if key["expire_time"] is not None:
+        grant.expire_time.FromDatetime(key["expire_time"])
+    if key["router_id"] is not None:
+        await _add_rules(connection, grant, key["router_id"], now, open_credential)
+    return grant
+
+
+def _check(key: Row | None, now: datetime) -> None:
+    if (
+        key is None
+        or key["revoke_time"] is not None
+        or key["disabled"]
+        or key["customer_delete_time"] is not None
+        or (key["expire_time"] is not None and key["expire_time"] <= now)
+    ):
+        raise TollkeeperError(Reason.INVALID_API_KEY, "The API key is not valid.")
+    if key["suspended"]:
+        raise TollkeeperError(Reason.CUSTOMER_SUSPENDED, "The owner of the API key is suspended.")
+
+
+async def _add_rules(
+    connection: AsyncConnection,
+    grant: edge_pb2.Grant,
+    router_id: str,
+    now: datetime,
+    open_credential: Callable[[bytes], bytes],
+) -> None:
+    rules = await fetch_all(connection, _RULES, {"customer_id": grant.customer_id, "router_id": router_id})
+    for rule in rules:
+        sealed: bytes | None = rule["sealed_credential"]
+        grant.rules.add(
+            rule_id=rule["rule_id"],
+            priority=rule["priority"],
+            condition=rule["condition"],
+            provider_id=rule["provider_id"],
+            provider_name=rule["name"],
+            provider_type=rule["provider_type"],
+            provider_enabled=not rule["disabled"],
+            base_url=rule["base_url"],
+            credential="" if sealed is None else open_credential(sealed).decode(),
+            stored_key_alias=rule["stored_key_alias"],
+            allowed_models=rule["allowed_models"],
+            model_rewrite=rule["model_rewrite"],
+        )
+    grant.own_prices.extend(await _own_prices(connection, grant.customer_id, rules, now))
+
+
+async def _own_prices(
+    connection: AsyncConnection, customer_id: str, rules: Sequence[Row], now: datetime
+) -> list[prices_pb2.Price]:
+    provider_ids = sorted({rule["provider_id"] for rule in rules})
+    if not provider_ids:
+        return []
+    values = {"customer_id": customer_id, "provider_ids": provider_ids, "now": now}
+    return [price_message(row, now) for row in await fetch_all(connection, _PRICES, values)]
+
+
+def price_message(row: Row, now: datetime | None = None) -> prices_pb2.Price:
+    """The message of a price's row. With `now` also what the edge counts from: when it starts and ends
+    (L16)."""
+    is_global = row["provider_id"] is None
+    price = prices_pb2.Price(
+        price_id=row["price_id"],
+        customer_id="" if is_global else row["customer_id"],
+        provider_id="" if is_global else row["provider_id"],
+        provider_type=row["provider_type"],
+        model=row["model"],
+        rates=rates_to_proto(row["rates"]),
+        max_output_tokens=row["max_output_tokens"],
+        context_tokens=row["context_tokens"],
+    )
+    price.effective_time.FromDatetime(row["effective_time"].astimezone(UTC))
+    price.create_time.FromDatetime(row["create_time"].astimezone(UTC))
+    end_time: datetime | None = row["end_time"]
+    if end_time is not None:
+        price.end_time.FromDatetime(end_time.astimezone(UTC))
+    if now is not None:
+        if row["effective_time"] > now:
+            price.starts_in.FromTimedelta(row["effective_time"] - now)
+        if end_time is not None:
+            price.ends_in.FromTimedelta(end_time - now)
+    return price

@@ -1,0 +1,157 @@
+"""Rows of virtual keys, with their owners' names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain.budgets import Scope
+from control.store import directory
+from control.store.fetch import fetch_all, fetch_optional
+from control.store.resources import change_row, insert_row
+from control.store.rows import Row
+from control.store.tables import keys, rollups, team_members, teams, users
+from tollkeeper.errors import not_found
+from tollkeeper.ids import is_uuid, uuid7
+
+# Beside the key's own columns, rows that are read here have user_email, user_name and team_name.
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys a list holds. `visible_to`: only keys of this user and of its teams."""
+
+    user_id: str = ""
+    team_id: str = ""
+    show_revoked: bool = False
+    visible_to: str = ""
+
+
+async def insert_key(connection: AsyncConnection, customer_id: str, key_hash: bytes, values: Row) -> str:
+    """A new key, findable by its hash; returns the id."""
+    key_id = str(uuid7())
+    identified = {"customer_id": customer_id, "key_id": key_id, "key_hash": key_hash}
+    await insert_row(connection, keys, {**values, **identified})
+    owner = directory.Entry(customer_id, key_id)
+    await directory.claim(connection, directory.Kind.KEY_HASH, key_hash.hex(), owner, "key")
+    return key_id
+
+
+async def find_key(connection: AsyncConnection, name: str) -> tuple[str, str] | None:
+    """Customer and id of the key with this id, or with this SHA-256 in hex.
+
+    Looking for an id alone goes through the primary keys of all customers; only operators do that, by hand.
+    """
+    if not is_uuid(name):
+        entry = await directory.find(connection, directory.Kind.KEY_HASH, name.lower())
+        return None if entry is None else (entry.customer_id, entry.target_id)
+    statement = select(keys.c.customer_id, keys.c.key_id).where(keys.c.key_id == name)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else (row.customer_id, row.key_id)
+
+
+async def load_key(connection: AsyncConnection, customer_id: str, key_id: str) -> Row:
+    """A key, revoked or not. Raises NOT_FOUND."""
+    statement = _with_owners().where(keys.c.customer_id == customer_id, keys.c.key_id == key_id)
+    row = await fetch_optional(connection, statement)
+    if row is None:
+        raise not_found("key", key_id)
+    return row
+
+
+async def list_keys(
+    connection: AsyncConnection, customer_id: str, after: str | None, limit: int, chosen: KeyFilter
+) -> Sequence[Row]:
+    """Keys in the order they were made."""
+    conditions: list[ColumnElement[bool]] = [keys.c.customer_id == customer_id]
+    if chosen.user_id:
+        conditions.append(keys.c.user_id == chosen.user_id)
+    if chosen.team_id:
+        conditions.append(keys.c.team_id == chosen.team_id)
+    if not chosen.show_revoked:
+        conditions.append(keys.c.revoke_time.is_(None))
+    if chosen.visible_to:
+        conditions.append(or_(keys.c.user_id == chosen.visible_to, _team_key_of(chosen.visible_to)))
+    if after is not None:
+        conditions.append(keys.c.key_id > after)
+    statement = _with_owners().where(*conditions).order_by(keys.c.key_id).limit(limit)
+    return await fetch_all(connection, statement)
+
+
+async def update_key(
+    connection: AsyncConnection, customer_id: str, key_id: str, values: Mapping[str, Any]
+) -> None:
+    """Changes the named columns."""
+    await change_row(connection, keys, customer_id, key_id, values)
+
+
+async def is_team_member(connection: AsyncConnection, customer_id: str, team_id: str, user_id: str) -> bool:
+    """Whether the user belongs to the team."""
+    statement = select(
+        exists().where(
+            team_members.c.customer_id == customer_id,
+            team_members.c.team_id == team_id,
+            team_members.c.user_id == user_id,
+        )
+    )
+    return bool((await connection.execute(statement)).scalar_one())
+
+
+async def check_owner(connection: AsyncConnection, customer_id: str, user_id: str, team_id: str) -> None:
+    """Raises NOT_FOUND unless the user and the team that are named exist."""
+    for kind, table, column, owner_id in (
+        ("user", users, users.c.user_id, user_id),
+        ("team", teams, teams.c.team_id, team_id),
+    ):
+        if not owner_id:
+            continue
+        if not is_uuid(owner_id):
+            raise not_found(kind, owner_id)
+        statement = select(
+            exists().where(
+                table.c.customer_id == customer_id, column == owner_id, table.c.delete_time.is_(None)
+            )
+        )
+        if not (await connection.execute(statement)).scalar_one():
+            raise not_found(kind, owner_id)
+
+
+async def spend_of_keys(
+    connection: AsyncConnection, customer_id: str, key_ids: Sequence[str]
+) -> dict[str, int]:
+    """What each key has cost since it was made, in nano-dollars, from the sums by hour."""
+    if not key_ids:
+        return {}
+    statement = (
+        select(rollups.c.scope_id, func.sum(rollups.c.cost_nanousd))
+        .where(
+            rollups.c.customer_id == customer_id,
+            rollups.c.scope == int(Scope.SCOPE_KEY),
+            rollups.c.scope_id.in_(key_ids),
+        )
+        .group_by(rollups.c.scope_id)
+    )
+    return {row[0]: int(row[1]) for row in await connection.execute(statement)}
+
+
+def _team_key_of(user_id: str) -> ColumnElement[bool]:
+    return exists().where(
+        team_members.c.customer_id == keys.c.customer_id,
+        team_members.c.team_id == keys.c.team_id,
+        team_members.c.user_id == user_id,
+    )
+
+
+def _with_owners() -> Select[Any]:
+    return (
+        select(
+            keys,
+            users.c.email.label("user_email"),
+            users.c.name.label("user_name"),
+            teams.c.name.label("team_name"),
+        )
+        .outerjoin(users, and_(users.c.customer_id == keys.c.customer_id, users.c.user_id == keys.c.user_id))
+        .outerjoin(teams, and_(teams.c.customer_id == keys.c.customer_id, teams.c.team_id == keys.c.team_id))
+    )

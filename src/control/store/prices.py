@@ -1,0 +1,233 @@
+"""Rows of prices, and models that were asked for without one. Global prices belong to the platform's
+customer.
+
+Of a row only `end_time` and `version` ever change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain.prices import price_rates
+from control.store.fetch import fetch_all, fetch_optional
+from control.store.resources import insert_row, list_rows
+from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID, missing_models, prices
+from control.store.versions import PRICES_COUNTER, raise_counter
+from tollkeeper.cost import PriceRates
+from tollkeeper.errors import not_found
+from tollkeeper.ids import is_uuid, uuid7
+
+# More distinct names than that from one customer are noise.
+MAX_MISSING_MODELS = 1000
+MAX_MISSING_MODEL_CHARS = 200
+
+
+async def lock_model(connection: AsyncConnection, model: str) -> None:
+    """One creation of a price for a model name at a time, over all customers, until the transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"price:{model}", 0))))
+
+
+async def insert_global_prices(connection: AsyncConnection, rows: Iterable[Row]) -> Sequence[Row]:
+    """New global prices, the last thing a transaction does to them.
+
+    Raises the price counter; what `supersede_global` ended before gets the same number."""
+    version = await raise_counter(connection, PRICES_COUNTER)
+    await connection.execute(
+        update(prices)
+        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.version == _PENDING)
+        .values(version=version)
+    )
+    values = [
+        {**row, "customer_id": PLATFORM_CUSTOMER_ID, "price_id": str(uuid7()), "version": version}
+        for row in rows
+    ]
+    if not values:
+        return ()
+    return await fetch_all(connection, insert(prices).returning(prices), values)
+
+
+async def supersede_global(
+    connection: AsyncConnection, provider_type: str, model: str, from_time: datetime
+) -> None:
+    """Ends earlier global prices of a model, so that a new one takes over at `from_time`."""
+    await connection.execute(
+        update(prices)
+        .where(
+            prices.c.customer_id == PLATFORM_CUSTOMER_ID,
+            prices.c.provider_type == provider_type,
+            prices.c.model == model,
+            _still_in_force_at(from_time),
+        )
+        .values(end_time=func.greatest(prices.c.effective_time, from_time), version=_PENDING)
+    )
+
+
+async def end_global(connection: AsyncConnection, price_id: str, now: datetime) -> None:
+    """Ends a global price now."""
+    await connection.execute(
+        update(prices)
+        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.price_id == price_id)
+        .values(end_time=func.greatest(prices.c.effective_time, now), version=_PENDING)
+    )
+    await insert_global_prices(connection, ())
+
+
+async def close_own(connection: AsyncConnection, model: str, from_time: datetime) -> list[str]:
+    """Ends every customer's own prices for a model name, since a global one takes over; returns the
+    customers."""
+    statement = (
+        update(prices)
+        .where(
+            prices.c.customer_id != PLATFORM_CUSTOMER_ID,
+            prices.c.model == model,
+            _still_in_force_at(from_time),
+        )
+        .values(end_time=func.greatest(prices.c.effective_time, from_time))
+    )
+    return sorted(set((await connection.execute(statement.returning(prices.c.customer_id))).scalars()))
+
+
+async def insert_own(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
+    """A new price of a customer's own."""
+    return await insert_row(
+        connection, prices, {**values, "customer_id": customer_id, "price_id": str(uuid7())}
+    )
+
+
+async def end_own(connection: AsyncConnection, customer_id: str, price_id: str, now: datetime) -> None:
+    """Ends a customer's own price now."""
+    await connection.execute(
+        update(prices)
+        .where(prices.c.customer_id == customer_id, prices.c.price_id == price_id)
+        .values(end_time=func.greatest(prices.c.effective_time, now))
+    )
+
+
+async def has_global(connection: AsyncConnection, model: str, now: datetime) -> bool:
+    """Whether a global price for the model name is in force or to come, whatever the provider type."""
+    statement = select(
+        select(prices.c.price_id)
+        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.model == model, _still_in_force_at(now))
+        .exists()
+    )
+    return bool((await connection.execute(statement)).scalar_one())
+
+
+async def has_own(
+    connection: AsyncConnection, customer_id: str, provider_id: str, model: str, now: datetime
+) -> bool:
+    """Whether the customer has a price for this model at this provider that hasn't ended."""
+    statement = select(
+        select(prices.c.price_id)
+        .where(
+            prices.c.customer_id == customer_id,
+            prices.c.provider_id == provider_id,
+            prices.c.model == model,
+            _still_in_force_at(now),
+        )
+        .exists()
+    )
+    return bool((await connection.execute(statement)).scalar_one())
+
+
+async def load_price(
+    connection: AsyncConnection, price_id: str, customer_ids: Sequence[str] | None = None
+) -> Row:
+    """A price of one of the customers, or of any. Raises NOT_FOUND."""
+    if is_uuid(price_id):
+        statement = select(prices).where(prices.c.price_id == price_id)
+        if customer_ids is not None:
+            statement = statement.where(prices.c.customer_id.in_(customer_ids))
+        row = await fetch_optional(connection, statement)
+        if row is not None:
+            return row
+    raise not_found("price", price_id)
+
+
+async def list_prices(
+    connection: AsyncConnection,
+    customer_id: str,
+    after: str | None,
+    limit: int,
+    now: datetime,
+    model: str = "",
+    show_ended: bool = False,
+) -> Sequence[Row]:
+    """Prices of a customer, or the global ones, in the order they were made; only those in force or to
+    come."""
+    conditions = [prices.c.model == model] if model else []
+    if not show_ended:
+        conditions.append(_still_in_force_at(now))
+    return await list_rows(connection, prices, customer_id, after, limit, *conditions)
+
+
+async def load_rates(
+    connection: AsyncConnection, customer_id: str, price_ids: Iterable[str]
+) -> dict[str, PriceRates]:
+    """The rates behind price ids that requests of a customer pinned (L16); unknown ids are left out."""
+    wanted = sorted({price_id for price_id in price_ids if is_uuid(price_id)})
+    if not wanted:
+        return {}
+    statement = select(prices.c.price_id, prices.c.rates).where(
+        prices.c.customer_id.in_([customer_id, PLATFORM_CUSTOMER_ID]), prices.c.price_id.in_(wanted)
+    )
+    return {row.price_id: price_rates(row.rates) for row in await connection.execute(statement)}
+
+
+async def known_models(connection: AsyncConnection) -> set[tuple[str, str]]:
+    """Provider type and name of every model that has, or ever had, a global price."""
+    statement = select(prices.c.provider_type, prices.c.model).where(
+        prices.c.customer_id == PLATFORM_CUSTOMER_ID
+    )
+    return {(row.provider_type, row.model) for row in await connection.execute(statement.distinct())}
+
+
+async def count_missing_model(connection: AsyncConnection, customer_id: str, model: str) -> None:
+    """Counts a request for a model without a price. Names past MAX_MISSING_MODELS are not taken up."""
+    values: Mapping[str, Any] = {
+        "customer_id": customer_id,
+        "model": model.replace("\0", "")[:MAX_MISSING_MODEL_CHARS],
+        "bound": MAX_MISSING_MODELS,
+    }
+    counted = await connection.execute(_COUNT_AGAIN, values)
+    if counted.rowcount == 0:
+        await connection.execute(_COUNT_FIRST, values)
+
+
+async def list_missing_models(
+    connection: AsyncConnection, customer_id: str, after: str | None, limit: int
+) -> Sequence[Row]:
+    """Models without a price, by name."""
+    statement = select(missing_models).where(missing_models.c.customer_id == customer_id)
+    if after is not None:
+        statement = statement.where(missing_models.c.model > after)
+    return await fetch_all(connection, statement.order_by(missing_models.c.model).limit(limit))
+
+
+def _still_in_force_at(time: datetime) -> ColumnElement[bool]:
+    return or_(prices.c.end_time.is_(None), prices.c.end_time > time)
+
+
+# Of rows that were changed in this transaction; the counter's lock is taken late, and then they get its
+# number.
+_PENDING = -1
+
+_COUNT_AGAIN = text(
+    """
+    UPDATE missing_models SET request_count = request_count + 1, last_seen_time = now()
+    WHERE customer_id = :customer_id AND model = :model
+    """
+)
+_COUNT_FIRST = text(
+    """
+    INSERT INTO missing_models (customer_id, model, request_count, last_seen_time)
+    SELECT :customer_id, :model, 1, now()
+    WHERE (SELECT count(*) FROM missing_models WHERE customer_id = :customer_id) < :bound
+    ON CONFLICT (customer_id, model) DO UPDATE
+    SET request_count = missing_models.request_count + 1, last_seen_time = now()
+    """
+)
