@@ -1,0 +1,54 @@
+"""One real PostgreSQL per test process, migrated once; each test that asks for it gets a database of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from control import migrations, postgres
+from control.store.database import Database
+
+_TEMPLATE = "migrated"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data directory whose embedded PostgreSQL runs for the whole session, without fsync."""
+    data_dir = tmp_path_factory.mktemp("cluster")
+    with postgres.Embedded(data_dir, fsync=False):
+        _execute(data_dir, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+        migrations.upgrade(postgres.url(data_dir, _TEMPLATE))
+        yield data_dir
+
+
+@pytest.fixture
+def database_url(cluster_dir: Path) -> Iterator[str]:
+    """The address of a migrated, empty database that only this test uses."""
+    name = f"test_{next(_numbers)}"
+    _execute(
+        cluster_dir,
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+            sql.Identifier(name), sql.Identifier(_TEMPLATE)
+        ),
+    )
+    yield postgres.url(cluster_dir, name)
+    _execute(cluster_dir, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool of connections to the test's own database."""
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+def _execute(data_dir: Path, statement: sql.Composed) -> None:
+    with psycopg.connect(
+        host=str(postgres.socket_dir(data_dir)), user=postgres.SUPERUSER, dbname="postgres", autocommit=True
+    ) as connection:
+        connection.execute(statement)
