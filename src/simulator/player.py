@@ -132,8 +132,9 @@ class Exchange:
                 if number == made.billed_before:
                     self.charge(made.billed_tokens, made.finish)
                 await self._paced(number)
-                await self._write(self._framed(event))
+                # Before the write: what the client may have seen has been produced.
                 produced = made.produced[number]
+                await self._write(self._framed(event))
             self.charge(made.billed_tokens, made.finish)
             if made.cut:
                 await self.connection.emptied()
