@@ -1,4 +1,5 @@
-"""One real PostgreSQL per test process, migrated once; each test that asks for it gets a database of its own."""
+"""One real PostgreSQL per test process, migrated once; each test that asks for it gets a database of its
+own."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import count

@@ -34,6 +34,8 @@ class Identity:
     credential_id: str = ""
     role: Role | None = None
     operator: bool = False
+    # Where the user's row is; an operator acts elsewhere.
+    home_customer_id: str = ""
 
 
 ANONYMOUS = Identity(CallerKind.ANONYMOUS)

@@ -1,0 +1,95 @@
+"""Every metric of the control plane, its labels and buckets. Names and meanings: docs/metrics.md."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Metrics:
+    """The metrics of one replica, in a registry of its own, so that two replicas can live in one process."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry(auto_describe=True)
+        self.registry = registry
+
+        self.rpcs = Counter(
+            "tollkeeper_control_rpcs", "Finished RPCs.", ["method", "code"], registry=registry
+        )
+        self.rpc_seconds = Histogram(
+            "tollkeeper_control_rpc_seconds",
+            "Time to serve one RPC; streams are not counted here.",
+            ["method"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.logins = Counter(
+            "tollkeeper_control_logins",
+            "Attempts to sign in: ok, refused, throttled.",
+            ["outcome"],
+            registry=registry,
+        )
+
+        self.records = Counter(
+            "tollkeeper_control_records",
+            "Usage records settled: posted, duplicate, conflict, rejected, retry.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.acquires = Counter(
+            "tollkeeper_control_acquires",
+            "AcquireLease: granted, repeated, insufficient_quota, budget_held, grant_stale, lease_closed.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.cost_mismatches = Counter(
+            "tollkeeper_control_cost_mismatch",
+            "Records whose cost the edge computed otherwise; the control plane's figure was posted.",
+            registry=registry,
+        )
+        self.expired_leases = Counter(
+            "tollkeeper_control_expired_leases",
+            "Leases that were silent for the whole grace; what they held was posted as lost.",
+            registry=registry,
+        )
+        self.recalls = Counter(
+            "tollkeeper_control_recalls", "Recall marks put on windows.", registry=registry
+        )
+        self.ledger_batch_records = Histogram(
+            "tollkeeper_control_ledger_batch_records",
+            "Usage records booked in one transaction.",
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self.ledger_batch_seconds = Histogram(
+            "tollkeeper_control_ledger_batch_seconds",
+            "Time of one ledger transaction.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.ledger_waiting = Gauge(
+            "tollkeeper_control_ledger_waiting",
+            "Ledger calls that wait for a transaction.",
+            registry=registry,
+        )
+
+        self.watch_streams = Gauge(
+            "tollkeeper_control_watch_streams", "Edge workers that watch.", registry=registry
+        )
+        self.watch_overflows = Counter(
+            "tollkeeper_control_watch_overflows",
+            "Watch streams closed because their edge was too slow.",
+            registry=registry,
+        )
+        self.pushes = Counter(
+            "tollkeeper_control_pushes",
+            "Events put on Watch streams: customer_changed, price_book, recall, room.",
+            ["event"],
+            registry=registry,
+        )
+        self.change_push_seconds = Histogram(
+            "tollkeeper_control_change_push_seconds",
+            "From the change of a customer (a revocation, say) to its push onto a Watch stream.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
