@@ -1,7 +1,11 @@
-"""Every table. Tenant tables lead their primary key with customer_id, so that a distributed engine can shard by it.
+"""Every table. Tenant tables lead their primary key with customer_id, so that a distributed engine can shard
+by it.
 
-Amounts are nano-dollars. Rows that ledger entries refer to are ended (`delete_time`, `revoke_time`, `state`), never deleted.
+Amounts are nano-dollars. Rows that ledger entries refer to are ended (`delete_time`, `revoke_time`,
+`state`), never deleted.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -26,7 +30,7 @@ PLATFORM_CUSTOMER_ID = "00000000-0000-7000-8000-000000000001"
 metadata = MetaData()
 
 # Rows that every request changes: room on the page for the next version, and no index on what changes (L25).
-HOT = {"postgresql_with": {"fillfactor": 50}}
+HOT: dict[str, Any] = {"postgresql_with": {"fillfactor": 50}}
 
 
 def _id(name: str, primary_key: bool = False, nullable: bool = False) -> Column[str]:
@@ -38,7 +42,9 @@ def _customer() -> Column[str]:
 
 
 def _time(name: str, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else text("now()"))
+    return Column(
+        name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else text("now()")
+    )
 
 
 def _count(name: str) -> Column[int]:
@@ -69,7 +75,8 @@ directory = Table(
     _id("target_id"),
 )
 
-# One row a counter. Raised in the changing transaction, whose row lock makes commit order equal number order: a poll for
+# One row a counter. Raised in the changing transaction, whose row lock makes commit order equal number
+# order: a poll for
 # `version > last` misses nothing (L27).
 counters = Table("counters", metadata, Column("name", Text, primary_key=True), _count("value"))
 
@@ -442,6 +449,9 @@ refused_records = Table(
     # conflict, rejected.
     Column("outcome", Text, nullable=False),
     Column("why", Text, nullable=False),
+    # For the gaps of an incarnation (L20).
+    _id("incarnation_id"),
+    Column("sequence", BigInteger, nullable=False),
     Column("record", LargeBinary, nullable=False),
     _time("create_time"),
 )

@@ -1,0 +1,203 @@
+"""Usage records as the edge sends them: what is accepted, what it costs, and what must not differ when it
+comes again."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tollkeeper.cost import PriceRates, UsageCounts, cost_nanousd
+from tollkeeper.ids import is_uuid
+from tollkeeper.money import MAX_NANOUSD
+from tollkeeper.v1 import edge_pb2
+
+UsageState = edge_pb2.UsageState
+MAX_ATTEMPTS = 20
+MAX_TEXT_CHARS = 300
+
+
+class RejectedRecord(Exception):
+    """The record can't be posted, whoever sends it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRecord:
+    """A checked record with the control plane's own cost (L16)."""
+
+    message: edge_pb2.UsageRecord
+    state: int
+    cost_nanousd: int
+    edge_cost_nanousd: int
+    digest: bytes
+    row: Mapping[str, Any]
+
+    @property
+    def usage_id(self) -> str:
+        return self.message.usage_id
+
+
+def check(record: edge_pb2.UsageRecord) -> None:
+    """Shape only. Raises RejectedRecord."""
+    for name in ("usage_id", "incarnation_id", "customer_id", "key_id", "lease_id"):
+        if not is_uuid(getattr(record, name)):
+            raise RejectedRecord(f"{name} is not a UUID")
+    for name in ("team_id", "user_id"):
+        if getattr(record, name) and not is_uuid(getattr(record, name)):
+            raise RejectedRecord(f"{name} is not a UUID")
+    if record.state not in (
+        UsageState.USAGE_STATE_REPORTED,
+        UsageState.USAGE_STATE_ESTIMATED,
+        UsageState.USAGE_STATE_VOIDED,
+    ):
+        raise RejectedRecord("state is missing")
+    if not 1 <= len(record.attempts) <= MAX_ATTEMPTS:
+        raise RejectedRecord(f"a record has 1 to {MAX_ATTEMPTS} attempts")
+    if record.sequence < 1:
+        raise RejectedRecord("sequence starts at 1")
+    for attempt in record.attempts:
+        _check_attempt(attempt)
+    for window in record.windows:
+        if not is_uuid(window.budget_id):
+            raise RejectedRecord("budget_id of a window is not a UUID")
+
+
+def _check_attempt(attempt: edge_pb2.Attempt) -> None:
+    if not 0 <= attempt.cost_nanousd <= MAX_NANOUSD or not 0 <= attempt.hold_nanousd <= MAX_NANOUSD:
+        raise RejectedRecord("an amount is out of range")
+    usage = attempt.usage
+    counts = [value for _, value in usage.ListFields()]
+    if any(not 0 <= count <= 10**12 for count in counts):
+        raise RejectedRecord("a usage count is out of range")
+    if attempt.state == UsageState.USAGE_STATE_REPORTED and not is_uuid(attempt.price_id):
+        raise RejectedRecord("a reported attempt names its price")
+    if attempt.provider_id and not is_uuid(attempt.provider_id):
+        raise RejectedRecord("provider_id is not a UUID")
+
+
+def price_ids(record: edge_pb2.UsageRecord) -> set[str]:
+    """Prices needed to recompute the record's cost."""
+    return {
+        attempt.price_id for attempt in record.attempts if attempt.state == UsageState.USAGE_STATE_REPORTED
+    }
+
+
+def prepare(
+    record: edge_pb2.UsageRecord, prices: Mapping[str, PriceRates], post_time: datetime
+) -> PreparedRecord:
+    """Computes cost, digest and row of a checked record. Raises RejectedRecord for an unknown price."""
+    cost = sum(_attempt_cost(attempt, prices) for attempt in record.attempts)
+    if cost > MAX_NANOUSD:
+        raise RejectedRecord("the cost is out of range")
+    digest = _digest(record)
+    return PreparedRecord(
+        message=record,
+        state=record.state,
+        cost_nanousd=cost,
+        edge_cost_nanousd=record.cost_nanousd,
+        digest=digest,
+        row=_row(record, cost, digest, post_time),
+    )
+
+
+def _attempt_cost(attempt: edge_pb2.Attempt, prices: Mapping[str, PriceRates]) -> int:
+    if attempt.state == UsageState.USAGE_STATE_VOIDED:
+        return 0
+    if attempt.state == UsageState.USAGE_STATE_ESTIMATED:
+        # An estimate never exceeds what was set aside (L14).
+        return min(attempt.cost_nanousd, attempt.hold_nanousd)
+    price = prices.get(attempt.price_id)
+    if price is None:
+        raise RejectedRecord(f"no price {attempt.price_id}")
+    return cost_nanousd(price, usage_counts(attempt.usage))
+
+
+def usage_counts(usage: edge_pb2.Usage) -> UsageCounts:
+    """The contract's usage as plain counts."""
+    return UsageCounts(
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        audio_input_tokens=usage.audio_input_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_output_tokens=usage.audio_output_tokens,
+        requests=usage.requests,
+        web_searches=usage.web_searches,
+    )
+
+
+def _digest(record: edge_pb2.UsageRecord) -> bytes:
+    """SHA-256 over what makes two records the same (L18): not times, latency or other things for people."""
+    content = edge_pb2.UsageRecord(
+        usage_id=record.usage_id,
+        customer_id=record.customer_id,
+        key_id=record.key_id,
+        lease_id=record.lease_id,
+        attempts=record.attempts,
+        state=record.state,
+        cost_nanousd=record.cost_nanousd,
+    )
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+def _row(record: edge_pb2.UsageRecord, cost: int, digest: bytes, post_time: datetime) -> Mapping[str, Any]:
+    """The usage_records row; counts are summed over the attempts, the rest is the last one's."""
+    last = record.attempts[-1]
+    usages = [attempt.usage for attempt in record.attempts]
+    return {
+        "customer_id": record.customer_id,
+        "usage_id": record.usage_id,
+        "incarnation_id": record.incarnation_id,
+        "sequence": record.sequence,
+        "lease_id": record.lease_id,
+        "key_id": record.key_id,
+        "user_id": record.user_id or None,
+        "team_id": record.team_id or None,
+        "state": record.state,
+        "digest": digest,
+        "cost_nanousd": cost,
+        "why": ", ".join(dict.fromkeys(_text(attempt.why) for attempt in record.attempts if attempt.why))[
+            :MAX_TEXT_CHARS
+        ],
+        "provider_id": last.provider_id or None,
+        "provider_name": _text(last.provider_name),
+        "provider_type": _text(last.provider_type),
+        "price_id": last.price_id if is_uuid(last.price_id) else None,
+        "requested_model": _text(record.requested_model),
+        "response_model": _text(record.response_model),
+        "status": record.status,
+        "input_tokens": sum(usage.input_tokens for usage in usages),
+        "cached_input_tokens": sum(usage.cached_input_tokens for usage in usages),
+        "cache_write_tokens": sum(usage.cache_write_tokens for usage in usages),
+        "output_tokens": sum(usage.output_tokens for usage in usages),
+        "reasoning_tokens": sum(usage.reasoning_tokens for usage in usages),
+        "attempt_count": len(record.attempts),
+        "stream": record.stream,
+        "failover": record.failover,
+        "cached": record.cached,
+        "finish": _text(record.finish),
+        "cf_log_id": _text(record.cf_log_id),
+        "latency_ms": _milliseconds(record.latency_ms),
+        "first_byte_ms": _milliseconds(record.first_byte_ms),
+        "begin_time": _begin_time(record, post_time),
+        "post_time": post_time,
+    }
+
+
+def _text(value: str) -> str:
+    # PostgreSQL's text holds no NUL.
+    return value[:MAX_TEXT_CHARS].replace("\0", "")
+
+
+def _milliseconds(value: int) -> int:
+    return min(max(0, value), 2**31 - 1)
+
+
+def _begin_time(record: edge_pb2.UsageRecord, post_time: datetime) -> datetime:
+    if not record.HasField("begin_time"):
+        return post_time
+    try:
+        return record.begin_time.ToDatetime(tzinfo=UTC)
+    except ValueError:
+        raise RejectedRecord("begin_time is out of range") from None

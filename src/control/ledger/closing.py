@@ -1,0 +1,128 @@
+"""Ending leases: of an incarnation that is over, of one that forgot them, and of edges that never came
+back."""
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain import ledger as rules
+from control.domain.ledger import Label, Lease, LeaseState
+from control.domain.records import UsageState
+from control.ledger.batch import BatchResult
+from control.store import incarnations, ledger
+from control.store.database import Database
+from control.store.incarnations import OpenLease
+
+
+async def close_leases(database: Database, leases: Sequence[OpenLease]) -> int:
+    """Closes these leases, customer by customer; returns what came free."""
+    freed = 0
+    for customer_id, group in groupby(leases, key=attrgetter("customer_id")):
+        lease_ids = [lease.lease_id for lease in group]
+
+        async def work(
+            connection: AsyncConnection, customer_id: str = customer_id, lease_ids: Sequence[str] = lease_ids
+        ) -> int:
+            locked = await _lock(connection, customer_id, lease_ids)
+            amount = sum(rules.close(lease) for lease in locked)
+            await _save(connection, customer_id, locked)
+            return amount
+
+        freed += await database.write_again(work)
+    return freed
+
+
+async def close_forgotten(database: Database, incarnation_id: str, known: Collection[str]) -> int:
+    """An edge names its leases when it connects; its others are closed (L5). Returns what came free."""
+    async with database.read() as connection:
+        leases = await incarnations.open_leases(connection, incarnation_id)
+    return await close_leases(database, [lease for lease in leases if lease.lease_id not in known])
+
+
+async def close_incarnation(database: Database, incarnation_id: str, last_sequence: int) -> tuple[int, int]:
+    """All records of the incarnation are in: frees its leases at once (L20). Returns what came free and the
+    gap count."""
+    async with database.write() as connection:
+        gap_count = await incarnations.close(connection, incarnation_id, last_sequence)
+    return await close_forgotten(database, incarnation_id, ()), gap_count
+
+
+async def lose_lease(
+    database: Database, customer_id: str, lease_id: str, renewals: int
+) -> BatchResult | None:
+    """Grace ran out, unless the lease gave a sign of life meanwhile: its last reported in-flight holds are
+    booked as an
+    estimate, the rest is freed (L22)."""
+
+    async def work(connection: AsyncConnection) -> BatchResult | None:
+        locked = await _lock(connection, customer_id, [lease_id])
+        if not locked or locked[0].renewals != renewals or locked[0].state is not LeaseState.OPEN:
+            return None
+        lease = locked[0]
+        part = rules.lose(lease)
+        now = await ledger.database_now(connection)
+        if part is not None:
+            await _insert_estimate(connection, customer_id, lease, part.amount_nanousd)
+        await ledger.save_leases(connection, customer_id, locked, now)
+        await ledger.save_windows(connection, customer_id, rules.changed_windows(locked))
+        return BatchResult(roomier=[window.key for window in lease.windows])
+
+    return await database.write_again(work)
+
+
+async def _insert_estimate(
+    connection: AsyncConnection, customer_id: str, lease: Lease, amount_nanousd: int
+) -> None:
+    """The estimate's usage id is the lease's id; sequence 0 stands for no request."""
+    now = await ledger.database_now(connection)
+    await ledger.claim_records(
+        connection,
+        [
+            {
+                **ledger.BLANK_RECORD,
+                "customer_id": customer_id,
+                "usage_id": lease.lease_id,
+                "incarnation_id": lease.incarnation_id,
+                "lease_id": lease.lease_id,
+                "key_id": lease.key_id,
+                "state": int(UsageState.USAGE_STATE_ESTIMATED),
+                "cost_nanousd": amount_nanousd,
+                "why": "lease_lost",
+                "begin_time": now,
+                "post_time": now,
+            }
+        ],
+    )
+    await ledger.insert_entries(
+        connection,
+        [
+            {
+                "customer_id": customer_id,
+                "usage_id": lease.lease_id,
+                "part": 0,
+                "lease_id": lease.lease_id,
+                "label": Label.LEASE_LOST,
+                "amount_nanousd": amount_nanousd,
+                "estimated": True,
+                "post_time": now,
+            }
+        ],
+    )
+
+
+async def _lock(connection: AsyncConnection, customer_id: str, lease_ids: Sequence[str]) -> list[Lease]:
+    found, pinned = await ledger.lock_leases(connection, customer_id, lease_ids)
+    windows = await ledger.lock_windows(
+        connection, customer_id, {key for keys in pinned.values() for key in keys}
+    )
+    for lease_id, lease in found.items():
+        lease.windows = [windows[key] for key in pinned[lease_id] if key in windows]
+    return list(found.values())
+
+
+async def _save(connection: AsyncConnection, customer_id: str, locked: Sequence[Lease]) -> None:
+    changed = [lease for lease in locked if lease.changed]
+    await ledger.save_leases(connection, customer_id, changed, await ledger.database_now(connection))
+    await ledger.save_windows(connection, customer_id, rules.changed_windows(changed))

@@ -1,0 +1,242 @@
+"""Booking usage records: which are new, which came before, and the entries that follow (L17, L18)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain import ledger as rules
+from control.domain.ledger import Label, Lease, LeaseState, Part, WindowKey
+from control.domain.records import PreparedRecord, UsageState
+from control.store import chains, ledger
+from control.store.ledger import StoredRecord
+from tollkeeper.v1 import budgets_pb2, edge_pb2
+
+Outcome = edge_pb2.SettleOutcome
+Scope = budgets_pb2.Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry to append."""
+
+    usage_id: str
+    part: int
+    lease_id: str
+    label: Label
+    amount_nanousd: int
+    estimated: bool
+
+
+@dataclass(slots=True)
+class Posting:
+    """The records of one transaction, sorted by what is to be done with them."""
+
+    fresh: list[PreparedRecord] = field(default_factory=list)
+    # Reports over estimates.
+    better: list[tuple[PreparedRecord, StoredRecord]] = field(default_factory=list)
+    conflicts: list[PreparedRecord] = field(default_factory=list)
+    # By identity of the record: the same usage id may come twice in one transaction.
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    # Estimates of lost leases, which arriving records replace (L22).
+    lost: dict[str, StoredRecord] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def lease_ids(self) -> set[str]:
+        """Every lease that something is posted to."""
+        return {r.message.lease_id for r in self.fresh} | {stored.lease_id for _, stored in self.better}
+
+
+async def claim(connection: AsyncConnection, customer_id: str, records: Sequence[PreparedRecord]) -> Posting:
+    """Inserts what is new, and tells the rest apart from what is stored."""
+    posting = Posting()
+    first: dict[str, PreparedRecord] = {}
+    for record in records:
+        if record.usage_id in first:
+            # Its twin is in this very transaction; sent again, it is compared with the stored one.
+            posting.outcomes[id(record)] = Outcome.RETRY
+        else:
+            first[record.usage_id] = record
+    claimed = await ledger.claim_records(connection, [record.row for record in first.values()])
+    rest = {usage_id: record for usage_id, record in first.items() if usage_id not in claimed}
+    stored = await ledger.lock_records(connection, customer_id, rest)
+    for usage_id, record in first.items():
+        if usage_id in claimed:
+            posting.fresh.append(record)
+            posting.outcomes[id(record)] = Outcome.POSTED
+        else:
+            posting.outcomes[id(record)] = _compare(record, stored[usage_id], posting)
+    posting.lost = await ledger.lock_records(
+        connection, customer_id, {r.message.lease_id for r in posting.fresh}
+    )
+    return posting
+
+
+def _compare(record: PreparedRecord, stored: StoredRecord, posting: Posting) -> Outcome:
+    if record.digest == stored.digest:
+        return Outcome.DUPLICATE
+    if stored.state == UsageState.USAGE_STATE_ESTIMATED and record.state == UsageState.USAGE_STATE_REPORTED:
+        posting.better.append((record, stored))
+        return Outcome.POSTED
+    if stored.state == UsageState.USAGE_STATE_REPORTED and record.state == UsageState.USAGE_STATE_ESTIMATED:
+        return Outcome.DUPLICATE
+    posting.conflicts.append(record)
+    return Outcome.CONFLICT
+
+
+def add_unknown_leases(
+    posting: Posting, leases: dict[str, Lease], pinned: dict[str, list[WindowKey]]
+) -> None:
+    """A record whose lease is unknown posts all the same, to the windows it names, as late (L21)."""
+    for record in posting.fresh:
+        lease_id = record.message.lease_id
+        if lease_id not in leases:
+            keys = [
+                (window.budget_id, window.start_time.ToDatetime(tzinfo=UTC))
+                for window in record.message.windows
+            ]
+            leases[lease_id] = chains.closed_lease(lease_id, record.message.key_id, keys)
+            pinned[lease_id] = keys
+
+
+def apply(posting: Posting, leases: dict[str, Lease], roomier: list[WindowKey]) -> None:
+    """Moves the money of all records, and lists the entries."""
+    for record in posting.fresh:
+        lease = leases[record.message.lease_id]
+        if record.state == UsageState.USAGE_STATE_VOIDED:
+            continue
+        estimated = record.state == UsageState.USAGE_STATE_ESTIMATED
+        for number, part in enumerate(rules.post(lease, record.cost_nanousd)):
+            posting.entries.append(_entry(record.usage_id, number, lease, part, estimated))
+        if lease.state is LeaseState.LOST:
+            _replace_lost(posting, lease, record.cost_nanousd, roomier)
+    for record, stored in posting.better:
+        lease = leases[stored.lease_id]
+        difference = record.cost_nanousd - stored.cost_nanousd
+        if difference:
+            part = rules.correct(lease, difference)
+            posting.entries.append(_entry(record.usage_id, stored.next_part, lease, part, estimated=False))
+            if difference < 0:
+                roomier.extend(window.key for window in lease.windows)
+
+
+def _replace_lost(posting: Posting, lease: Lease, cost_nanousd: int, roomier: list[WindowKey]) -> None:
+    """The lost lease's estimate shrinks by what its records turn out to be."""
+    estimate = posting.lost.get(lease.lease_id)
+    if estimate is None:
+        return
+    replaced = min(cost_nanousd, estimate.cost_nanousd)
+    if replaced:
+        part = rules.correct(lease, -replaced)
+        posting.entries.append(_entry(lease.lease_id, estimate.next_part, lease, part, estimated=True))
+        posting.lost[lease.lease_id] = StoredRecord(
+            estimate.lease_id,
+            estimate.state,
+            estimate.digest,
+            estimate.cost_nanousd - replaced,
+            estimate.next_part + 1,
+        )
+        roomier.extend(window.key for window in lease.windows)
+
+
+def _entry(usage_id: str, number: int, lease: Lease, part: Part, estimated: bool) -> Entry:
+    return Entry(usage_id, number, lease.lease_id, part.label, part.amount_nanousd, estimated)
+
+
+async def save(connection: AsyncConnection, customer_id: str, posting: Posting, now: datetime) -> None:
+    """Writes entries, replaced records, rollups, and what is kept for a person."""
+    await ledger.replace_records(connection, [record.row for record, _ in posting.better])
+    await ledger.set_costs(
+        connection, customer_id, {lease_id: stored.cost_nanousd for lease_id, stored in posting.lost.items()}
+    )
+    await ledger.insert_entries(
+        connection,
+        [
+            {
+                "customer_id": customer_id,
+                "usage_id": entry.usage_id,
+                "part": entry.part,
+                "lease_id": entry.lease_id,
+                "label": entry.label,
+                "amount_nanousd": entry.amount_nanousd,
+                "estimated": entry.estimated,
+                "post_time": now,
+            }
+            for entry in posting.entries
+        ],
+    )
+    await ledger.insert_refused(
+        connection,
+        [
+            refused_row(r.message, "conflict", "other content is posted", r.digest, now)
+            for r in posting.conflicts
+        ],
+    )
+    await ledger.add_rollups(connection, _rollups(customer_id, posting))
+
+
+def refused_row(
+    record: edge_pb2.UsageRecord, outcome: str, why: str, digest: bytes, now: datetime
+) -> dict[str, Any]:
+    """A record kept for a person (L17)."""
+    return {
+        "customer_id": record.customer_id,
+        "usage_id": record.usage_id,
+        "digest": digest,
+        "outcome": outcome,
+        "why": why,
+        "incarnation_id": record.incarnation_id,
+        "sequence": record.sequence,
+        "record": record.SerializeToString(),
+        "create_time": now,
+    }
+
+
+def _rollups(customer_id: str, posting: Posting) -> list[dict[str, Any]]:
+    """Sums by scope and hour of all that was posted."""
+    sums: dict[tuple[int, str, datetime], dict[str, Any]] = {}
+    for record in posting.fresh:
+        _roll_up(sums, customer_id, record, 1, record.cost_nanousd)
+    for record, stored in posting.better:
+        _roll_up(sums, customer_id, record, 0, record.cost_nanousd - stored.cost_nanousd)
+    return list(sums.values())
+
+
+def _roll_up(
+    sums: dict[tuple[int, str, datetime], dict[str, Any]],
+    customer_id: str,
+    record: PreparedRecord,
+    request_count: int,
+    cost_nanousd: int,
+) -> None:
+    message = record.message
+    hour = record.row["begin_time"].replace(minute=0, second=0, microsecond=0)
+    for scope, scope_id in _scopes(customer_id, message):
+        total = sums.setdefault(
+            (scope, scope_id, hour),
+            {
+                "customer_id": customer_id,
+                "scope": scope,
+                "scope_id": scope_id,
+                "hour": hour,
+                "request_count": 0,
+                "cost_nanousd": 0,
+                "input_tokens": 0,
+                "output_tokens": 0,
+            },
+        )
+        total["request_count"] += request_count
+        total["cost_nanousd"] += cost_nanousd
+        total["input_tokens"] += record.row["input_tokens"]
+        total["output_tokens"] += record.row["output_tokens"]
+
+
+def _scopes(customer_id: str, message: edge_pb2.UsageRecord) -> Iterable[tuple[int, str]]:
+    yield Scope.SCOPE_KEY, message.key_id
+    if message.user_id:
+        yield Scope.SCOPE_USER, message.user_id
+    if message.team_id:
+        yield Scope.SCOPE_TEAM, message.team_id
+    yield Scope.SCOPE_CUSTOMER, customer_id

@@ -1,0 +1,236 @@
+"""All ledger work of a customer, one transaction at a time (L25).
+
+Settles and acquires that wait are combined into the next transaction. Acquires that only holds stand in the
+way of stay in
+line, first come first served, until room appears or their time is up (L11).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.domain.records import PreparedRecord
+from control.ledger import batch
+from control.ledger.batch import AcquireWork, BatchResult, SettleWork
+from control.metrics import Metrics
+from control.store.database import UNIQUE_VIOLATION, Database
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.v1 import edge_pb2
+
+Outcome = edge_pb2.SettleOutcome
+
+# Bounds on one customer's line and on one transaction.
+MAX_WAITING = 4096
+MAX_RECORDS_PER_BATCH = 2000
+MAX_ACQUIRES_PER_BATCH = 256
+# Another replica may have freed room without this one knowing.
+PARKED_RETRY_S = 0.1
+MAX_WAIT_S = 30.0
+
+
+@dataclass(slots=True)
+class SettleJob:
+    work: SettleWork
+    done: "asyncio.Future[list[Outcome]]"
+
+
+@dataclass(slots=True)
+class AcquireJob:
+    work: AcquireWork
+    deadline_s: float
+    done: "asyncio.Future[edge_pb2.AcquireLeaseResponse]"
+
+
+class LedgerQueue:
+    """The way into the ledger. `on_result` hears of recalls and of room, after commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        metrics: Metrics,
+        draw_for: timedelta,
+        on_result: Callable[[str, BatchResult], None],
+    ) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._draw_for = draw_for
+        self._on_result = on_result
+        self._lines: dict[str, _Line] = {}
+
+    async def settle(
+        self,
+        customer_id: str,
+        records: Sequence[PreparedRecord],
+        reports: Sequence[edge_pb2.LeaseReport],
+    ) -> list[Outcome]:
+        """Books records and takes reports; one outcome per record. Raises UNAVAILABLE when nothing was
+        booked."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._line(customer_id).add_settle(SettleJob(SettleWork(records, reports), done))
+        return await done
+
+    async def acquire(
+        self, request: edge_pb2.AcquireLeaseRequest, wait_s: float
+    ) -> edge_pb2.AcquireLeaseResponse:
+        """Grants, or raises INSUFFICIENT_QUOTA, GRANT_STALE, LEASE_CLOSED, INCARNATION_CLOSED at once and
+        BUDGET_HELD
+        when `wait_s` is over."""
+        done: asyncio.Future[edge_pb2.AcquireLeaseResponse] = asyncio.get_running_loop().create_future()
+        deadline_s = time.monotonic() + min(wait_s, MAX_WAIT_S)
+        self._line(request.customer_id).add_acquire(AcquireJob(AcquireWork(request), deadline_s, done))
+        return await done
+
+    def _line(self, customer_id: str) -> "_Line":
+        line = self._lines.get(customer_id)
+        if line is None:
+            line = self._lines[customer_id] = _Line(self, customer_id)
+        return line
+
+    async def run_batch(
+        self, customer_id: str, settles: Sequence[SettleJob], acquires: Sequence[AcquireJob]
+    ) -> BatchResult:
+        """One transaction, run again when the database undid it."""
+
+        async def work(connection: AsyncConnection) -> BatchResult:
+            return await batch.run(
+                connection,
+                customer_id,
+                [job.work for job in settles],
+                [job.work for job in acquires],
+                self._draw_for,
+            )
+
+        started_s = time.monotonic()
+        # A lease id may be opened over two replicas at once: the loser finds the stored answer when it runs
+        # again.
+        result = await self._database.write_again(work, also={UNIQUE_VIOLATION})
+        self._metrics.ledger_batch_seconds.observe(time.monotonic() - started_s)
+        self._metrics.ledger_batch_records.observe(len(result.posted))
+        self._on_result(customer_id, result)
+        return result
+
+    def forget(self, customer_id: str) -> None:
+        """A line with nothing to do costs nothing."""
+        self._lines.pop(customer_id, None)
+
+
+class _Line:
+    """What waits for one customer. Its task lives while there is anything to do."""
+
+    def __init__(self, queue: LedgerQueue, customer_id: str) -> None:
+        self._queue = queue
+        self._customer_id = customer_id
+        self._settles: deque[SettleJob] = deque()
+        self._acquires: deque[AcquireJob] = deque()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def add_settle(self, job: SettleJob) -> None:
+        self._check_room()
+        self._settles.append(job)
+        self._wake()
+
+    def add_acquire(self, job: AcquireJob) -> None:
+        self._check_room()
+        self._acquires.append(job)
+        self._wake()
+
+    def _check_room(self) -> None:
+        if len(self._settles) + len(self._acquires) >= MAX_WAITING:
+            raise TollkeeperError(
+                Reason.UNAVAILABLE, "Too much ledger work is waiting for this customer.", retry_after_s=1
+            )
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"ledger {self._customer_id}")
+
+    async def _run(self) -> None:
+        while self._settles or self._acquires:
+            self._arrived.clear()
+            settles, acquires = self._take()
+            if settles or acquires:
+                await self._work(settles, acquires)
+            if not self._settles and self._acquires:
+                await self._wait_for_room()
+        self._task = None
+        self._queue.forget(self._customer_id)
+
+    def _take(self) -> tuple[list[SettleJob], list[AcquireJob]]:
+        """The next transaction's share. Leases of the present and of the next windows don't mix (L7)."""
+        settles: list[SettleJob] = []
+        records = 0
+        while self._settles and records < MAX_RECORDS_PER_BATCH:
+            settles.append(self._settles.popleft())
+            records += len(settles[-1].work.records)
+        acquires: list[AcquireJob] = []
+        others: list[AcquireJob] = []
+        for job in self._acquires:
+            if job.done.done():
+                continue
+            same = not acquires or acquires[0].work.request.next_window == job.work.request.next_window
+            (acquires if same and len(acquires) < MAX_ACQUIRES_PER_BATCH else others).append(job)
+        self._acquires = deque(others)
+        return settles, acquires
+
+    async def _work(self, settles: list[SettleJob], acquires: list[AcquireJob]) -> None:
+        try:
+            await self._queue.run_batch(self._customer_id, settles, acquires)
+        except TollkeeperError as error:
+            self._fail(settles, acquires, error)
+        except Exception as error:
+            if len(settles) + len(acquires) > 1:
+                # One job the database can't take must not take the others with it.
+                for settle in settles:
+                    await self._work([settle], [])
+                for acquire in acquires:
+                    await self._work([], [acquire])
+            else:
+                self._fail(settles, acquires, error)
+        else:
+            self._deliver(settles, acquires)
+
+    def _deliver(self, settles: list[SettleJob], acquires: list[AcquireJob]) -> None:
+        for settle in settles:
+            if not settle.done.done():
+                settle.done.set_result(settle.work.outcomes)
+        now_s = time.monotonic()
+        waiting: list[AcquireJob] = []
+        for job in acquires:
+            work = job.work
+            if job.done.done():
+                continue
+            if work.response is not None:
+                job.done.set_result(work.response)
+            elif work.error is not None:
+                job.done.set_exception(work.error)
+            elif job.deadline_s <= now_s and work.held is not None:
+                job.done.set_exception(work.held)
+            else:
+                waiting.append(job)
+        self._acquires.extendleft(reversed(waiting))
+
+    @staticmethod
+    def _fail(settles: list[SettleJob], acquires: list[AcquireJob], error: Exception) -> None:
+        waiting: list[asyncio.Future[Any]] = [job.done for job in settles]
+        waiting += [job.done for job in acquires]
+        for done in waiting:
+            if not done.done():
+                done.set_exception(error)
+
+    async def _wait_for_room(self) -> None:
+        """Until something arrives, another replica may have made room, or somebody's time is up."""
+        pause_s = min(
+            PARKED_RETRY_S, max(0.0, min(job.deadline_s for job in self._acquires) - time.monotonic())
+        )
+        try:
+            await asyncio.wait_for(self._arrived.wait(), pause_s or 0.001)
+        except TimeoutError:
+            return

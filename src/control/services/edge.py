@@ -1,0 +1,233 @@
+"""EdgeService: what edges ask for while they serve requests."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from control.domain.records import PreparedRecord, RejectedRecord, check, prepare, price_ids
+from control.ledger import closing
+from control.ledger.queue import LedgerQueue
+from control.metrics import Metrics
+from control.store import grants, incarnations
+from control.store.database import Database, is_data_error
+from control.store.price_rates import PriceRatesCache
+from control.store.refused import refuse
+from control.watch import HEARTBEAT_S, Hub
+from tollkeeper.errors import Reason, TollkeeperError, invalid
+from tollkeeper.ids import is_uuid
+from tollkeeper.v1 import edge_pb2, edge_pb2_grpc
+
+Outcome = edge_pb2.SettleOutcome
+MAX_RECORDS_PER_SETTLE = 1000
+MAX_REPORTS = 10_000
+MAX_HOLDS = 10_000
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+log = structlog.get_logger()
+
+
+class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
+    """Raises TollkeeperError as the contract says; the interceptors turn it into a status."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: LedgerQueue,
+        hub: Hub,
+        metrics: Metrics,
+        open_credential: Callable[[bytes], bytes],
+    ) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._queue = queue
+        self._hub = hub
+        self._open_credential = open_credential
+        self._rates = PriceRatesCache(database)
+
+    async def Authorize(
+        self, request: edge_pb2.AuthorizeRequest, context: "Context"
+    ) -> edge_pb2.AuthorizeResponse:
+        """The grant of a key, read in one snapshot."""
+        if len(request.key_hash) != 32:
+            raise invalid("key_hash is 32 bytes.")
+        async with self._database.read() as connection:
+            grant = await grants.load_grant(
+                connection, request.key_hash, datetime.now(UTC), self._open_credential
+            )
+        return edge_pb2.AuthorizeResponse(grant=grant)
+
+    async def AcquireLease(
+        self, request: edge_pb2.AcquireLeaseRequest, context: "Context"
+    ) -> edge_pb2.AcquireLeaseResponse:
+        """Grants, refuses, or waits for holds to go."""
+        _check_acquire(request)
+        try:
+            response = await self._queue.acquire(request, request.wait.ToTimedelta().total_seconds())
+        except TollkeeperError as error:
+            self._metrics.acquires.labels(error.reason_name.lower()).inc()
+            raise
+        self._metrics.acquires.labels("granted").inc()
+        return response
+
+    async def ReturnLease(
+        self, request: edge_pb2.ReturnLeaseRequest, context: "Context"
+    ) -> edge_pb2.ReturnLeaseResponse:
+        """Takes reports."""
+        _check_reports(request.reports)
+        await self._settle_all((), request.reports)
+        return edge_pb2.ReturnLeaseResponse()
+
+    async def Settle(self, request: edge_pb2.SettleRequest, context: "Context") -> edge_pb2.SettleResponse:
+        """Books records, customer by customer."""
+        if len(request.records) > MAX_RECORDS_PER_SETTLE:
+            raise invalid(f"At most {MAX_RECORDS_PER_SETTLE} records a call.")
+        _check_reports(request.reports)
+        # Booking goes on when the caller hangs up: it has to be told the truth when it asks again.
+        outcomes = await asyncio.shield(self._settle_all(request.records, request.reports))
+        for outcome in outcomes:
+            self._metrics.records.labels(Outcome.Name(outcome).lower()).inc()
+        return edge_pb2.SettleResponse(outcomes=outcomes)
+
+    async def CloseIncarnation(
+        self, request: edge_pb2.CloseIncarnationRequest, context: "Context"
+    ) -> edge_pb2.CloseIncarnationResponse:
+        """Frees all leases of a life that is over."""
+        _check_uuid("incarnation_id", request.incarnation_id)
+        freed, gap_count = await closing.close_incarnation(
+            self._database, request.incarnation_id, request.last_sequence
+        )
+        if gap_count:
+            log.warning("sequence_gaps", incarnation_id=request.incarnation_id, gap_count=gap_count)
+        return edge_pb2.CloseIncarnationResponse(freed_nanousd=freed, gap_count=gap_count)
+
+    async def Watch(
+        self, request: edge_pb2.WatchRequest, context: "Context"
+    ) -> AsyncIterator[edge_pb2.WatchResponse]:
+        """Pushes until the edge is too slow or the server drains."""
+        _check_uuid("incarnation_id", request.incarnation_id)
+        async with self._database.write() as connection:
+            alive = await incarnations.register(connection, request.incarnation_id, request.edge_name)
+        if not alive:
+            raise TollkeeperError(Reason.INCARNATION_CLOSED, "This incarnation has been closed.")
+        await closing.close_forgotten(self._database, request.incarnation_id, set(request.lease_ids))
+        stream = await self._hub.open(request)
+        try:
+            while not stream.closed:
+                message = await stream.next(HEARTBEAT_S)
+                if message is not None:
+                    yield message
+                elif self._hub.sees:
+                    yield edge_pb2.WatchResponse(heartbeat=edge_pb2.Heartbeat())
+        finally:
+            self._hub.leave(stream)
+
+    async def _settle_all(
+        self, records: Sequence[edge_pb2.UsageRecord], reports: Sequence[edge_pb2.LeaseReport]
+    ) -> list[Outcome]:
+        """One transaction a customer; outcomes in the order of the records."""
+        positions: dict[str, list[int]] = defaultdict(list)
+        reports_of: dict[str, list[edge_pb2.LeaseReport]] = defaultdict(list)
+        for position, record in enumerate(records):
+            positions[record.customer_id].append(position)
+        for report in reports:
+            reports_of[report.customer_id].append(report)
+        outcomes = [Outcome.RETRY] * len(records)
+        customers = list(dict.fromkeys([*positions, *reports_of]))
+        answers = await asyncio.gather(
+            *(self._settle(c, [records[p] for p in positions[c]], reports_of[c]) for c in customers)
+        )
+        for customer_id, answer in zip(customers, answers, strict=True):
+            for position, outcome in zip(positions[customer_id], answer, strict=True):
+                outcomes[position] = outcome
+        return outcomes
+
+    async def _settle(
+        self,
+        customer_id: str,
+        records: Sequence[edge_pb2.UsageRecord],
+        reports: Sequence[edge_pb2.LeaseReport],
+    ) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        prepared: list[tuple[int, PreparedRecord]] = []
+        for position, record in enumerate(records):
+            try:
+                prepared.append((position, await self._prepare(record)))
+            except RejectedRecord as rejection:
+                await refuse(self._database, record, str(rejection))
+                outcomes[position] = Outcome.REJECTED
+        if prepared or (reports and is_uuid(customer_id)):
+            booked = await self._book(customer_id, [record for _, record in prepared], reports)
+            outcomes.update(
+                (position, outcome) for (position, _), outcome in zip(prepared, booked, strict=True)
+            )
+        return [outcomes[position] for position in range(len(records))]
+
+    async def _prepare(self, record: edge_pb2.UsageRecord) -> PreparedRecord:
+        check(record)
+        if not await self._rates.customer_exists(record.customer_id):
+            raise RejectedRecord("no such customer")
+        rates = await self._rates.rates(record.customer_id, price_ids(record))
+        prepared = prepare(record, rates, datetime.now(UTC))
+        if prepared.cost_nanousd != prepared.edge_cost_nanousd:
+            self._metrics.cost_mismatches.inc()
+            log.warning(
+                "cost_mismatch",
+                usage_id=record.usage_id,
+                edge_nanousd=prepared.edge_cost_nanousd,
+                control_nanousd=prepared.cost_nanousd,
+            )
+        return prepared
+
+    async def _book(
+        self,
+        customer_id: str,
+        records: Sequence[PreparedRecord],
+        reports: Sequence[edge_pb2.LeaseReport],
+    ) -> list[Outcome]:
+        """Books a batch, or its records one by one when the database can't take one of them (L17)."""
+        try:
+            return await self._queue.settle(customer_id, records, reports)
+        except DBAPIError as error:
+            if not is_data_error(error):
+                raise
+            if len(records) == 1:
+                await refuse(self._database, records[0].message, "the database refused it")
+                return [Outcome.REJECTED]
+        outcomes = [(await self._book(customer_id, [record], ()))[0] for record in records]
+        if reports:
+            await self._queue.settle(customer_id, (), reports)
+        return outcomes
+
+
+def _check_acquire(request: edge_pb2.AcquireLeaseRequest) -> None:
+    for name in ("incarnation_id", "customer_id", "key_id", "lease_id"):
+        _check_uuid(name, getattr(request, name))
+    if request.top_up < 1:
+        raise invalid("top_up starts at 1.")
+    if len(request.holds_nanousd) > MAX_HOLDS or any(hold < 0 for hold in request.holds_nanousd):
+        raise invalid("holds_nanousd is out of range.")
+    if request.wanted_nanousd < 0:
+        raise invalid("wanted_nanousd is out of range.")
+    _check_reports(request.reports)
+
+
+def _check_reports(reports: Sequence[edge_pb2.LeaseReport]) -> None:
+    if len(reports) > MAX_REPORTS:
+        raise invalid(f"At most {MAX_REPORTS} reports a call.")
+    for report in reports:
+        _check_uuid("lease_id", report.lease_id)
+        if min(report.returned_nanousd, report.undrawn_nanousd, report.in_flight_nanousd) < 0:
+            raise invalid("An amount of a report is negative.")
+
+
+def _check_uuid(name: str, value: str) -> None:
+    if not is_uuid(value):
+        raise invalid(f"{name} is not a UUID.")

@@ -1,0 +1,53 @@
+"""Sets of rows in one statement: sent as JSON and typed by PostgreSQL from the table itself."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Table, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = Mapping[str, Any]
+
+
+def encode(rows: Sequence[Row]) -> str:
+    """JSON that jsonb_populate_recordset reads back: times in ISO form, bytes in hex."""
+    return orjson.dumps(rows, default=_encode_value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def insert_statement(table: Table, order: Sequence[str], suffix: str = "") -> TextClause:
+    """INSERT of `:rows`, in the order given so that concurrent batches lock alike. Every column must be
+    present."""
+    columns = ", ".join(column.name for column in table.columns)
+    return text(
+        f"INSERT INTO {table.name} ({columns}) SELECT {columns} "  # noqa: S608 - names come from the schema
+        f"FROM jsonb_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS jsonb)) "
+        f"ORDER BY {', '.join(order)} {suffix}"
+    )
+
+
+def update_statement(table: Table, columns: Sequence[str]) -> TextClause:
+    """UPDATE of the named columns from `:rows`, matched by primary key. The rows are locked already."""
+    settings = ", ".join(f"{name} = r.{name}" for name in columns)
+    match = " AND ".join(f"t.{column.name} = r.{column.name}" for column in table.primary_key.columns)
+    return text(
+        f"UPDATE {table.name} t SET {settings} "  # noqa: S608 - names come from the schema
+        f"FROM jsonb_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS jsonb)) r WHERE {match}"
+    )
+
+
+async def run(connection: AsyncConnection, statement: TextClause, rows: Sequence[Row]) -> Sequence[Any]:
+    """Runs a statement made here; returns what it returns, and does nothing without rows."""
+    if not rows:
+        return ()
+    result = await connection.execute(statement, {"rows": encode(rows)})
+    return result.all() if result.returns_rows else ()
+
+
+def _encode_value(value: object) -> object:
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"can't encode {type(value).__name__}")

@@ -1,0 +1,225 @@
+"""`tollkeeper ledger verify`: recomputes the invariants from the rows alone (docs/ledger.md).
+
+Goes customer by customer, each in one short snapshot (L25). Exits 1 and names each violation when something
+doesn't hold.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control import postgres
+from control.config import load
+from control.store.database import Database
+from control.store.tables import customers
+
+# Per check: what it proves, and a query whose rows are violations. All take :customer_id.
+CHECKS = {
+    "I1 no grant took a hard window past its limit": """
+        SELECT g.lease_id, g.top_up, s->>'budget_id' AS budget_id, s->>'start_time' AS start_time
+        FROM lease_grants g, jsonb_array_elements(g.seen) s
+        WHERE g.customer_id = :customer_id AND (s->>'hard')::boolean AND g.granted_nanousd > 0
+          AND (s->>'spent')::bigint + (s->>'held')::bigint + g.granted_nanousd > (s->>'limit')::bigint
+        """,
+    "I1 spent and held stay within the highest limit and the excused parts": """
+        SELECT w.budget_id, w.start_time, w.spent_nanousd, w.held_nanousd, w.highest_limit_nanousd
+        FROM windows w JOIN budgets b USING (customer_id, budget_id)
+        LEFT JOIN LATERAL (
+            SELECT coalesce(sum(e.amount_nanousd) FILTER (WHERE e.amount_nanousd > 0), 0) AS amount
+            FROM lease_windows lw JOIN entries e USING (customer_id, lease_id)
+            WHERE lw.customer_id = w.customer_id AND lw.budget_id = w.budget_id AND lw.start_time =
+            w.start_time
+              AND e.label IN ('overrun', 'late', 'correction', 'opening')) excused ON true
+        WHERE w.customer_id = :customer_id AND NOT b.soft AND w.highest_limit_nanousd > 0
+          AND w.spent_nanousd + w.held_nanousd > w.highest_limit_nanousd + excused.amount
+        """,
+    "I2 spent is the sum of the entries": """
+        SELECT w.budget_id, w.start_time, w.spent_nanousd, coalesce(s.amount, 0) AS entries_nanousd
+        FROM windows w LEFT JOIN (
+            SELECT lw.budget_id, lw.start_time, sum(e.amount_nanousd) AS amount
+            FROM lease_windows lw JOIN entries e USING (customer_id, lease_id)
+            WHERE lw.customer_id = :customer_id GROUP BY 1, 2) s USING (budget_id, start_time)
+        WHERE w.customer_id = :customer_id AND w.spent_nanousd <> coalesce(s.amount, 0)
+        """,
+    "I2 held is the sum over the leases": """
+        SELECT w.budget_id, w.start_time, w.held_nanousd, coalesce(s.amount, 0) AS leases_nanousd
+        FROM windows w LEFT JOIN (
+            SELECT lw.budget_id, lw.start_time,
+                   sum(l.granted_nanousd - l.posted_nanousd - l.returned_nanousd) AS amount
+            FROM lease_windows lw JOIN leases l USING (customer_id, lease_id)
+            WHERE lw.customer_id = :customer_id GROUP BY 1, 2) s USING (budget_id, start_time)
+        WHERE w.customer_id = :customer_id AND w.held_nanousd <> coalesce(s.amount, 0)
+        """,
+    "I2 no lease holds less than nothing, or anything once it is closed": """
+        SELECT lease_id, granted_nanousd, posted_nanousd, returned_nanousd FROM leases
+        WHERE customer_id = :customer_id
+          AND (granted_nanousd - posted_nanousd - returned_nanousd < 0
+               OR close_time IS NOT NULL AND granted_nanousd <> posted_nanousd + returned_nanousd)
+        """,
+    "I2 windows of a budget never overlap": """
+        SELECT a.budget_id, a.start_time, b.start_time AS other_start_time
+        FROM windows a JOIN windows b USING (customer_id, budget_id)
+        WHERE customer_id = :customer_id AND a.start_time < b.start_time AND b.start_time < a.end_time
+        """,
+    "I2 posted of a lease is the sum of its entries within what it held": """
+        SELECT l.lease_id, l.posted_nanousd, coalesce(s.amount, 0) AS entries_nanousd
+        FROM leases l LEFT JOIN (
+            SELECT lease_id, sum(amount_nanousd) AS amount FROM entries
+            WHERE customer_id = :customer_id AND label IN ('post', 'lease_lost')
+            GROUP BY 1) s USING (lease_id)
+        WHERE l.customer_id = :customer_id AND l.posted_nanousd <> coalesce(s.amount, 0)
+        """,
+    "I3 a usage id costs what its entries say": """
+        SELECT u.usage_id, u.cost_nanousd, coalesce(s.amount, 0) AS entries_nanousd
+        FROM usage_records u LEFT JOIN (
+            SELECT usage_id, sum(amount_nanousd) AS amount FROM entries
+            WHERE customer_id = :customer_id GROUP BY 1) s USING (usage_id)
+        WHERE u.customer_id = :customer_id AND u.cost_nanousd <> coalesce(s.amount, 0)
+        """,
+    "I3 every entry belongs to a usage record": """
+        SELECT e.usage_id, e.part FROM entries e LEFT JOIN usage_records u USING (customer_id, usage_id)
+        WHERE e.customer_id = :customer_id AND u.usage_id IS NULL AND e.label <> 'opening'
+        """,
+    "I4 a voided request has no entries, every other has": """
+        SELECT u.usage_id, u.state FROM usage_records u
+        WHERE u.customer_id = :customer_id
+          AND (u.state = 3) = EXISTS (SELECT 1 FROM entries e
+               WHERE e.customer_id = u.customer_id AND e.usage_id = u.usage_id)
+        """,
+    "I4 no sequence of an incarnation is used twice": """
+        SELECT incarnation_id, sequence, count(*) FROM usage_records
+        WHERE customer_id = :customer_id AND sequence > 0 GROUP BY 1, 2 HAVING count(*) > 1
+        """,
+    "rollups are the sums of the records": """
+        SELECT r.cost_nanousd, u.cost_nanousd AS records_nanousd
+        FROM (SELECT coalesce(sum(cost_nanousd), 0) AS cost_nanousd FROM rollups
+               WHERE customer_id = :customer_id AND scope = 4) r,
+             (SELECT coalesce(sum(cost_nanousd), 0) AS cost_nanousd FROM usage_records
+               WHERE customer_id = :customer_id AND sequence > 0) u
+        WHERE r.cost_nanousd <> u.cost_nanousd
+        """,
+}
+
+LISTINGS = {
+    "excused": """
+        SELECT label, count(*) AS number, sum(amount_nanousd) AS amount_nanousd FROM entries
+        WHERE customer_id = :customer_id AND label IN ('overrun', 'late', 'correction', 'opening',
+        'lease_lost')
+        GROUP BY label
+        """,
+    "records": "SELECT state, count(*) AS number FROM usage_records WHERE customer_id = :customer_id GROUP BY
+    state",
+    "refused": "SELECT outcome, count(*) AS number FROM refused_records WHERE customer_id = :customer_id
+    GROUP BY outcome",
+}
+_GAPS = "SELECT incarnation_id, last_sequence, gap_count FROM incarnations WHERE close_time IS NOT NULL AND
+gap_count > 0"
+_STATES = {1: "reported", 2: "estimated", 3: "voided"}
+MAX_NAMED = 20
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. `violations` name the check, the customer and the row."""
+
+    customers: int = 0
+    records: dict[str, int] = field(default_factory=dict)
+    excused: dict[str, int] = field(default_factory=dict)
+    excused_nanousd: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    gaps: list[dict[str, object]] = field(default_factory=list)
+    violations: list[dict[str, object]] = field(default_factory=list)
+    violation_count: int = 0
+
+
+async def verify(database: Database) -> Report:
+    """Checks every customer."""
+    report = Report()
+    async with database.read() as connection:
+        ids = list((await connection.execute(select(customers.c.customer_id))).scalars())
+        report.gaps = [_plain(dict(row)) for row in (await connection.execute(text(_GAPS))).mappings()]
+    for customer_id in ids:
+        async with database.read() as connection:
+            await _verify_customer(connection, customer_id, report)
+    return report
+
+
+async def _verify_customer(connection: AsyncConnection, customer_id: str, report: Report) -> None:
+    report.customers += 1
+    for check, query in CHECKS.items():
+        for violation in (await connection.execute(text(query), {"customer_id": customer_id})).mappings():
+            report.violation_count += 1
+            if len(report.violations) < MAX_NAMED:
+                report.violations.append(
+                    {"check": check, "customer_id": customer_id, **_plain(dict(violation))}
+                )
+    found = {
+        name: (await connection.execute(text(query), {"customer_id": customer_id})).all()
+        for name, query in LISTINGS.items()
+    }
+    for row in found["records"]:
+        name = _STATES[row.state]
+        report.records[name] = report.records.get(name, 0) + row.number
+    for row in found["excused"]:
+        report.excused[row.label] = report.excused.get(row.label, 0) + row.number
+        report.excused_nanousd[row.label] = report.excused_nanousd.get(row.label, 0) + int(row.amount_nanousd)
+    for row in found["refused"]:
+        report.refused[row.outcome] = report.refused.get(row.outcome, 0) + row.number
+
+
+def _plain(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: value if isinstance(value, int) else str(value) for name, value in row.items()}
+
+
+def main() -> int:
+    """Prints the report; exit code 1 when anything is violated."""
+    parser = argparse.ArgumentParser(prog="tollkeeper ledger verify", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    arguments = parser.parse_args()
+    report = asyncio.run(_run())
+    if arguments.json:
+        print(json.dumps({name: getattr(report, name) for name in Report.__slots__}))
+    else:
+        _print(report)
+    return 1 if report.violation_count else 0
+
+
+async def _run() -> Report:
+    settings = load()
+    url = (
+        settings.database_url.get_secret_value() if settings.database_url else postgres.url(settings.data_dir)
+    )
+    database = Database(url)
+    try:
+        return await verify(database)
+    finally:
+        await database.close()
+
+
+def _print(report: Report) -> None:
+    print(
+        f"{report.customers} customers, {sum(report.records.values())} usage records: {report.records or
+        'none'}"
+    )
+    for label, count in sorted(report.excused.items()):
+        print(f"excused {label}: {count} entries, {report.excused_nanousd[label]} nano-dollars")
+    for outcome, count in sorted(report.refused.items()):
+        print(f"kept for a person, {outcome}: {count}")
+    for gap in report.gaps:
+        print(
+            f"gap: {gap['gap_count']} of {gap['last_sequence']} sequences of {gap['incarnation_id']} never
+            settled"
+        )
+    for violation in report.violations:
+        print("VIOLATED", json.dumps(violation))
+    print(f"{report.violation_count} violations" if report.violation_count else "all invariants hold")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
