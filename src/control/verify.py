@@ -113,13 +113,18 @@ LISTINGS = {
         'lease_lost')
         GROUP BY label
         """,
-    "records": "SELECT state, count(*) AS number FROM usage_records WHERE customer_id = :customer_id GROUP BY
-    state",
-    "refused": "SELECT outcome, count(*) AS number FROM refused_records WHERE customer_id = :customer_id
-    GROUP BY outcome",
+    "records": """
+        SELECT state, count(*) AS number FROM usage_records WHERE customer_id = :customer_id GROUP BY state
+        """,
+    "refused": """
+        SELECT outcome, count(*) AS number FROM refused_records
+        WHERE customer_id = :customer_id GROUP BY outcome
+        """,
 }
-_GAPS = "SELECT incarnation_id, last_sequence, gap_count FROM incarnations WHERE close_time IS NOT NULL AND
-gap_count > 0"
+_GAPS = """
+    SELECT incarnation_id, last_sequence, gap_count FROM incarnations
+    WHERE close_time IS NOT NULL AND gap_count > 0
+    """
 _STATES = {1: "reported", 2: "estimated", 3: "voided"}
 MAX_NAMED = 20
 
@@ -203,18 +208,16 @@ async def _run() -> Report:
 
 
 def _print(report: Report) -> None:
-    print(
-        f"{report.customers} customers, {sum(report.records.values())} usage records: {report.records or
-        'none'}"
-    )
+    records = sum(report.records.values())
+    print(f"{report.customers} customers, {records} usage records: {report.records or 'none'}")
     for label, count in sorted(report.excused.items()):
         print(f"excused {label}: {count} entries, {report.excused_nanousd[label]} nano-dollars")
     for outcome, count in sorted(report.refused.items()):
         print(f"kept for a person, {outcome}: {count}")
     for gap in report.gaps:
         print(
-            f"gap: {gap['gap_count']} of {gap['last_sequence']} sequences of {gap['incarnation_id']} never
-            settled"
+            f"gap: {gap['gap_count']} of {gap['last_sequence']} sequences of {gap['incarnation_id']}"
+            " never settled"
         )
     for violation in report.violations:
         print("VIOLATED", json.dumps(violation))

@@ -73,8 +73,8 @@ def insufficient_quota(spent: Spent, hold_nanousd: int) -> TollkeeperError:
     return TollkeeperError(
         Reason.INSUFFICIENT_QUOTA,
         f"The {scope_name(window)}'s budget is used up: ${format_usd(window.spent_nanousd)} of "
-        f"${format_usd(window.limit_nanousd)} spent, and this request may cost up to
-        ${format_usd(hold_nanousd)}.",
+        f"${format_usd(window.limit_nanousd)} spent, and this request may cost up to "
+        f"${format_usd(hold_nanousd)}.",
         _metadata(window, spent.fits_nanousd),
     )
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.budgets import window_at
@@ -124,24 +125,23 @@ async def load_chains(
     return chains
 
 
-def _chain_budget(row: object, time_zone: str, now: datetime) -> ChainBudget:
-    exists = row.start_time is not None  # type: ignore[attr-defined]
+def _chain_budget(row: Row[Any], time_zone: str, now: datetime) -> ChainBudget:
+    exists = row.start_time is not None
     if exists:
-        start, end = row.start_time, row.end_time  # type: ignore[attr-defined]
+        start, end = row.start_time, row.end_time
     else:
-        start, end = window_at(row.period, time_zone, now, row.create_time, row.latest_end)  # type:
-        ignore[attr - defined]
+        start, end = window_at(row.period, time_zone, now, row.create_time, row.latest_end)
     return ChainBudget(
-        budget_id=row.budget_id,  # type: ignore[attr-defined]
-        scope=row.scope,  # type: ignore[attr-defined]
-        scope_id=row.scope_id,  # type: ignore[attr-defined]
-        period=row.period,  # type: ignore[attr-defined]
-        hard=row.hard,  # type: ignore[attr-defined]
-        create_time=row.create_time,  # type: ignore[attr-defined]
+        budget_id=row.budget_id,
+        scope=row.scope,
+        scope_id=row.scope_id,
+        period=row.period,
+        hard=row.hard,
+        create_time=row.create_time,
         start_time=start,
         end_time=end,
         exists=exists,
-        first=row.latest_end is None,  # type: ignore[attr-defined]
+        first=row.latest_end is None,
     )
 
 

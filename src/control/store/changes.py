@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.prices import rates_to_proto
@@ -44,13 +45,13 @@ async def customers_behind(
     return [_changed(row) for row in found if row.version != known[row.customer_id]]
 
 
-def _changed(row: object) -> edge_pb2.CustomerChanged:
+def _changed(row: Row[Any]) -> edge_pb2.CustomerChanged:
     change = edge_pb2.CustomerChanged(
-        customer_id=row.customer_id,  # type: ignore[attr-defined]
-        version=row.version,  # type: ignore[attr-defined]
-        urgent_version=row.urgent_version,  # type: ignore[attr-defined]
+        customer_id=row.customer_id,
+        version=row.version,
+        urgent_version=row.urgent_version,
     )
-    change.change_time.FromDatetime(row.change_time)  # type: ignore[attr-defined]
+    change.change_time.FromDatetime(row.change_time)
     return change
 
 
@@ -72,20 +73,20 @@ async def price_book(connection: AsyncConnection) -> tuple[int, Sequence[prices_
     return version, [_price(row, now) for row in found]
 
 
-def _price(row: object, now: datetime) -> prices_pb2.Price:
+def _price(row: Row[Any], now: datetime) -> prices_pb2.Price:
     price = prices_pb2.Price(
-        price_id=row.price_id,  # type: ignore[attr-defined]
-        provider_type=row.provider_type,  # type: ignore[attr-defined]
-        model=row.model,  # type: ignore[attr-defined]
-        rates=rates_to_proto(row.rates),  # type: ignore[attr-defined]
-        max_output_tokens=row.max_output_tokens,  # type: ignore[attr-defined]
-        context_tokens=row.context_tokens,  # type: ignore[attr-defined]
+        price_id=row.price_id,
+        provider_type=row.provider_type,
+        model=row.model,
+        rates=rates_to_proto(row.rates),
+        max_output_tokens=row.max_output_tokens,
+        context_tokens=row.context_tokens,
     )
-    effective_time = row.effective_time.astimezone(UTC)  # type: ignore[attr-defined]
+    effective_time = row.effective_time.astimezone(UTC)
     price.effective_time.FromDatetime(effective_time)
     if effective_time > now:
         price.starts_in.FromTimedelta(effective_time - now)
-    if row.end_time is not None:  # type: ignore[attr-defined]
-        price.end_time.FromDatetime(row.end_time)  # type: ignore[attr-defined]
-        price.ends_in.FromTimedelta(row.end_time - now)  # type: ignore[attr-defined]
+    if row.end_time is not None:
+        price.end_time.FromDatetime(row.end_time)
+        price.ends_in.FromTimedelta(row.end_time - now)
     return price
