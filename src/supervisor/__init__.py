@@ -1,1 +1,1 @@
-"""Runs all parts on one machine: `tollkeeper up`."""
+"""`tollkeeper up`: runs all parts on one machine, restarts what dies, drains on Ctrl-C."""

@@ -1,1 +1,1 @@
-"""The `tollkeeper` command."""
+"""The `tollkeeper` command: one module per noun, the same verbs everywhere (docs/cli.md)."""

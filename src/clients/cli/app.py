@@ -1,0 +1,73 @@
+"""The console script: `tollkeeper NOUN VERB`, or a part of Tollkeeper to run."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from clients.cli import parts
+from clients.cli.commands import HELP_SETTINGS
+from clients.cli.run import run
+
+NOUNS = {
+    "customers": "Tenants with their own keys, budgets and providers.",
+    "teams": "Users and keys that belong together.",
+    "users": "People of a customer, with a role.",
+    "providers": "Vendors, with the credential used there.",
+    "routers": "Ordered rules that choose the provider of a request.",
+    "keys": "What apps present, with budgets of their own.",
+    "prices": "What models cost, in US dollars per million model tokens.",
+    "budgets": "Limits on what a customer, team, user or key may spend.",
+    "usage": "What was used, and what it cost.",
+    "models": "Which models were asked for and can't be served.",
+}
+LEDGER = "The audit of the books."
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with its code (docs/cli.md); no failure shows a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What gRPC would write about a connection that failed is said by our own one line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if (part := parts.module_of(given)) is not None:
+        parts.become(*part)
+    sys.exit(run(build(given[0] if given else ""), given))
+
+
+def build(named: str) -> typer.Typer:
+    """All commands by name and summary; the named noun in full, since each loads its part of the contract."""
+    app = typer.Typer(
+        help="Virtual keys, hard budgets and an exact ledger in front of AI providers.",
+        add_completion=False,
+        context_settings=HELP_SETTINGS,
+        rich_markup_mode=None,
+    )
+    for part, summary in parts.SUMMARIES.items():
+        app.command(part, help=summary, context_settings=_PASSED_ON, rich_help_panel="Run")(_passed_on)
+    for noun, summary in NOUNS.items():
+        group = importlib.import_module(f"clients.cli.{noun}").app if noun == named else _empty()
+        app.add_typer(group, name=noun, help=summary)
+    ledger = _empty()
+    ledger.command("verify", help="Recompute every balance from the rows alone; name each violation.")(
+        _passed_on
+    )
+    app.add_typer(ledger, name="ledger", help=LEDGER)
+    if named in ("login", "whoami"):
+        importlib.import_module("clients.cli.login").add_to(app)
+    else:
+        app.command("login", help="Sign in: prints a credential.")(_passed_on)
+        app.command("whoami", help="Show who the control plane takes you for.")(_passed_on)
+    return app
+
+
+def _empty() -> typer.Typer:
+    group = typer.Typer(context_settings=HELP_SETTINGS)
+    group.callback()(_passed_on)
+    return group
+
+
+def _passed_on() -> None:
+    """Only its name is needed, for the help: `main` runs the command itself."""

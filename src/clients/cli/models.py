@@ -1,0 +1,28 @@
+"""`tollkeeper models`: models that were asked for."""
+
+from clients.cli import output
+from clients.cli.commands import command, noun
+from clients.cli.options import AnyCustomer, Limit
+from clients.cli.plain import plain
+from clients.cli.session import Session, collect
+from tollkeeper.v1.prices_pb2 import ListMissingModelsRequest, MissingModel
+from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
+
+app = noun()
+
+COLUMNS = {"model": "MODEL", "request_count": "REQUESTS", "last_seen_time": "LAST SEEN"}
+
+
+@command(app, "missing")
+def missing(session: Session, customer: AnyCustomer = None, limit: Limit = None) -> None:
+    """List models that were asked for and have no price."""
+    stub = PricesServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[MissingModel], str]:
+        request = ListMissingModelsRequest(
+            customer_id=customer or "", page_size=page_size, page_token=page_token
+        )
+        answer = stub.ListMissingModels(request)
+        return list(answer.models), answer.next_page_token
+
+    output.listing(session, [plain(each) for each in collect(page, limit)], COLUMNS)

@@ -1,0 +1,246 @@
+"""`tollkeeper prices`: what models cost, in US dollars per million model tokens."""
+
+from typing import Annotated, Any
+
+import typer
+
+from clients.cli import output
+from clients.cli.commands import changes, command, noun
+from clients.cli.failures import UsageProblem
+from clients.cli.options import AnyCustomer, Id, Limit, number, pairs, single, time, usd
+from clients.cli.plain import Plain, plain
+from clients.cli.session import Session, collect
+from tollkeeper.money import format_usd
+from tollkeeper.v1.prices_pb2 import (
+    CreatePriceRequest,
+    DeletePriceRequest,
+    GetPriceRequest,
+    ListPricesRequest,
+    Price,
+    Rates,
+    RateStep,
+)
+from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
+
+app = noun()
+
+COLUMNS = {
+    "price_id": "ID",
+    "provider": "PROVIDER",
+    "model": "MODEL",
+    "input": "INPUT",
+    "cached_input": "CACHED",
+    "output": "OUTPUT",
+    "effective_time": "FROM",
+    "end_time": "UNTIL",
+}
+COMPONENTS = tuple(field.name for field in Rates.DESCRIPTOR.fields if field.name != "steps")
+_ONLY_FOR_EDGES = ("starts_in", "ends_in")
+
+
+def _rate(component: str, what: str) -> object:
+    flag = f"--{component.replace('_', '-')}-usd"
+    return typer.Option(flag, metavar="USD", help=f"Per million {what}.")
+
+
+Input = Annotated[str | None, _rate("input", "input tokens")]
+CachedInput = Annotated[str | None, _rate("cached_input", "cached input tokens; else as input")]
+CacheWrite = Annotated[str | None, _rate("cache_write", "tokens written to a cache; else as input")]
+AudioInput = Annotated[str | None, _rate("audio_input", "audio input tokens; else as input")]
+Output = Annotated[str | None, _rate("output", "output tokens")]
+Reasoning = Annotated[str | None, _rate("reasoning", "reasoning tokens; else as output")]
+AudioOutput = Annotated[str | None, _rate("audio_output", "audio output tokens; else as output")]
+PerRequest = Annotated[str | None, _rate("request", "requests")]
+WebSearch = Annotated[str | None, _rate("web_search", "web searches")]
+Steps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--step",
+        metavar="STEP",
+        help="above=TOKENS,input=USD,output=USD[,cached_input=USD]...: for longer prompts; repeat for more.",
+    ),
+]
+Effective = Annotated[str | None, typer.Option("--effective-time", metavar="TIME", help="Default: now.")]
+MaxOutput = Annotated[
+    int | None, typer.Option("--max-output-tokens", min=0, help="The model's largest output.")
+]
+Context = Annotated[int | None, typer.Option("--context-tokens", min=0, help="The model's largest context.")]
+
+
+@command(app, "create")
+def create(
+    session: Session,
+    model: Annotated[str, typer.Option("--model", show_default=False)],
+    provider_type: Annotated[
+        str | None, typer.Option("--provider-type", metavar="TYPE", help="For a global price: openai, ...")
+    ] = None,
+    customer: AnyCustomer = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="ID", help="For a customer's own price.")
+    ] = None,
+    input_usd: Input = None,
+    cached_input_usd: CachedInput = None,
+    cache_write_usd: CacheWrite = None,
+    audio_input_usd: AudioInput = None,
+    output_usd: Output = None,
+    reasoning_usd: Reasoning = None,
+    audio_output_usd: AudioOutput = None,
+    request_usd: PerRequest = None,
+    web_search_usd: WebSearch = None,
+    step: Steps = None,
+    max_output_tokens: MaxOutput = None,
+    context_tokens: Context = None,
+    effective_time: Effective = None,
+) -> None:
+    """Create a price; a model's later price supersedes the earlier one. An input or output of 0 is free."""
+    if (provider is None) == (provider_type is None):
+        raise UsageProblem("name either --provider-type (a global price) or --customer and --provider")
+    price = Price(
+        customer_id=(customer or "") if provider else "",
+        provider_id=provider or "",
+        provider_type=provider_type or "",
+        model=model,
+        rates=_rates(
+            input=input_usd,
+            cached_input=cached_input_usd,
+            cache_write=cache_write_usd,
+            audio_input=audio_input_usd,
+            output=output_usd,
+            reasoning=reasoning_usd,
+            audio_output=audio_output_usd,
+            request=request_usd,
+            web_search=web_search_usd,
+        ),
+        max_output_tokens=max_output_tokens or 0,
+        context_tokens=context_tokens or 0,
+        effective_time=time(effective_time) if effective_time else None,
+    )
+    price.rates.steps.extend(parse_step(each) for each in step or [])
+    answer = PricesServiceStub(session.channel()).CreatePrice(CreatePriceRequest(price=price))
+    output.record(session, price_object(answer))
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    customer: AnyCustomer = None,
+    model: Annotated[str | None, typer.Option("--model")] = None,
+    ended: Annotated[bool, typer.Option("--ended", help="Superseded and ended ones too.")] = False,
+    limit: Limit = None,
+) -> None:
+    """List global prices, and a customer's own with --customer."""
+    stub = PricesServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[Price], str]:
+        answer = stub.ListPrices(
+            ListPricesRequest(
+                customer_id=customer or "",
+                model=model or "",
+                show_ended=ended,
+                page_size=page_size,
+                page_token=page_token,
+            )
+        )
+        return list(answer.prices), answer.next_page_token
+
+    rows = [price_object(each) for each in collect(page, limit)]
+    output.listing(session, rows if session.json else [_flat(row) for row in rows], COLUMNS)
+
+
+@command(app, "show")
+def show(session: Session, price: Id) -> None:
+    """Show one price."""
+    answer = PricesServiceStub(session.channel()).GetPrice(GetPriceRequest(price_id=price))
+    output.record(session, price_object(answer))
+
+
+@command(app, "update")
+def update(
+    session: Session,
+    price: Id,
+    input_usd: Input = None,
+    cached_input_usd: CachedInput = None,
+    cache_write_usd: CacheWrite = None,
+    audio_input_usd: AudioInput = None,
+    output_usd: Output = None,
+    reasoning_usd: Reasoning = None,
+    audio_output_usd: AudioOutput = None,
+    request_usd: PerRequest = None,
+    web_search_usd: WebSearch = None,
+    max_output_tokens: MaxOutput = None,
+    context_tokens: Context = None,
+    effective_time: Effective = None,
+) -> None:
+    """Supersede a price with one that differs in what is given; what was booked keeps the old one."""
+    rates = changes(
+        input=input_usd,
+        cached_input=cached_input_usd,
+        cache_write=cache_write_usd,
+        audio_input=audio_input_usd,
+        output=output_usd,
+        reasoning=reasoning_usd,
+        audio_output=audio_output_usd,
+        request=request_usd,
+        web_search=web_search_usd,
+        max_output_tokens=max_output_tokens,
+        context_tokens=context_tokens,
+    )
+    stub = PricesServiceStub(session.channel())
+    present = stub.GetPrice(GetPriceRequest(price_id=price))
+    later = Price(
+        customer_id=present.customer_id if present.provider_id else "",
+        provider_id=present.provider_id,
+        provider_type=present.provider_type,
+        model=present.model,
+        rates=present.rates,
+        max_output_tokens=rates.pop("max_output_tokens", present.max_output_tokens),
+        context_tokens=rates.pop("context_tokens", present.context_tokens),
+        effective_time=time(effective_time) if effective_time else None,
+    )
+    later.rates.MergeFrom(_rates(**rates))
+    output.record(session, price_object(stub.CreatePrice(CreatePriceRequest(price=later))))
+
+
+@command(app, "delete")
+def delete(session: Session, price: Id) -> None:
+    """End a price now: the model can't be used until it has another."""
+    answer = PricesServiceStub(session.channel()).DeletePrice(DeletePriceRequest(price_id=price))
+    output.record(session, price_object(answer))
+
+
+def price_object(price: Price) -> Plain:
+    """A price with its rates as decimal strings, per million units."""
+    values = plain(price)
+    values["rates"] = _rates_object(price.rates)
+    for name in _ONLY_FOR_EDGES:
+        del values[name]
+    return values
+
+
+def parse_step(text: str) -> RateStep:
+    """`above=200000,input=4,output=18`. Raises UsageProblem."""
+    values = pairs(text, frozenset({"above", *COMPONENTS}))
+    if "above" not in values:
+        raise UsageProblem(f"a step needs above=TOKENS: {text!r}")
+    rates = {name: single(values, name) for name in COMPONENTS if name in values}
+    return RateStep(above_input_tokens=number(single(values, "above"), "above"), rates=_rates(**rates))
+
+
+def _rates(**usd_texts: str | None) -> Rates:
+    found: dict[str, Any] = {name: usd(text) for name, text in usd_texts.items() if text is not None}
+    return Rates(**found)
+
+
+def _rates_object(rates: Rates) -> Plain:
+    values: Plain = {
+        name: format_usd(getattr(rates, name)) if rates.HasField(name) else None for name in COMPONENTS
+    }
+    values["steps"] = [
+        {"above_input_tokens": step.above_input_tokens, "rates": _rates_object(step.rates)}
+        for step in rates.steps
+    ]
+    return values
+
+
+def _flat(row: Plain) -> Plain:
+    return {**row, **row["rates"], "provider": row["provider_id"] or row["provider_type"]}

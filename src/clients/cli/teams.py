@@ -1,0 +1,68 @@
+"""`tollkeeper teams`: users and keys that belong together."""
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from clients.cli import output
+from clients.cli.commands import changes, command, noun
+from clients.cli.options import Customer, Id, Limit, Name, NewName, Suspended
+from clients.cli.plain import plain
+from clients.cli.session import Session, collect
+from tollkeeper.v1.teams_pb2 import (
+    CreateTeamRequest,
+    DeleteTeamRequest,
+    GetTeamRequest,
+    ListTeamsRequest,
+    Team,
+    UpdateTeamRequest,
+)
+from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
+
+app = noun()
+
+COLUMNS = {"team_id": "ID", "name": "NAME", "suspended": "SUSPENDED"}
+
+
+@command(app, "create")
+def create(session: Session, customer: Customer, name: Name) -> None:
+    """Create a team."""
+    request = CreateTeamRequest(team=Team(customer_id=customer, name=name))
+    output.record(session, plain(TeamsServiceStub(session.channel()).CreateTeam(request)))
+
+
+@command(app, "list")
+def list_(session: Session, customer: Customer, limit: Limit = None) -> None:
+    """List the teams of a customer."""
+    stub = TeamsServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[Team], str]:
+        request = ListTeamsRequest(customer_id=customer, page_size=page_size, page_token=page_token)
+        answer = stub.ListTeams(request)
+        return list(answer.teams), answer.next_page_token
+
+    output.listing(session, [plain(each) for each in collect(page, limit)], COLUMNS)
+
+
+@command(app, "show")
+def show(session: Session, team: Id, customer: Customer) -> None:
+    """Show one team."""
+    request = GetTeamRequest(customer_id=customer, team_id=team)
+    output.record(session, plain(TeamsServiceStub(session.channel()).GetTeam(request)))
+
+
+@command(app, "update")
+def update(
+    session: Session, team: Id, customer: Customer, name: NewName = None, suspended: Suspended = None
+) -> None:
+    """Change a team."""
+    fields = changes(name=name, suspended=suspended)
+    request = UpdateTeamRequest(
+        team=Team(team_id=team, customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))
+    )
+    output.record(session, plain(TeamsServiceStub(session.channel()).UpdateTeam(request)))
+
+
+@command(app, "delete")
+def delete(session: Session, team: Id, customer: Customer) -> None:
+    """Delete a team; its keys stay with their users, or with the customer."""
+    request = DeleteTeamRequest(customer_id=customer, team_id=team)
+    output.record(session, plain(TeamsServiceStub(session.channel()).DeleteTeam(request)))
