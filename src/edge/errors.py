@@ -1,0 +1,209 @@
+"""The one table from an error's reason to what an OpenAI client sees (docs/errors.md).
+
+Status, type and code follow OpenAI's error page; `x-should-retry` and `retry-after` are what the official
+SDKs obey, in that order. Inference routes speak OpenAI's envelope, everything outside /v1 the plain one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.money import format_usd
+
+JSON = b"application/json"
+# SDKs disagree about longer waits: one sleeps however long, one retries at once, one gives up.
+MAX_RETRY_AFTER_S = 60
+INTERNAL_MESSAGE = "Something failed inside the gateway. The request id tells the operator what."
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one reason looks. `should_retry` None leaves it to the SDK's own rule for the status."""
+
+    status: int
+    type: str
+    code: str
+    should_retry: bool | None = None
+    retry_after_s: int | None = None
+
+
+_REQUEST = "invalid_request_error"
+_SERVER = "server_error"
+_BUSY = "service_unavailable_error"
+_UNAVAILABLE = Shape(503, _BUSY, "service_unavailable", True, 1)
+_INTERNAL = Shape(500, _SERVER, "internal_error", False)
+# What a client of the inference routes can't cause: it is ours, and says so as a plain 500.
+_NEVER_HERE = _INTERNAL
+
+SHAPES: dict[Reason, Shape] = {
+    Reason.ERROR_REASON_UNSPECIFIED: _INTERNAL,
+    Reason.INVALID_ARGUMENT: Shape(400, _REQUEST, "invalid_value"),
+    Reason.NOT_FOUND: Shape(404, _REQUEST, "not_found"),
+    Reason.ALREADY_EXISTS: _NEVER_HERE,
+    Reason.IN_USE: _NEVER_HERE,
+    Reason.ETAG_MISMATCH: _NEVER_HERE,
+    Reason.REQUEST_ID_REUSED: _NEVER_HERE,
+    # Of the edge's own credential, never of the client's key: a 401 would send people looking for a wrong
+    # key.
+    Reason.UNAUTHENTICATED: _UNAVAILABLE,
+    Reason.INVALID_CREDENTIALS: _NEVER_HERE,
+    Reason.PERMISSION_DENIED: _UNAVAILABLE,
+    Reason.LOGIN_THROTTLED: _NEVER_HERE,
+    Reason.INVALID_API_KEY: Shape(401, _REQUEST, "invalid_api_key"),
+    Reason.CUSTOMER_SUSPENDED: Shape(403, _REQUEST, "customer_suspended"),
+    Reason.MODEL_NOT_ALLOWED: Shape(403, _REQUEST, "model_not_allowed"),
+    Reason.MODEL_NOT_PRICED: Shape(400, _REQUEST, "model_not_priced"),
+    Reason.ROUTER_WITHOUT_RULES: Shape(400, _REQUEST, "router_without_rules"),
+    Reason.GLOBAL_PRICE_EXISTS: _NEVER_HERE,
+    Reason.INSUFFICIENT_QUOTA: Shape(429, "insufficient_quota", "insufficient_quota", False),
+    Reason.BUDGET_HELD: Shape(429, "rate_limit_exceeded", "budget_held", True, 1),
+    Reason.GRANT_STALE: _UNAVAILABLE,
+    Reason.LEASE_CLOSED: _UNAVAILABLE,
+    Reason.INCARNATION_CLOSED: _UNAVAILABLE,
+    Reason.RATE_LIMIT_EXCEEDED: Shape(429, "requests", "rate_limit_exceeded", None, 1),
+    # The gateway tried every route already, and some of them may have been billed.
+    Reason.ALL_PROVIDERS_FAILED: Shape(502, _SERVER, "all_providers_failed", False),
+    Reason.ENDPOINT_NOT_SUPPORTED: Shape(501, _REQUEST, "endpoint_not_supported", False),
+    Reason.REQUEST_TOO_LARGE: Shape(413, _REQUEST, "request_too_large"),
+    Reason.UPSTREAM_TIMEOUT: Shape(504, _SERVER, "upstream_timeout", False),
+    Reason.UPSTREAM_DISCONNECTED: Shape(502, _SERVER, "upstream_disconnected", False),
+    Reason.JOURNAL_UNAVAILABLE: Shape(503, _BUSY, "journal_unavailable", True, 1),
+    Reason.METHOD_NOT_ALLOWED: Shape(405, _REQUEST, "method_not_allowed"),
+    Reason.UNAVAILABLE: _UNAVAILABLE,
+    Reason.DEADLINE_EXCEEDED: _UNAVAILABLE,
+    # Nobody knows how far the request came, so nobody should send it again unasked.
+    Reason.INTERNAL: _INTERNAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An error ready to be sent; header lines but for content type and length."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def render(error: TollkeeperError) -> Rendered:
+    """OpenAI's envelope, with what an exact client may want to know under `error.tollkeeper`."""
+    shape = SHAPES[error.reason]
+    return Rendered(
+        shape.status, retry_headers(shape, error.retry_after_s), orjson.dumps({"error": body_of(error)})
+    )
+
+
+def render_plain(error: TollkeeperError) -> Rendered:
+    """The envelope outside /v1: the error is a text. 404 and 500 have a fixed one (facts of the REST
+    surface)."""
+    shape = SHAPES[error.reason]
+    if shape.status == 404:
+        body: dict[str, str] = {"error": "Not found"}
+    elif shape.status == 500:
+        body = {"error": "Internal server error"}
+    else:
+        body = {"error": error.message, "reason": error.reason_name}
+    return Rendered(shape.status, retry_headers(shape, error.retry_after_s), orjson.dumps(body))
+
+
+def event(error: TollkeeperError) -> bytes:
+    """The last event of a stream that broke. SDKs raise on it; without it a cut answer would look
+    complete."""
+    return b"data: " + orjson.dumps({"error": body_of(error)}) + b"\n\n"
+
+
+def body_of(error: TollkeeperError) -> dict[str, Any]:
+    """The object under `error`; the four keys of OpenAI's are always there."""
+    shape = SHAPES[error.reason]
+    metadata = error.metadata
+    body: dict[str, Any] = {
+        "message": INTERNAL_MESSAGE if shape is _INTERNAL else _message(error),
+        "type": shape.type,
+        "param": metadata.get("param"),
+        "code": metadata.get("code", shape.code),
+    }
+    details = _DETAILS.get(error.reason)
+    if details is not None:
+        body["tollkeeper"] = details(metadata)
+    return body
+
+
+def retry_headers(shape: Shape, retry_after_s: float | None) -> tuple[tuple[bytes, bytes], ...]:
+    """`x-should-retry`, `retry-after` and `retry-after-ms`, as SDKs read them."""
+    wait_s = retry_after_s if retry_after_s is not None else shape.retry_after_s
+    if shape.should_retry is False:
+        return ((b"x-should-retry", b"false"),)
+    if wait_s is None:
+        return ()
+    seconds = max(1, math.ceil(wait_s))
+    headers = [(b"retry-after", b"%d" % seconds)]
+    if seconds > MAX_RETRY_AFTER_S:
+        return ((b"x-should-retry", b"false"), *headers)
+    headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(wait_s * 1000))))
+    if shape.should_retry:
+        headers.append((b"x-should-retry", b"true"))
+    return tuple(headers)
+
+
+def _message(error: TollkeeperError) -> str:
+    if error.reason == Reason.INSUFFICIENT_QUOTA and "limit_nanousd" in error.metadata:
+        return quota_message(error.metadata)
+    return error.message
+
+
+def quota_message(metadata: dict[str, str]) -> str:
+    """What stands against this request, in words: whose budget, how much, until when, and what would fit."""
+    scope, limit, spent = (
+        metadata.get("scope", "key"),
+        metadata["limit_nanousd"],
+        metadata.get("spent_nanousd", "0"),
+    )
+    parts = [f"The budget of this {scope} is ${_usd(limit)} and ${_usd(spent)} of it is spent."]
+    if "hold_nanousd" in metadata:
+        parts.append(f"This request may cost up to ${_usd(metadata['hold_nanousd'])}, which no longer fits.")
+    largest = metadata.get("largest_max_tokens")
+    if largest is not None:
+        parts.append(
+            f"With max_tokens up to {largest} it would fit." if largest != "0" else "No output would fit."
+        )
+    reset_time = metadata.get("reset_time")
+    parts.append(
+        f"The budget resets at {reset_time}." if reset_time else "The budget does not reset by itself."
+    )
+    return " ".join(parts)
+
+
+def _quota_details(metadata: dict[str, str]) -> dict[str, Any]:
+    largest = metadata.get("largest_max_tokens")
+    return {
+        "scope": metadata.get("scope"),
+        "scope_id": metadata.get("scope_id"),
+        "limit_usd": _usd_or_none(metadata.get("limit_nanousd")),
+        "spent_usd": _usd_or_none(metadata.get("spent_nanousd")),
+        "held_usd": _usd_or_none(metadata.get("held_nanousd")),
+        "hold_usd": _usd_or_none(metadata.get("hold_nanousd")),
+        "reset_time": metadata.get("reset_time") or None,
+        "largest_max_tokens": int(largest) if largest is not None else None,
+    }
+
+
+def _attempt_details(metadata: dict[str, str]) -> dict[str, Any]:
+    return {"attempts": orjson.Fragment(metadata.get("attempts", "[]"))}
+
+
+_DETAILS = {
+    Reason.INSUFFICIENT_QUOTA: _quota_details,
+    Reason.BUDGET_HELD: _quota_details,
+    Reason.ALL_PROVIDERS_FAILED: _attempt_details,
+}
+
+
+def _usd(nanousd: str) -> str:
+    return format_usd(int(nanousd))
+
+
+def _usd_or_none(nanousd: str | None) -> str | None:
+    return _usd(nanousd) if nanousd else None

@@ -1,0 +1,105 @@
+"""What happens when a client hangs up before its answer is complete.
+
+Sanic cancels the connection's task. For a request that is being billed upstream that would throw its usage
+away, so by default the task goes on, without a client, until the vendor has told what it cost: for a bounded
+time, and only so many at once. Beyond either bound, or by setting, it is cancelled as usual and the attempt
+is an estimate.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from sanic.exceptions import RequestTimeout
+from sanic.http import Stage
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+
+class HangupPolicy:
+    """Of one worker."""
+
+    __slots__ = ("_drain_s", "_max_drains", "_on_hangup", "drain_count")
+
+    def __init__(self, drain_s: float, max_drains: int, on_hangup: Callable[[str], None]) -> None:
+        """`max_drains` 0 cancels always. `on_hangup` is told `drained` or `cancelled`."""
+        self._drain_s = drain_s
+        self._max_drains = max_drains
+        self._on_hangup = on_hangup
+        self.drain_count = 0
+
+    def admits_drain(self) -> bool:
+        """Whether one more request may go on without its client."""
+        allowed = self.drain_count < self._max_drains
+        self._on_hangup("drained" if allowed else "cancelled")
+        return allowed
+
+    @property
+    def drain_s(self) -> float:
+        """How long each may go on."""
+        return self._drain_s
+
+
+class Client:
+    """The client of one request: there, or gone."""
+
+    __slots__ = ("_kept", "_policy", "_timer", "gone")
+
+    def __init__(self, policy: HangupPolicy) -> None:
+        self._policy = policy
+        self._kept = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.gone = False
+
+    def lost(self, task: "asyncio.Task[None]") -> bool:
+        """Called once by the connection; True: `task` goes on and must not be cancelled."""
+        if self.gone:
+            return self._kept
+        self.gone = True
+        self._kept = self._policy.admits_drain()
+        if self._kept:
+            self._policy.drain_count += 1
+            self._timer = task.get_loop().call_later(self._policy.drain_s, task.cancel)
+        return self._kept
+
+    def release(self) -> None:
+        """The request is over."""
+        if self._kept:
+            self._kept = False
+            self._policy.drain_count -= 1
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class EdgeProtocol(HttpProtocol):
+    """Sanic's connection, but for hang-ups, and for bodies that stop coming."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.client: Client | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancels the request's task unless its client's policy keeps it."""
+        client, task = self.client, self._task
+        if client is not None and task is not None and client.lost(task):
+            self._task = None
+            super().connection_lost(exc)  # type: ignore[no-untyped-call]
+            self._task = task
+        else:
+            super().connection_lost(exc)  # type: ignore[no-untyped-call]
+
+    def check_timeouts(self) -> None:
+        """Sanic's request timeout ends with the head; a body that stops coming would have the response's."""
+        http = self._http
+        if (
+            self._task is not None
+            and http is not None
+            and http.stage is Stage.HANDLER
+            and http.request_body
+            and monotonic() - self._time > self.request_timeout
+        ):
+            http.exception = RequestTimeout("The request's body did not arrive in time.")
+            self._task.cancel()
+        else:
+            super().check_timeouts()  # type: ignore[no-untyped-call]

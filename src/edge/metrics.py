@@ -1,0 +1,224 @@
+"""Every metric of the edge, its labels and buckets (docs/metrics.md).
+
+With several workers prometheus_client keeps each value in a file that all of them can read: any worker
+answers for all. That mode is chosen by PROMETHEUS_MULTIPROC_DIR when prometheus_client is first imported, so
+the parent process sets it. Children of labelled metrics are looked up once and kept.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from tollkeeper.cost import UsageCounts
+
+MULTIPROC_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_PUSH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+# Label values come from our own tables and price book; the caches only need to be larger than those.
+_CHILDREN = 4096
+
+_requests = Counter(
+    "tollkeeper_edge_requests_total",
+    "Requests answered, by route, provider type (empty: none) and status (499: the client hung up).",
+    ("route", "provider", "status"),
+)
+_request_seconds = Histogram(
+    "tollkeeper_edge_request_seconds",
+    "Seconds from a request's last byte to the end of its answer.",
+    ("route", "stream"),
+    buckets=_SECONDS,
+)
+_first_byte_seconds = Histogram(
+    "tollkeeper_edge_upstream_first_byte_seconds",
+    "Seconds from sending an attempt to the head of its answer.",
+    ("provider",),
+    buckets=_SECONDS,
+)
+_attempts = Counter(
+    "tollkeeper_edge_attempts_total",
+    "Attempts ended, by provider type and outcome: ok, or why it was given up.",
+    ("provider", "outcome"),
+)
+_tokens = Counter(
+    "tollkeeper_edge_tokens_total",
+    "Model tokens that vendors reported, by provider type, model and kind; cached ones are within input, "
+    "reasoning within output.",
+    ("provider", "model", "kind"),
+)
+_cost = Counter(
+    "tollkeeper_edge_cost_nanousd_total",
+    "Cost of finished requests in nano-dollars, by provider type and model.",
+    ("provider", "model"),
+)
+_refusals = Counter("tollkeeper_edge_refusals_total", "Requests refused, by reason.", ("reason",))
+_estimated = Counter(
+    "tollkeeper_edge_estimated_total", "Attempts whose cost is an estimate, by what happened.", ("why",)
+)
+_withheld = Counter(
+    "tollkeeper_edge_sse_events_withheld_total", "Usage events kept from clients that didn't ask for them."
+)
+_clamped = Counter(
+    "tollkeeper_edge_clamped_total", "Requests whose output limit was lowered to what their budget covers."
+)
+_hangups = Counter(
+    "tollkeeper_edge_hangups_total", "Clients that hung up, by what became of the upstream answer.", ("then",)
+)
+_in_flight = Gauge(
+    "tollkeeper_edge_requests_in_flight", "Requests being served now.", multiprocess_mode="livesum"
+)
+_drains = Gauge(
+    "tollkeeper_edge_hangup_drains",
+    "Upstream answers being read to their usage after the client hung up.",
+    multiprocess_mode="livesum",
+)
+_connections = Gauge(
+    "tollkeeper_edge_upstream_connections",
+    "Connections to upstreams, by state.",
+    ("state",),
+    multiprocess_mode="livesum",
+)
+_ledger = Gauge(
+    "tollkeeper_edge_ledger",
+    "The ledger side of all workers, summed: what each name means is in docs/metrics.md.",
+    ("name",),
+    multiprocess_mode="livesum",
+)
+_revocation_seconds = Histogram(
+    "tollkeeper_edge_push_seconds",
+    "Seconds from a change of a customer (a revoked key, a new rule) to its arrival at a worker.",
+    buckets=_PUSH_SECONDS,
+)
+_worker_restarts = Counter("tollkeeper_edge_worker_restarts_total", "Workers started again after they died.")
+
+
+@lru_cache(_CHILDREN)
+def _requests_of(route: str, provider: str, status: int) -> Counter:
+    return _requests.labels(route, provider, str(status))
+
+
+@lru_cache(_CHILDREN)
+def _seconds_of(route: str, stream: bool) -> Histogram:
+    return _request_seconds.labels(route, "true" if stream else "false")
+
+
+@lru_cache(_CHILDREN)
+def _first_byte_of(provider: str) -> Histogram:
+    return _first_byte_seconds.labels(provider)
+
+
+@lru_cache(_CHILDREN)
+def _tokens_of(provider: str, model: str, kind: str) -> Counter:
+    return _tokens.labels(provider, model, kind)
+
+
+@lru_cache(_CHILDREN)
+def _cost_of(provider: str, model: str) -> Counter:
+    return _cost.labels(provider, model)
+
+
+def request_ended(route: str, provider: str, status: int, stream: bool, seconds: float) -> None:
+    """One request, whatever became of it."""
+    _requests_of(route, provider, status).inc()
+    _seconds_of(route, stream).observe(seconds)
+
+
+def attempt_ended(provider: str, outcome: str) -> None:
+    """One attempt; `outcome` is `ok` or a word of edge.upstream.policy."""
+    _attempts.labels(provider, outcome).inc()
+
+
+def first_byte(provider: str, seconds: float) -> None:
+    """The head of an answer came."""
+    _first_byte_of(provider).observe(seconds)
+
+
+def billed(provider: str, model: str, usage: UsageCounts | None, cost_nanousd: int) -> None:
+    """What one attempt cost, and the usage if the vendor reported it."""
+    _cost_of(provider, model).inc(cost_nanousd)
+    if usage is None:
+        return
+    _tokens_of(provider, model, "input").inc(usage.input_tokens)
+    _tokens_of(provider, model, "output").inc(usage.output_tokens)
+    if usage.cached_input_tokens:
+        _tokens_of(provider, model, "cached_input").inc(usage.cached_input_tokens)
+    if usage.reasoning_tokens:
+        _tokens_of(provider, model, "reasoning").inc(usage.reasoning_tokens)
+
+
+def estimated(why: str) -> None:
+    """Nobody could know what an attempt cost."""
+    _estimated.labels(why).inc()
+
+
+def refused(reason: str) -> None:
+    """A request was refused before anything was sent."""
+    _refusals.labels(reason).inc()
+
+
+def withheld(count: int) -> None:
+    """Usage events that clients didn't get."""
+    _withheld.inc(count)
+
+
+def clamped() -> None:
+    """An output limit was lowered."""
+    _clamped.inc()
+
+
+def hung_up(then: str) -> None:
+    """A client is gone; `then` is drained or cancelled."""
+    _hangups.labels(then).inc()
+
+
+def push_arrived(seconds: float) -> None:
+    """How old a pushed change was when it came."""
+    _revocation_seconds.observe(max(0.0, seconds))
+
+
+def worker_restarted() -> None:
+    """Counted by the parent."""
+    _worker_restarts.inc()
+
+
+def set_gauges(in_flight: int, drains: int, connections: dict[str, int], ledger: dict[str, float]) -> None:
+    """What has a value at every moment; each worker sets its own now and then."""
+    _in_flight.set(in_flight)
+    _drains.set(drains)
+    for state, count in connections.items():
+        _connections.labels(state).set(count)
+    for name, value in ledger.items():
+        _ledger.labels(name).set(value)
+
+
+def exposition() -> bytes:
+    """The text that Prometheus scrapes: of all workers where they share a directory, else of this process."""
+    if MULTIPROC_VARIABLE not in os.environ:
+        return bytes(generate_latest(REGISTRY))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return bytes(generate_latest(registry))
+
+
+def prepare_directory(path: Path) -> None:
+    """An empty directory for the workers' values. Called by the parent before any worker starts."""
+    path.mkdir(parents=True, exist_ok=True)
+    for file in path.glob("*.db"):
+        file.unlink(missing_ok=True)
+
+
+def forget_process(path: Path, pid: int) -> None:
+    """Drops a dead worker's gauges; what it counted stays."""
+    mark_process_dead(pid, str(path))  # type: ignore[no-untyped-call]

@@ -1,0 +1,85 @@
+"""The body that goes upstream: the client's own bytes wherever nothing has to change."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from edge.chat_request import ChatRequest
+from edge.upstream.cloudflare import Endpoint
+
+# A run of digits that may be a number beyond 64 bits, which orjson would turn into a float.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_INCLUDE_USAGE = b'"stream_options":{"include_usage":true},'
+
+
+@dataclass(slots=True)
+class Changes:
+    """What differs from what the client sent. `output_limit` None: its own limit, or none, stands."""
+
+    model: str
+    output_limit: int | None
+
+
+def upstream_body(request: ChatRequest, endpoint: Endpoint, changes: Changes) -> bytes:
+    """Usage is always asked for in streams; the model, the limit and a consumed `provider` change where they
+    must."""
+    body = request.body
+    model = endpoint.model_prefix + changes.model
+    adds_usage = request.stream and not request.wants_usage
+    limited = "max_tokens" in body or "max_completion_tokens" in body
+    if (
+        model != request.model
+        or request.provider is not None
+        or request.ambiguous
+        or (adds_usage and "stream_options" in body)
+        or (limited and (changes.output_limit is not None or endpoint.renames_limit))
+    ):
+        return _rewritten(request, endpoint, model, changes.output_limit, adds_usage)
+    start = b""
+    if adds_usage:
+        start = _INCLUDE_USAGE
+    if changes.output_limit is not None:
+        start += b'"%b":%d,' % (endpoint.limit_field.encode(), changes.output_limit)
+    if not start:
+        return request.raw
+    # The body is a JSON object, so its first brace opens it; it isn't empty, so a comma may follow.
+    brace = request.raw.index(b"{") + 1
+    return b"".join((request.raw[:brace], start, request.raw[brace:]))
+
+
+def _rewritten(
+    request: ChatRequest, endpoint: Endpoint, model: str, output_limit: int | None, adds_usage: bool
+) -> bytes:
+    exact = _LONG_NUMBER.search(request.raw) is not None
+    body: dict[str, Any] = json.loads(request.raw) if exact else dict(request.body)
+    body["model"] = model
+    if request.provider is not None:
+        del body["provider"]
+    if adds_usage:
+        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
+    _limit(body, endpoint, output_limit)
+    return (
+        json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode() if exact else orjson.dumps(body)
+    )
+
+
+def _limit(body: dict[str, Any], endpoint: Endpoint, output_limit: int | None) -> None:
+    """Lowers the limit under each name the client used, or sets it; renames it for vendors that know one name
+    only."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        asked = body.get(name)
+        if output_limit is not None and asked is not None:
+            body[name] = min(asked, output_limit)
+    newer = body.get("max_completion_tokens")
+    if endpoint.renames_limit and newer is not None:
+        del body["max_completion_tokens"]
+        body["max_tokens"] = min(newer, body.get("max_tokens") or newer)
+    if (
+        output_limit is not None
+        and body.get("max_completion_tokens") is None
+        and body.get("max_tokens") is None
+    ):
+        body[endpoint.limit_field] = output_limit

@@ -1,0 +1,120 @@
+"""The most a chat request can cost (rules L12 and L15 of docs/ledger.md): what is held before it is sent.
+
+Prompt: bytes of the body, since no tokenizer makes two tokens of one byte, and the JSON around a message is
+longer than what vendors add to it. Images count by a fixed bound instead. Whatever the body only refers to
+(files, earlier audio, the results of a search) counts as the model's whole context window. Output: the limit
+in force × choices.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tollkeeper.cost import UNITS_PER_RATE, WorstRates
+
+# The dearest image known: gpt-4o-mini counts 2,833 plus 5,667 for each of at most eight tiles.
+IMAGE_TOKENS = 48_169
+# Where neither the price nor the request says more. No vendor offers a larger window today.
+UNKNOWN_CONTEXT_TOKENS = 2_097_152
+# A search model decides by itself how often it searches; chat has no `max_tool_calls` to bound it.
+MAX_WEB_SEARCHES = 10
+
+_SEARCH_FIELDS = ("web_search_options", "search_parameters", "plugins")
+
+
+@dataclass(slots=True)
+class Demand:
+    """What a request may use, before any price is known."""
+
+    prompt_bytes: int
+    image_count: int
+    beyond_body: bool
+    """Input that isn't in the body."""
+    asked_output: int | None
+    """The client's own limit."""
+    choice_count: int
+    prediction_bytes: int
+    """Predicted text that doesn't come true is billed as output, on top of what is visible."""
+    web_searches: int
+
+    def input_tokens(self, context_tokens: int) -> int:
+        """Upper bound of the prompt. `context_tokens` 0: unknown. A vendor refuses what its window can't
+        hold."""
+        if self.beyond_body:
+            return context_tokens or UNKNOWN_CONTEXT_TOKENS
+        bound = self.prompt_bytes + self.image_count * IMAGE_TOKENS
+        return min(bound, context_tokens) if context_tokens else bound
+
+    def hold_nanousd(self, worst: WorstRates, context_tokens: int, output_limit: int) -> int:
+        """The most that one attempt can cost under a price, with this output limit for each choice."""
+        output_tokens = (output_limit + self.prediction_bytes) * self.choice_count
+        return worst.cost_nanousd(self.input_tokens(context_tokens), output_tokens, self.web_searches)
+
+    def largest_output(self, worst: WorstRates, context_tokens: int, fits_nanousd: int) -> int | None:
+        """The largest output limit that `fits_nanousd` covers; None when output is free, 0 when nothing
+        fits."""
+        fixed = self.input_tokens(context_tokens) * worst.input + worst.request
+        fixed += self.web_searches * worst.web_search
+        left = fits_nanousd * UNITS_PER_RATE - fixed
+        if left < 0:
+            return 0
+        if worst.output == 0:
+            return None
+        return max(0, left // (worst.output * self.choice_count) - self.prediction_bytes)
+
+
+def demand(body: dict[str, Any], body_bytes: int) -> Demand:
+    """Reads a checked chat body."""
+    image_count, image_bytes, beyond_body = _parts(body["messages"])
+    searches = any(name in body for name in _SEARCH_FIELDS)
+    prediction = body.get("prediction")
+    asked = body.get("max_completion_tokens")
+    older = body.get("max_tokens")
+    if asked is None or (older is not None and older > asked):
+        asked = older
+    return Demand(
+        prompt_bytes=body_bytes - image_bytes,
+        image_count=image_count,
+        beyond_body=beyond_body or searches,
+        asked_output=asked,
+        choice_count=body.get("n") or 1,
+        prediction_bytes=_text_bytes(prediction) if prediction is not None else 0,
+        web_searches=MAX_WEB_SEARCHES if searches else 0,
+    )
+
+
+def _parts(messages: list[dict[str, Any]]) -> tuple[int, int, bool]:
+    """Images, the bytes of those that travel in the body, and whether anything is only referred to."""
+    image_count = image_bytes = 0
+    beyond_body = False
+    for message in messages:
+        if "audio" in message:
+            beyond_body = True
+        content = message.get("content")
+        if type(content) is not list:
+            continue
+        for part in content:
+            kind = part.get("type") if type(part) is dict else None
+            if kind == "image_url":
+                image_count += 1
+                image_bytes += _inline_bytes(part)
+            elif kind not in ("text", "refusal", "input_audio"):
+                beyond_body = True
+    return image_count, image_bytes, beyond_body
+
+
+def _inline_bytes(part: dict[str, Any]) -> int:
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else image
+    # ASCII only, so that characters are bytes; any other URL stays counted as text.
+    return len(url) if isinstance(url, str) and url.startswith("data:") and url.isascii() else 0
+
+
+def _text_bytes(value: object) -> int:
+    """Bytes of all text inside a JSON value."""
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, dict):
+        return sum(_text_bytes(each) for each in value.values())
+    if isinstance(value, list):
+        return sum(_text_bytes(each) for each in value)
+    return 0
