@@ -1,0 +1,126 @@
+"""One replica, put together: what serves, what runs beside it, and the order in which they begin and end."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import prometheus_client
+import structlog
+
+from control.config import ControlSettings, SettingsError
+from control.domain.identity import Identity
+from control.domain.sealing import KeyRing
+from control.expiry import Expiry
+from control.interceptors.chain import Chain
+from control.interceptors.deadline import Deadline
+from control.interceptors.errors import Errors
+from control.interceptors.identity import Authentication
+from control.interceptors.log import CallLog
+from control.interceptors.metrics import CallMetrics
+from control.interceptors.roles import Roles
+from control.ledger.queue import LedgerQueue
+from control.metrics import Metrics
+from control.server import Server, Service
+from control.services.customers import CustomersService
+from control.services.edge import EdgeService
+from control.services.sessions import SessionsService
+from control.services.teams import TeamsService
+from control.services.users import UsersService
+from control.store import credentials
+from control.store.database import Database
+from control.store.notices import Notices
+from control.watch import Hub
+from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
+from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
+from tollkeeper.v1.sessions_pb2_grpc import add_SessionsServiceServicer_to_server
+from tollkeeper.v1.teams_pb2_grpc import add_TeamsServiceServicer_to_server
+from tollkeeper.v1.users_pb2_grpc import add_UsersServiceServicer_to_server
+
+log = structlog.get_logger()
+
+
+class Control:
+    """A replica of the control plane on one database. Use it as an asynchronous context manager."""
+
+    def __init__(self, settings: ControlSettings, database_url: str, key_ring: KeyRing) -> None:
+        self.metrics = Metrics()
+        self.database = Database(database_url, settings.database_pool_size)
+        self._settings = settings
+        self._notices = Notices(database_url)
+        self.hub = Hub(self.database, self._notices, self.metrics)
+        self._queue = LedgerQueue(
+            self.database,
+            self.metrics,
+            timedelta(seconds=settings.lease_draw_s),
+            self.hub.on_ledger_result,
+        )
+        self._expiry = Expiry(self.database, self.hub, self.metrics, settings.lease_grace_s)
+        self._server = Server(settings, self._interceptor(), self._services(key_ring))
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self._server.address
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            self._notices.start()
+            stack.push_async_callback(self._notices.close)
+            self.hub.start()
+            stack.push_async_callback(self.hub.close)
+            self._expiry.start()
+            stack.push_async_callback(self._expiry.close)
+            self._serve_metrics(stack)
+            await self._server.start()
+            stack.push_async_callback(self._server.drain, self.hub.close)
+            self._running = stack.pop_all()
+        log.info("serving", address=self.address)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+        log.info("stopped", address=self.address)
+
+    def _serve_metrics(self, stack: AsyncExitStack) -> None:
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        try:
+            server, _ = prometheus_client.start_http_server(port, host, self.metrics.registry)
+        except OSError as error:
+            raise SettingsError(
+                [f"TOLLKEEPER_CONTROL_METRICS_PORT: {host}:{port} can't be listened on: {error.strerror}"]
+            ) from None
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+        self.metrics_port = server.server_port
+
+    async def _identify(self, secret_hash: bytes) -> Identity | None:
+        async with self.database.read() as connection:
+            return await credentials.identify(connection, secret_hash)
+
+    def _interceptor(self) -> Chain:
+        return Chain(
+            [
+                CallMetrics(self.metrics),
+                CallLog(),
+                Errors(),
+                Deadline(self._settings.request_timeout_s),
+                Authentication(self._identify),
+                Roles(),
+            ]
+        )
+
+    def _services(self, key_ring: KeyRing) -> list[Service]:
+        database, settings, metrics = self.database, self._settings, self.metrics
+        edge = EdgeService(database, self._queue, self.hub, metrics, key_ring.open)
+        sessions = SessionsService(database, metrics, timedelta(seconds=settings.session_ttl_s))
+        return [
+            Service(add_EdgeServiceServicer_to_server, edge),
+            Service(add_SessionsServiceServicer_to_server, sessions),
+            Service(add_CustomersServiceServicer_to_server, CustomersService(database)),
+            Service(add_UsersServiceServicer_to_server, UsersService(database)),
+            Service(add_TeamsServiceServicer_to_server, TeamsService(database)),
+        ]

@@ -1,0 +1,229 @@
+"""CustomersService: tenants."""
+
+from typing import Any
+
+from control.caller import caller
+from control.domain.budgets import Period, Scope, zone
+from control.domain.slugs import checked_slug, slug_of
+from control.services.access import require_operator
+from control.services.convert import (
+    check_etag,
+    checked_email,
+    checked_name,
+    etag,
+    masked_fields,
+    resource_id,
+    timestamp,
+)
+from control.services.once import once
+from control.services.paging import page_of
+from control.services.scope import scoped_customer
+from control.store import customers as store
+from control.store.budgets import insert_budget
+from control.store.database import Connection, Database
+from control.store.resources import lock_customer, transaction_time
+from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.versions import customer_changed
+from tollkeeper.errors import Reason, TollkeeperError, already_exists, invalid
+from tollkeeper.ids import uuid7
+from tollkeeper.money import MAX_NANOUSD, NANOUSD_PER_USD
+from tollkeeper.v1 import budgets_pb2, customers_pb2, customers_pb2_grpc
+
+Customer = customers_pb2.Customer
+
+DEFAULT_BUDGET_NANOUSD = NANOUSD_PER_USD
+MAX_OUTPUT_LIMIT = 100_000_000
+_MAX_PLAN_CHARS = 50
+_MAX_EQUAL_NAMES = 1000
+_CHANGEABLE = (
+    "name",
+    "email",
+    "plan",
+    "time_zone",
+    "suspended",
+    "default_router_id",
+    "default_output_limit",
+)
+# A customer's own administrators can't change what the platform decided about it.
+_OPERATORS_ONLY = frozenset({"plan", "suspended"})
+
+
+class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
+    """Raises TollkeeperError as the contract says."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def CreateCustomer(self, request: customers_pb2.CreateCustomerRequest, context: object) -> Customer:
+        """A new customer with its first budget: $1.00 for ever, hard, unless told otherwise."""
+
+        async def work(connection: Connection) -> Customer:
+            # The request id belongs to the operators: the customer isn't there yet.
+            return await once(
+                connection,
+                PLATFORM_CUSTOMER_ID,
+                request,
+                Customer,
+                lambda: create_customer(connection, request),
+            )
+
+        return await self._database.write_again(work)
+
+    async def GetCustomer(self, request: customers_pb2.GetCustomerRequest, context: object) -> Customer:
+        """A customer by id or slug; deleted ones by id."""
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id, deleted_too=True)
+            return _message(await store.load_customer(connection, customer_id))
+
+    async def ListCustomers(
+        self, request: customers_pb2.ListCustomersRequest, context: object
+    ) -> customers_pb2.ListCustomersResponse:
+        """All customers for operators, their own for others; oldest first."""
+        page = page_of(request)
+        identity = caller()
+        async with self._database.read() as connection:
+            rows = await store.list_customers(
+                connection,
+                page.after,
+                page.size + 1,
+                only=None if identity.operator else identity.customer_id,
+                deleted_too=request.show_deleted,
+            )
+        shown = rows[: page.size]
+        return customers_pb2.ListCustomersResponse(
+            customers=[_message(row) for row in shown],
+            next_page_token=page.next_token(rows, shown[-1]["customer_id"]) if shown else "",
+        )
+
+    async def UpdateCustomer(self, request: customers_pb2.UpdateCustomerRequest, context: object) -> Customer:
+        """Changes the masked fields. Suspending refuses all requests of the customer at once."""
+        sent = request.customer
+        fields = masked_fields(request.update_mask, sent, _CHANGEABLE)
+        if fields & _OPERATORS_ONLY:
+            require_operator(f"change {' and '.join(sorted(fields & _OPERATORS_ONLY))}")
+
+        async def work(connection: Connection) -> Customer:
+            customer_id = await scoped_customer(connection, sent.customer_id)
+            row = await lock_customer(connection, customer_id)
+            check_etag(sent.etag, row["revision"])
+            values = {field: _column(sent, field) for field in fields}
+            if values.get("default_router_id"):
+                await store.check_router(connection, customer_id, values["default_router_id"])
+            await store.update_customer(connection, row, values)
+            await customer_changed(connection, customer_id, urgent="suspended" in fields)
+            return _message(await store.load_customer(connection, customer_id))
+
+        return await self._database.write_again(work)
+
+    async def DeleteCustomer(self, request: customers_pb2.DeleteCustomerRequest, context: object) -> Customer:
+        """Ends a customer; refused while it has live keys, unless forced."""
+
+        async def work(connection: Connection) -> Customer:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            if customer_id == PLATFORM_CUSTOMER_ID:
+                raise invalid("The platform's own customer can't be deleted.")
+            row = await lock_customer(connection, customer_id)
+            check_etag(request.etag, row["revision"])
+            key_count = await store.count_live_keys(connection, customer_id)
+            if key_count and not request.force:
+                raise TollkeeperError(
+                    Reason.IN_USE,
+                    f"The customer has {key_count} live keys; force stops them with it.",
+                    {"resource": "customer", "resource_id": customer_id, "keys": str(key_count)},
+                )
+            await store.delete_customer(connection, row, await transaction_time(connection))
+            await customer_changed(connection, customer_id, urgent=True)
+            return _message(await store.load_customer(connection, customer_id))
+
+        return await self._database.write_again(work)
+
+
+async def create_customer(connection: Connection, request: customers_pb2.CreateCustomerRequest) -> Customer:
+    """Makes the customer and its first budget, in the caller's transaction."""
+    sent = request.customer
+    customer_id = str(uuid7())
+    values = {field: _column(sent, field) for field in ("name", "email", "default_output_limit")}
+    values |= {
+        "slug": checked_slug(sent.slug) if sent.slug else await _free_slug(connection, values["name"]),
+        "plan": _column(sent, "plan") if sent.plan else "free",
+        "time_zone": _column(sent, "time_zone") if sent.time_zone else "UTC",
+        "suspended": sent.suspended,
+    }
+    if sent.default_router_id:
+        raise invalid("A new customer has no routers yet.", field="default_router_id")
+    await store.insert_customer(connection, customer_id, values)
+    budget = _first_budget(request)
+    if budget is not None:
+        budget |= {"scope": Scope.SCOPE_CUSTOMER, "scope_id": customer_id}
+        await insert_budget(connection, customer_id, budget)
+    await customer_changed(connection, customer_id)
+    return _message(await store.load_customer(connection, customer_id))
+
+
+def _first_budget(request: customers_pb2.CreateCustomerRequest) -> dict[str, Any] | None:
+    if not request.HasField("budget"):
+        return {"limit_nanousd": DEFAULT_BUDGET_NANOUSD, "period": Period.PERIOD_NONE}
+    if not request.budget.HasField("limit_nanousd"):
+        return None
+    limit_nanousd = request.budget.limit_nanousd
+    if not 1 <= limit_nanousd <= MAX_NANOUSD:
+        raise invalid("limit_nanousd is out of range.", field="limit_nanousd")
+    period = request.budget.period or Period.PERIOD_NONE
+    if period not in budgets_pb2.Period.values():
+        raise invalid("period isn't one.", field="period")
+    return {"limit_nanousd": limit_nanousd, "period": period}
+
+
+async def _free_slug(connection: Connection, name: str) -> str:
+    for number in range(1, _MAX_EQUAL_NAMES + 1):
+        slug = slug_of(name, number)
+        if not await store.slug_taken(connection, slug):
+            return slug
+    raise already_exists("customer", "name", name)
+
+
+def _column(sent: Customer, field: str) -> Any:
+    """What one field of the message writes to its column."""
+    match field:
+        case "name":
+            return checked_name(sent.name)
+        case "email":
+            return checked_email(sent.email) if sent.email else ""
+        case "plan":
+            return _checked_plan(sent.plan)
+        case "time_zone":
+            return zone(sent.time_zone).key
+        case "default_router_id":
+            return resource_id("router", sent.default_router_id) if sent.default_router_id else None
+        case "default_output_limit":
+            if not 0 <= sent.default_output_limit <= MAX_OUTPUT_LIMIT:
+                raise invalid("default_output_limit is out of range.", field="default_output_limit")
+            return sent.default_output_limit
+        case _:
+            return sent.suspended
+
+
+def _checked_plan(plan: str) -> str:
+    checked_name(plan, "plan")
+    if len(plan) > _MAX_PLAN_CHARS:
+        raise invalid(f"plan is longer than {_MAX_PLAN_CHARS} characters.", field="plan")
+    return plan
+
+
+def _message(row: Row) -> Customer:
+    return Customer(
+        customer_id=row["customer_id"],
+        slug=row["slug"],
+        name=row["name"],
+        email=row["email"],
+        plan=row["plan"],
+        time_zone=row["time_zone"],
+        suspended=row["suspended"],
+        cf_gateway_id=row["cf_gateway_id"] or "",
+        default_router_id=row["default_router_id"] or "",
+        default_output_limit=row["default_output_limit"],
+        etag=etag(row["revision"]),
+        create_time=timestamp(row["create_time"]),
+        delete_time=timestamp(row["delete_time"]),
+    )

@@ -1,0 +1,218 @@
+"""UsersService: the people of a customer, and what they may do."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from control.caller import caller
+from control.domain.identity import Role
+from control.domain.passwords import check_password, hash_password
+from control.services.access import denied, sees_all
+from control.services.convert import (
+    check_etag,
+    checked_email,
+    checked_name,
+    etag,
+    masked_fields,
+    resource_id,
+    timestamp,
+)
+from control.services.once import once
+from control.services.paging import page_of
+from control.services.scope import scoped_customer
+from control.store import users as store
+from control.store.database import Connection, Database
+from control.store.resources import lock_customer, transaction_time
+from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.teams import put_user_in_teams, teams_of_users
+from control.store.versions import customer_changed
+from tollkeeper.errors import invalid, not_found
+from tollkeeper.ids import uuid7
+from tollkeeper.v1 import users_pb2, users_pb2_grpc
+
+User = users_pb2.User
+
+MAX_TEAMS_PER_USER = 100
+_CHANGEABLE = ("name", "role", "suspended", "team_ids")
+
+
+class UsersService(users_pb2_grpc.UsersServiceServicer):
+    """Raises TollkeeperError as the contract says."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def CreateUser(self, request: users_pb2.CreateUserRequest, context: object) -> User:
+        """A new user, with a password or without (who then can't sign in)."""
+        password_hash = None
+        if request.password:
+            check_password(request.password)
+            password_hash = await asyncio.to_thread(hash_password, request.password)
+
+        async def work(connection: Connection) -> User:
+            customer_id = await scoped_customer(connection, request.user.customer_id)
+            return await once(
+                connection,
+                customer_id,
+                request,
+                User,
+                lambda: self._create(connection, customer_id, request.user, password_hash),
+            )
+
+        return await self._database.write_again(work)
+
+    async def GetUser(self, request: users_pb2.GetUserRequest, context: object) -> User:
+        """A user, deleted ones too. Members see only themselves."""
+        user_id = resource_id("user", request.user_id)
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            if not sees_all() and user_id != caller().user_id:
+                raise not_found("user", user_id)
+            return await _load(connection, customer_id, user_id)
+
+    async def ListUsers(
+        self, request: users_pb2.ListUsersRequest, context: object
+    ) -> users_pb2.ListUsersResponse:
+        """Live users, oldest first."""
+        page = page_of(request)
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            rows = await store.list_users(connection, customer_id, page.after, page.size + 1)
+            shown = rows[: page.size]
+            teams = await teams_of_users(connection, customer_id, [row["user_id"] for row in shown])
+        return users_pb2.ListUsersResponse(
+            users=[user_message(row, teams[row["user_id"]]) for row in shown],
+            next_page_token=page.next_token(rows, shown[-1]["user_id"]) if shown else "",
+        )
+
+    async def UpdateUser(self, request: users_pb2.UpdateUserRequest, context: object) -> User:
+        """Changes the masked fields. Suspending signs out and stops the user's keys at once."""
+        sent = request.user
+        fields = masked_fields(request.update_mask, sent, _CHANGEABLE)
+        user_id = resource_id("user", sent.user_id)
+
+        async def work(connection: Connection) -> User:
+            customer_id = await scoped_customer(connection, sent.customer_id)
+            await lock_customer(connection, customer_id)
+            row = await store.load_live_user(connection, customer_id, user_id)
+            check_etag(sent.etag, row["revision"])
+            _check_outranks(row)
+            if "role" in fields:
+                role = _role(sent.role, customer_id)
+                await _check_operator_stays(connection, row, leaves=role is not Role.OPERATOR)
+                await store.set_role(connection, customer_id, user_id, role)
+            if "suspended" in fields:
+                await _check_operator_stays(connection, row, leaves=sent.suspended)
+            if "team_ids" in fields:
+                await put_user_in_teams(connection, customer_id, user_id, _team_ids(sent))
+            await store.update_user(connection, customer_id, user_id, _columns(sent, fields))
+            await customer_changed(connection, customer_id, urgent="suspended" in fields)
+            return await _load(connection, customer_id, user_id)
+
+        return await self._database.write_again(work)
+
+    async def DeleteUser(self, request: users_pb2.DeleteUserRequest, context: object) -> User:
+        """Ends a user; keys stay with their team, or with the customer."""
+        user_id = resource_id("user", request.user_id)
+
+        async def work(connection: Connection) -> User:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            await lock_customer(connection, customer_id)
+            row = await store.load_live_user(connection, customer_id, user_id)
+            check_etag(request.etag, row["revision"])
+            _check_outranks(row)
+            await _check_operator_stays(connection, row, leaves=True)
+            await store.delete_user(connection, row, await transaction_time(connection))
+            await customer_changed(connection, customer_id)
+            return await _load(connection, customer_id, user_id)
+
+        return await self._database.write_again(work)
+
+    async def _create(
+        self, connection: Connection, customer_id: str, sent: User, password_hash: str | None
+    ) -> User:
+        await lock_customer(connection, customer_id)
+        user_id = str(uuid7())
+        values = {
+            "email": checked_email(sent.email),
+            "name": checked_name(sent.name) if sent.name else "",
+            "suspended": sent.suspended,
+            "password_hash": password_hash,
+        }
+        role = _role(sent.role or users_pb2.ROLE_MEMBER, customer_id)
+        await store.insert_user(connection, customer_id, user_id, role, values)
+        await put_user_in_teams(connection, customer_id, user_id, _team_ids(sent))
+        await customer_changed(connection, customer_id)
+        return await _load(connection, customer_id, user_id)
+
+
+async def _load(connection: Connection, customer_id: str, user_id: str) -> User:
+    row = await store.load_user(connection, customer_id, user_id)
+    teams = await teams_of_users(connection, customer_id, [user_id])
+    return user_message(row, teams[user_id])
+
+
+def _columns(sent: User, fields: frozenset[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if "name" in fields:
+        values["name"] = checked_name(sent.name) if sent.name else ""
+    if "suspended" in fields:
+        values["suspended"] = sent.suspended
+    return values
+
+
+def _team_ids(sent: User) -> list[str]:
+    if len(sent.team_ids) > MAX_TEAMS_PER_USER:
+        raise invalid(f"A user is in at most {MAX_TEAMS_PER_USER} teams.", field="team_ids")
+    return sorted({resource_id("team", team_id) for team_id in sent.team_ids})
+
+
+def _role(value: int, customer_id: str) -> Role:
+    """A role the caller may give. Nobody gives a higher one than the own; operators are the platform's
+    alone."""
+    try:
+        role = Role(value)
+    except ValueError:
+        raise invalid("role isn't one.", field="role") from None
+    if role is Role.OPERATOR and customer_id != PLATFORM_CUSTOMER_ID:
+        raise invalid("Only the platform's own customer has operators.", field="role")
+    identity = caller()
+    if not identity.operator and (identity.role is None or role > identity.role):
+        raise denied("The caller can't give a higher role than its own.")
+    return role
+
+
+def _check_outranks(row: Row) -> None:
+    identity = caller()
+    if not identity.operator and (identity.role is None or (row["role"] or 0) > identity.role):
+        raise denied("The caller can't change somebody with a higher role.")
+
+
+async def _check_operator_stays(connection: Connection, row: Row, leaves: bool) -> None:
+    """Somebody has to run the platform."""
+    if not leaves or row["role"] != Role.OPERATOR or row["suspended"]:
+        return
+    if await store.count_with_role(connection, row["customer_id"], Role.OPERATOR) <= 1:
+        raise invalid("This is the last operator.", resource="user", resource_id=row["user_id"])
+
+
+def role_name(role: int | None) -> str:
+    """The contract's name of a stored role; unspecified for users who lost theirs with their account."""
+    return users_pb2.Role.Name(int(role or 0))
+
+
+def user_message(row: Row, team_ids: Sequence[str]) -> User:
+    """The message of a user's row."""
+    return User(
+        user_id=row["user_id"],
+        customer_id=row["customer_id"],
+        email=row["email"],
+        name=row["name"],
+        role=role_name(row["role"]),
+        suspended=row["suspended"],
+        team_ids=team_ids,
+        etag=etag(row["revision"]),
+        create_time=timestamp(row["create_time"]),
+        delete_time=timestamp(row["delete_time"]),
+    )

@@ -1,0 +1,92 @@
+"""Rows of customers. Slug, and email where there is one, are unique over all of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.store.directory import Entry, Kind, claim, find, release
+from control.store.fetch import fetch_all, fetch_one
+from control.store.resources import change_row, insert_row
+from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID, customers, keys, routers
+from tollkeeper.errors import not_found
+
+
+async def insert_customer(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
+    """A new customer. Raises ALREADY_EXISTS when slug or email is taken."""
+    owner = Entry(customer_id, customer_id)
+    await claim(connection, Kind.SLUG, values["slug"], owner, "customer")
+    if values.get("email"):
+        await claim(connection, Kind.CUSTOMER_EMAIL, values["email"], owner, "customer")
+    return await insert_row(connection, customers, {**values, "customer_id": customer_id})
+
+
+async def slug_taken(connection: AsyncConnection, slug: str) -> bool:
+    """Whether a customer has the slug."""
+    return await find(connection, Kind.SLUG, slug) is not None
+
+
+async def load_customer(connection: AsyncConnection, customer_id: str) -> Row:
+    """A customer, deleted or not. The id is known to exist."""
+    return await fetch_one(connection, select(customers).where(customers.c.customer_id == customer_id))
+
+
+async def list_customers(
+    connection: AsyncConnection,
+    after: str | None,
+    limit: int,
+    only: str | None = None,
+    deleted_too: bool = False,
+) -> Sequence[Row]:
+    """Customers in the order they were made, without the platform's own; one of them, where `only` says
+    so."""
+    statement = select(customers).where(customers.c.customer_id != PLATFORM_CUSTOMER_ID)
+    if only is not None:
+        statement = statement.where(customers.c.customer_id == only)
+    if not deleted_too:
+        statement = statement.where(customers.c.delete_time.is_(None))
+    if after is not None:
+        statement = statement.where(customers.c.customer_id > after)
+    return await fetch_all(connection, statement.order_by(customers.c.customer_id).limit(limit))
+
+
+async def update_customer(connection: AsyncConnection, row: Row, values: Mapping[str, Any]) -> Row:
+    """Changes the named columns of a locked row. Raises ALREADY_EXISTS for an email that is taken."""
+    customer_id = row["customer_id"]
+    if "email" in values and values["email"] != row["email"]:
+        if row["email"]:
+            await release(connection, Kind.CUSTOMER_EMAIL, row["email"])
+        if values["email"]:
+            owner = Entry(customer_id, customer_id)
+            await claim(connection, Kind.CUSTOMER_EMAIL, values["email"], owner, "customer")
+    return await change_row(connection, customers, customer_id, customer_id, values)
+
+
+async def delete_customer(connection: AsyncConnection, row: Row, now: datetime) -> Row:
+    """Ends a customer. Its slug and email become free; its rows stay for the ledger, its keys for the
+    record."""
+    customer_id = row["customer_id"]
+    await release(connection, Kind.SLUG, row["slug"])
+    if row["email"]:
+        await release(connection, Kind.CUSTOMER_EMAIL, row["email"])
+    return await change_row(connection, customers, customer_id, customer_id, {"delete_time": now})
+
+
+async def count_live_keys(connection: AsyncConnection, customer_id: str) -> int:
+    """Keys that were not revoked."""
+    statement = select(func.count()).where(keys.c.customer_id == customer_id, keys.c.revoke_time.is_(None))
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def check_router(connection: AsyncConnection, customer_id: str, router_id: str) -> None:
+    """Raises NOT_FOUND unless the customer has the router."""
+    statement = select(func.count()).where(
+        routers.c.customer_id == customer_id,
+        routers.c.router_id == router_id,
+        routers.c.delete_time.is_(None),
+    )
+    if not (await connection.execute(statement)).scalar_one():
+        raise not_found("router", router_id)
