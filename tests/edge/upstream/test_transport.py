@@ -8,10 +8,12 @@ import ssl
 import struct
 import threading
 import time
+import unittest.mock
 from pathlib import Path
 
 import pytest
 
+from edge.upstream.connection import Connection
 from edge.upstream.transport import (
     AddressRefused,
     BadAnswer,
@@ -21,6 +23,7 @@ from edge.upstream.transport import (
     FirstByteTimeout,
     IdleTimeout,
     InvalidRequest,
+    Limits,
     NotSent,
     Origin,
     Response,
@@ -153,6 +156,7 @@ async def test_encoded_headers_are_used_as_they_are(serve: Serve, make_transport
     [
         ("POST", "/", [(b"x", b"1\r\nevil: 1")]),
         ("POST", "/", [(b"x", b"1\nevil: 1")]),
+        ("POST", "/", [(b"x", b"1\revil: 1")]),
         ("POST", "/", [(b"x", b"1\0")]),
         ("POST", "/", [(b"x: y", b"1")]),
         ("POST", "/", [(b"", b"1")]),
@@ -500,6 +504,34 @@ async def test_connect_timeout_covers_the_handshake(serve: Serve, make_transport
     assert transport.stats() == NOTHING
 
 
+async def test_connection_lost_before_its_first_use(serve: Serve, make_transport: MakeTransport) -> None:
+    """A connection that ends before the request is written is ConnectFailed, and holds no slot."""
+    peer = await serve(say_hello)
+    transport = make_transport()
+    pool = transport._open_pool(peer.origin)
+    connect_to = pool._connect_to
+
+    async def connect_and_lose(address: str):
+        connection = await connect_to(address)
+        connection.eof_received()
+        return connection
+
+    pool._connect_to = connect_and_lose  # type: ignore[method-assign]
+    with pytest.raises(ConnectFailed, match="closed the connection at once"):
+        await post(transport, peer)
+    assert transport.stats() == NOTHING
+
+
+async def test_connection_made_after_it_was_given_up(serve: Serve, make_transport: MakeTransport) -> None:
+    """A transport that comes too late is closed."""
+    pool = make_transport()._open_pool(Origin("http", "127.0.0.1", 1))
+    connection = Connection(pool, asyncio.get_running_loop(), Limits())
+    connection.abort()
+    late = unittest.mock.Mock(spec=asyncio.Transport)
+    connection.connection_made(late)
+    late.abort.assert_called_once_with()
+
+
 async def test_on_sent_is_called_before_the_answer(serve: Serve, make_transport: MakeTransport) -> None:
     """on_sent marks the line between not sent and outcome unknown."""
     sent: list[int] = []
@@ -627,7 +659,7 @@ async def test_stale_connection_is_not_sent_twice(serve: Serve, make_transport: 
 async def test_connection_closed_while_idle_is_not_used(serve: Serve, make_transport: MakeTransport) -> None:
     """Once the loop has seen the end of an idle connection, it is gone from the pool."""
     peer = await serve(answering(HELLO, then_hang_up=True))
-    transport = make_transport()
+    transport = make_transport(tick_s=60)  # the end of the connection alone must do it
     for _ in range(3):
         assert await (await post(transport, peer)).read(5) == b"hello"
         await eventually(lambda: transport.stats() == NOTHING)
@@ -978,6 +1010,28 @@ async def test_transport_drains_before_it_closes(serve: Serve, make_transport: M
     assert transport.stats() == NOTHING
 
 
+async def test_idle_connections_do_not_wait_for_the_drain(
+    serve: Serve, make_transport: MakeTransport
+) -> None:
+    """While requests in flight end, connections that nobody uses are closed already."""
+    release = asyncio.Event()
+    release.set()
+    peer = await serve(holding(release))
+    transport = make_transport()
+    responses = await asyncio.gather(post(transport, peer), post(transport, peer))
+    assert [await response.read(5) for response in responses] == [b"hello"] * 2
+    release.clear()
+    in_flight = asyncio.create_task(post(transport, peer))
+    await eventually(lambda: len(peer.requests) == 3)
+    assert transport.stats() == Stats(open=2, idle=1, in_use=1, waiting=0)
+    closing = asyncio.create_task(transport.close(drain_s=5))
+    await asyncio.sleep(0)
+    assert transport.stats() == Stats(open=1, idle=0, in_use=1, waiting=0)
+    release.set()
+    assert await (await in_flight).read(5) == b"hello"
+    await closing
+
+
 async def test_transport_does_not_drain_forever(serve: Serve, make_transport: MakeTransport) -> None:
     """After drain_s what is left is aborted, and told so."""
     peer = await serve(silent)
@@ -1030,6 +1084,29 @@ async def test_backpressure(
     assert digest.digest() == hashlib.sha256(body).digest()
     assert largest <= 2 * 262_144
     assert transport.stats().idle == 1
+
+
+async def test_silence_after_a_pause_is_idle(serve: Serve, make_transport: MakeTransport) -> None:
+    """Once the consumer has caught up, the upstream's silence counts again."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n" + bytes(5000)
+    transport = make_transport(high_water_bytes=1000)
+    timeouts = Timeouts(connect_s=2, first_byte_s=2, idle_s=0.1)
+    response = await post(transport, await serve(answering(answer)), timeouts=timeouts)
+    await asyncio.sleep(0.2)
+    assert len(await response.next_chunk() or b"") == 5000
+    with pytest.raises(IdleTimeout):
+        await asyncio.wait_for(response.next_chunk(), 1)
+
+
+async def test_pause_ends_with_the_answer(serve: Serve, make_transport: MakeTransport) -> None:
+    """A connection that was paused by its last bytes reads again for the next request."""
+    peer = await serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n" + bytes(5000)))
+    transport = make_transport(high_water_bytes=1000)
+    for _ in range(3):
+        response = await post(transport, peer)
+        await asyncio.sleep(0.01)
+        assert len(await response.read(5000)) == 5000
+    assert peer.connection_count == 1
 
 
 async def test_closing_a_paused_response(serve: Serve, make_transport: MakeTransport) -> None:
