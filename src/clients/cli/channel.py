@@ -26,9 +26,13 @@ _REASONS_OF_CODES = {
 _REASONS: dict[str, Any] = dict(Reason.items())
 
 
-def open_channel(address: str, secret: str | None) -> grpc.Channel:
-    """A channel whose calls carry the secret and end within CALL_TIMEOUT_S."""
-    return grpc.intercept_channel(grpc.insecure_channel(address), _Calls(secret))
+def open_channel(address: str, secret: str | None, authority: bytes | None = None) -> grpc.Channel:
+    """A channel whose calls carry the secret and end in time; over TLS with an authority (PEM)."""
+    if authority is None:
+        channel = grpc.insecure_channel(address)
+    else:
+        channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(authority))
+    return grpc.intercept_channel(channel, _Calls(secret))
 
 
 def refusal(error: grpc.RpcError, address: str = "") -> TollkeeperError:

@@ -35,6 +35,21 @@ def control_address(given: str | None, directory: Path) -> str:
         return DEFAULT_CONTROL_ADDRESS
 
 
+def authority() -> bytes | None:
+    """Who signs the control plane's certificate (PEM), from TOLLKEEPER_CONTROL_CA_FILE; None: no TLS.
+
+    Raises UsageProblem when the file can't be read.
+    """
+    path = os.environ.get("TOLLKEEPER_CONTROL_CA_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageProblem(f"TOLLKEEPER_CONTROL_CA_FILE: {path}: {why}") from None
+
+
 def credential(directory: Path) -> str:
     """TOLLKEEPER_CREDENTIAL, else the file that the first start made. Raises UNAUTHENTICATED."""
     if secret := os.environ.get("TOLLKEEPER_CREDENTIAL", "").strip():

@@ -30,7 +30,8 @@ class Session:
         if self._channel is None:
             directory = places.data_dir(self.data_dir)
             secret = places.credential(directory) if authenticated else None
-            self._channel = open_channel(places.control_address(self.control, directory), secret)
+            address = places.control_address(self.control, directory)
+            self._channel = open_channel(address, secret, places.authority())
         return self._channel
 
     def __enter__(self) -> Self:
