@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from control.domain.budgets import FOREVER, SCOPE_NAMES
+from control.domain.budgets import FOREVER
 from control.domain.ledger import Granted, Held, Lease, Spent, Window
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.money import format_usd
 from tollkeeper.v1 import budgets_pb2, edge_pb2
-
-Scope = budgets_pb2.Scope
 
 
 def answer(
@@ -34,7 +32,8 @@ def answer(
 
 def scope_name(window: Window) -> str:
     """key, user, team or customer."""
-    return SCOPE_NAMES[Scope(window.scope)]
+    name = budgets_pb2.Scope.Name(window.scope)
+    return name.removeprefix("SCOPE_").lower()
 
 
 def window_ref(window: Window) -> edge_pb2.WindowRef:

@@ -45,7 +45,7 @@ async def customers_behind(
     return [_changed(row) for row in found if row.version != known[row.customer_id]]
 
 
-def _changed(row: Row[Any]) -> edge_pb2.CustomerChanged:
+def _changed(row: Any) -> edge_pb2.CustomerChanged:
     change = edge_pb2.CustomerChanged(
         customer_id=row.customer_id,
         version=row.version,
