@@ -6,31 +6,53 @@ A request, in order:
     price = ledger.price(grant, rule, model)              # None: not priced
     opened = await ledger.begin(grant, AttemptPlan(rule, model, price, hold), ...)
     try:
-        ... send; per attempt: opened.end_attempt(UsageState.REPORTED, status=200, usage=counts)
+        ... send; per attempt: opened.end_attempt(UsageState.USAGE_STATE_REPORTED, status=200, usage=counts)
         ... before a further one: await ledger.next_attempt(opened, plan)
     finally:
         ledger.finish(opened)
 
-`begin` returns only once the hold is drawn and the begin is in the journal; from then on `finish` must run, whatever
-happens, so nothing may stand between `begin` and the `try`. An `Open` that is dropped without `finish` is finished when
-it is collected, as an estimate, and counted in `counters.abandoned`.
+`begin` returns only once the hold is drawn and the begin is in the journal; from then on `finish` must run,
+whatever happens, so nothing may stand between `begin` and the `try`. An `Open` that is dropped without `finish`
+is finished when it is collected, as an estimate, and counted in `abandoned_count`.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.grants import GrantView, RuleView
-from edge.prices import PriceView
-from tollkeeper.cost import UsageCounts
-from tollkeeper.v1 import edge_pb2
+import grpc.aio
+import structlog
 
-UsageState = edge_pb2.UsageState
+from edge.clock import Clock
+from edge.control_link import ControlLink
+from edge.grant_cache import GrantCache, GrantSettings, unavailable
+from edge.grants import GrantView, RuleView
+from edge.journal import Journal, JournalSettings
+from edge.lease_book import LeaseBook
+from edge.lease_desk import LeaseDesk
+from edge.leases import Lease
+from edge.prices import PriceBook, PriceView
+from edge.records import AttemptPlan, Open, UsageIds, UsageState
+from edge.replay import Replayer
+from edge.settlement import Finished, Settler
+from edge.watch import Watch
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.ids import uuid7
+
+__all__ = ["AttemptPlan", "Ledger", "LedgerSettings", "Open", "UsageState"]
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+JOURNAL_DIRECTORY = "journal"
+# How long a start waits for the control plane before it goes on without.
+CONNECT_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Times, sizes and counts of the edge's ledger side; LEDGER rules in brackets."""
+    """Times, sizes and counts of the edge's ledger side; rules of docs/ledger.md in brackets."""
 
     # Holds journal/<incarnation>/.
     data_dir: Path
@@ -52,112 +74,172 @@ class LedgerSettings:
     keep_segments_s: float = 86_400.0
     keep_segments_bytes: int = 1 << 30
     adopt_interval_s: float = 10.0
+    # A limited lease that nothing was drawn from for so long is returned.
     idle_lease_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptPlan:
-    """One try at one provider: the rule, the model asked of the vendor, the price pinned for it, and its worst case."""
-
-    rule: RuleView
-    model: str
-    price: PriceView
-    hold_nanousd: int
-
-
-class Open:
-    """One admitted request, from its journal begin to its finish.
-
-    The routes read `usage_id`, `event_id`, `remaining_nanousd`, and set what they learn:
-
-    `status` (what the client got; 499: it hung up), `response_model`, `finish_reason`, `first_byte_ms`, `cf_log_id`,
-    `cached`. Latency and failover are filled in by `finish`.
-    """
-
-    usage_id: str
-    grant: GrantView
-    # Set by the routes at any time before finish.
-    status: int
-    response_model: str
-    finish_reason: str
-    first_byte_ms: int
-    cf_log_id: str
-    cached: bool
-
-    @property
-    def attempt_number(self) -> int:
-        """1 for the first."""
-        raise NotImplementedError
-
-    @property
-    def event_id(self) -> str:
-        """`<usage id>-<n>` of the attempt under way, sent upstream as its event id (L13)."""
-        raise NotImplementedError
-
-    @property
-    def remaining_nanousd(self) -> int | None:
-        """What is left of the tightest hard window as far as this worker knows; None when nothing limits the key."""
-        raise NotImplementedError
-
-    def end_attempt(
-        self,
-        state: "edge_pb2.UsageState",
-        *,
-        status: int = 0,
-        usage: UsageCounts | None = None,
-        why: str = "",
-    ) -> int:
-        """Says how the attempt under way ended and returns its cost in nano-dollars.
-
-        REPORTED needs `usage`. ESTIMATED takes a guess in `usage`, or the full hold without one, and is never more than
-        the hold (L14). VOIDED costs nothing. `why` names the reason of an estimate or a void (edge.proto, Attempt.why).
-        The last call before `next_attempt` or `finish` counts; without one the attempt is an estimate, `in_doubt`.
-        """
-        raise NotImplementedError
-
-
 class Ledger:
-    """Grants, leases, journal and settlement of one worker."""
+    """Grants, leases, journal and settlement of one worker: one incarnation."""
 
     def __init__(
         self,
         settings: LedgerSettings,
-        channel: object,
+        channel: grpc.aio.Channel,
         credential: str,
         *,
-        on_push_lag: Callable[[float], None] | None = None,
+        clock: Clock | None = None,
+        on_push_lag: Callable[[float], None] = lambda lag_s: None,
     ) -> None:
-        """`channel` is a grpc.aio channel to the control plane (`control_link.open_channel`), `credential` the edge's
-        secret. `on_push_lag` gets the seconds from each change of a customer to its arrival here."""
-        raise NotImplementedError
+        """`channel` leads to the control plane (`control_link.open_channel`) and stays the caller's to close;
+        `credential` is the edge's secret. `on_push_lag` gets the seconds from each change of a customer to its
+        arrival here. Must be made inside the running event loop.
+        """
+        self.incarnation_id = str(uuid7())
+        self.abandoned_count = 0
+        self._settings = settings
+        self._clock = clock = clock or Clock()
+        self._now_s = clock.now_s
+        self.link = ControlLink(channel, credential)
+        self.prices = PriceBook()
+        self.book = LeaseBook(self.incarnation_id, settings.idle_lease_s)
+        self.grants = GrantCache(
+            self.link,
+            clock,
+            GrantSettings(settings.grant_grace_s, settings.cached_grants, settings.negative_ttl_s),
+            self._key_dropped,
+        )
+        self._journal_settings = JournalSettings(
+            settings.segment_bytes,
+            settings.fsync_interval_s,
+            settings.keep_segments_s,
+            settings.keep_segments_bytes,
+        )
+        self._root = settings.data_dir / JOURNAL_DIRECTORY
+        self._registered = asyncio.Event()
+        self._ids = UsageIds()
+        self._authorize = self.grants.authorize
+        self._purses = self.book.purses
+        self._problem: str | None = "starting"
+        self._tick_task: asyncio.Task[None] | None = None
+        self._on_push_lag = on_push_lag
+
+    # ---- life
 
     async def start(self) -> None:
-        """Opens the journal, connects Watch and adopts what dead workers left. Raises OSError when the journal can't be
-        opened; a control plane that is away is no error."""
-        raise NotImplementedError
+        """Opens the journal, connects Watch and adopts what dead workers left.
 
-    async def drain(self, timeout_s: float) -> None:
-        """After the last request finished: settles everything, returns all leases and closes the incarnation."""
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that starts."""
-        raise NotImplementedError
+        Raises OSError when the journal can't be opened. A control plane that is away is no error: `ready` tells.
+        """
+        settings = self._settings
+        self.journal = Journal(self._root, self.incarnation_id, self._journal_settings)
+        self.settler = Settler(
+            self.link,
+            self.book,
+            self.journal,
+            interval_s=settings.settle_interval_s,
+            batch=settings.settle_batch,
+            backlog=settings.settle_backlog,
+            on_closed=self._incarnation_closed,
+        )
+        self.desk = LeaseDesk(
+            self.book,
+            self.link,
+            self.grants,
+            self._clock,
+            self._registered,
+            hold_wait_s=settings.hold_wait_s,
+            on_urgent=self.settler.urge,
+            on_closed=self._incarnation_closed,
+        )
+        self.replayer = Replayer(
+            self._root, self.link, self._journal_settings, interval_s=settings.adopt_interval_s
+        )
+        self.watch = Watch(
+            self.link,
+            self._clock,
+            self.book,
+            self.grants,
+            self.prices,
+            self._registered,
+            edge_name=settings.edge_name,
+            on_hello=self.replayer.hello,
+            on_recall=self.settler.urge,
+            on_closed=self._incarnation_closed,
+            on_push_lag=self._on_push_lag,
+        )
+        self.journal.start()
+        self.settler.start()
+        self.replayer.start(self.journal.path)
+        self.watch.start()
+        self._tick_task = asyncio.create_task(self._tick_forever(), name="ledger tick")
+        try:
+            async with asyncio.timeout(CONNECT_WAIT_S):
+                await self.watch.ever_registered.wait()
+        except TimeoutError:
+            log.warning("control_away_at_start")
+        self._problem = None
 
     def ready(self) -> str | None:
         """None when requests can be admitted, else why not, in a few words for /readyz."""
-        raise NotImplementedError
+        if self._problem is not None:
+            return self._problem
+        if not self.watch.ever_registered.is_set():
+            return "no connection to the control plane yet"
+        if not self.journal.healthy:
+            return "the journal can't be written"
+        if self.settler.backlogged:
+            return "too many requests wait to be settled"
+        return None
+
+    async def drain(self, timeout_s: float) -> bool:
+        """After the last request finished: settles everything, returns all leases and closes the incarnation.
+
+        False when that couldn't be done in time; the next worker that starts replays the rest.
+        """
+        self._problem = "draining"
+        for purse in tuple(self._purses.values()):
+            self.book.retire_all(purse)
+        try:
+            async with asyncio.timeout(timeout_s):
+                if not await self.settler.flush(timeout_s) or self.journal.open_count:
+                    return False
+                await self.link.close_incarnation(self.incarnation_id, self.journal.last_sequence)
+        except (TimeoutError, TollkeeperError) as error:
+            log.warning("drain_incomplete", error=repr(error))
+            return False
+        self._done = True
+        return True
+
+    async def close(self) -> None:
+        """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that starts."""
+        self._problem = "closed"
+        if self._tick_task is None:
+            return
+        self._tick_task.cancel()
+        await asyncio.gather(self._tick_task, return_exceptions=True)
+        for part in (self.watch, self.replayer, self.desk, self.grants, self.settler):
+            await part.close()
+        await self.journal.close(done=self._done)
+
+    _done = False
+
+    # ---- requests
 
     async def authorize(self, secret: str) -> GrantView:
         """The grant of a key. Doesn't suspend when it is cached.
 
         Raises INVALID_API_KEY, CUSTOMER_SUSPENDED, or UNAVAILABLE when nobody can tell (never a 401 then).
         """
-        raise NotImplementedError
+        return await self._authorize(secret)
 
     def price(self, grant: GrantView, rule: RuleView, model: str) -> PriceView | None:
         """The price of a vendor's model under a rule: the global one first, else the customer's own."""
-        raise NotImplementedError
+        now_s = self._now_s()
+        price = self.prices.lookup(rule.provider_type, model, now_s)
+        if price is None and grant.own_prices:
+            own = grant.own_prices.get((rule.provider_id, model))
+            price = own.at(now_s) if own is not None else None
+        return price
 
     async def begin(
         self,
@@ -174,18 +256,125 @@ class Ledger:
         Raises INSUFFICIENT_QUOTA (final), BUDGET_HELD (after waiting), UNAVAILABLE, JOURNAL_UNAVAILABLE,
         INVALID_API_KEY and CUSTOMER_SUSPENDED; after any of them nothing is held and nothing may be sent.
         """
-        raise NotImplementedError
+        if self._problem is not None or self.settler.backlogged:
+            raise self._not_admitting()
+        hold = plan.hold_nanousd if hold_nanousd is None else hold_nanousd
+        now_s = self._now_s()
+        lease = self._draw(grant, hold, now_s)
+        if lease is None:
+            lease = await self.desk.wait(grant, hold)
+            now_s = self._now_s()
+        opened = Open(self, grant, lease, hold, now_s)
+        try:
+            self._journal_begin(opened, plan, requested_model, stream)
+        except BaseException:
+            self.book.undraw(lease, hold, now_s)
+            raise
+        if self.book.wants_refill(lease, now_s):
+            self.desk.refill(grant, lease)
+        return opened
+
+    def _draw(self, grant: GrantView, hold_nanousd: int, now_s: float) -> Lease | None:
+        purse = self._purses.get(grant.key_id)
+        if purse is None or purse.chain_version < grant.chain_version:
+            return None
+        return self.book.draw(purse, hold_nanousd, now_s)
+
+    def _journal_begin(self, opened: Open, plan: AttemptPlan, requested_model: str, stream: bool) -> None:
+        journal = self.journal
+        sequence = journal.last_sequence + 1
+        opened.usage_id = self._ids.make()
+        record = opened.record
+        record.usage_id = opened.usage_id
+        record.sequence = sequence
+        record.requested_model = requested_model
+        record.stream = stream
+        wall_s = self._clock.wall_s()
+        begin_time = record.begin_time
+        begin_time.seconds = seconds = int(wall_s)
+        begin_time.nanos = int((wall_s - seconds) * 1e9)
+        opened.add_attempt(plan, opened.held_nanousd)
+        journal.begin(sequence, opened.payload())
+        opened.finished = False
 
     async def next_attempt(self, opened: Open, plan: AttemptPlan) -> None:
         """Journals a further attempt, holding what the ones possibly billed leave uncovered (L13).
 
         Raises like `begin`; then the attempt must not be sent, and `opened` must still be finished.
         """
-        raise NotImplementedError
+        opened.close_attempt()
+        lacking = opened.lacking_nanousd(plan.hold_nanousd)
+        if lacking and not self.book.draw_more(opened.lease, lacking, self._now_s()):
+            await self._wait_for_more(opened, lacking)
+        opened.held_nanousd += lacking
+        opened.add_attempt(plan, plan.hold_nanousd)
+        try:
+            self.journal.attempt(opened.record.sequence, opened.payload())
+        except TollkeeperError:
+            opened.drop_attempt()
+            raise
+
+    async def _wait_for_more(self, opened: Open, lacking_nanousd: int) -> None:
+        """Raises BUDGET_HELD when the lease in hand isn't the request's any more: a record names one lease only."""
+        lease = await self.desk.wait(opened.grant, lacking_nanousd, only=opened.lease)
+        # The draw counts as part of the request's first one.
+        lease.open_count -= 1
 
     def finish(self, opened: Open) -> int:
         """Journals the end, posts to the lease, queues the settlement; returns the request's cost in nano-dollars.
 
         Synchronous, never raises for reasons of money or journal, and does nothing the second time.
         """
-        raise NotImplementedError
+        if opened.finished:
+            return opened.record.cost_nanousd
+        opened.finished = True
+        now_s = self._now_s()
+        lease = opened.lease
+        cost = opened.seal(now_s)
+        payload = opened.payload()
+        sequence = opened.record.sequence
+        self.journal.end(sequence, payload)
+        self.book.release(lease, opened.held_nanousd, cost, now_s)
+        waiting = self.desk.waiting_count > 0
+        urgent = waiting or lease.exact or now_s < lease.marked_until_s
+        self.settler.add(Finished(sequence, payload, lease, cost), urgent=urgent)
+        if waiting:
+            self.desk.released(opened.grant.key_id)
+        return cost
+
+    def abandoned(self, opened: Open) -> None:
+        """An open request was dropped: it is billed as an estimate rather than lost."""
+        self.abandoned_count += 1
+        log.error("request_abandoned", usage_id=opened.usage_id)
+        self.finish(opened)
+
+    # ---- what comes from below
+
+    def _not_admitting(self) -> TollkeeperError:
+        if self._problem is not None:
+            return unavailable()
+        message = "Too many finished requests wait to be settled."
+        return TollkeeperError(Reason.JOURNAL_UNAVAILABLE, message, retry_after_s=2.0)
+
+    def _key_dropped(self, key_id: str) -> None:
+        """A key was revoked or its customer suspended: what was lent for it goes back."""
+        purse = self._purses.get(key_id)
+        if purse is not None:
+            self.book.retire_all(purse)
+
+    def _incarnation_closed(self) -> None:
+        """The control plane took this worker for dead. An incarnation never reopens: the process must be replaced."""
+        self._problem = "the incarnation was closed"
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                now_s = self._now_s()
+                self.book.due(now_s)
+                for purse in self.book.turning(now_s, self._clock.wall_s()):
+                    self.desk.turn(purse)
+                self.desk.tidy()
+                self.settler.tick()
+            except Exception:
+                log.exception("ledger_tick_failed")

@@ -1,4 +1,4 @@
-"""Grants: all a worker needs to serve a key, parsed once and kept current by pushes (L27)."""
+"""Grants as the request path reads them: all a worker needs to serve a key, parsed once."""
 
 from math import inf
 
@@ -43,7 +43,7 @@ class RuleView:
 
 
 class GrantView:
-    """A grant as the request path reads it; field meanings as in edge.proto. Never changed after it is made."""
+    """A grant; field meanings as in edge.proto. Never changed after it is made."""
 
     __slots__ = (
         "allowed_models",
@@ -56,6 +56,7 @@ class GrantView:
         "key_hash",
         "key_id",
         "own_prices",
+        "read_at_s",
         "rules",
         "team_id",
         "unlimited",
@@ -65,6 +66,7 @@ class GrantView:
 
     def __init__(self, key_hash: bytes, grant: edge_pb2.Grant, now_s: float, wall_s: float) -> None:
         self.key_hash = key_hash
+        self.read_at_s = now_s
         self.customer_id = grant.customer_id
         self.key_id = grant.key_id
         self.team_id = grant.team_id

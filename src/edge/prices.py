@@ -1,10 +1,11 @@
-"""Prices as the edge uses them: parsed once, looked up by name, changing by themselves when the next one begins (L16)."""
+"""Prices as the edge uses them: parsed once, and changing by themselves when the next one begins (L16)."""
 
 from collections.abc import Iterable
 from math import inf
 
+from edge.windows import duration_s
 from tollkeeper import cost
-from tollkeeper.v1 import prices_pb2
+from tollkeeper.v1 import edge_pb2, prices_pb2
 
 
 class PriceView:
@@ -53,8 +54,8 @@ class PriceSchedule:
 
     def put(self, price: prices_pb2.Price, now_s: float) -> None:
         """Adds a price, or replaces what was known of it."""
-        starts_at_s = now_s + _seconds(price.starts_in) if price.HasField("starts_in") else -inf
-        ends_at_s = now_s + _seconds(price.ends_in) if price.HasField("ends_in") else inf
+        starts_at_s = now_s + duration_s(price.starts_in) if price.HasField("starts_in") else -inf
+        ends_at_s = now_s + duration_s(price.ends_in) if price.HasField("ends_in") else inf
         self._entries[price.price_id] = (starts_at_s, ends_at_s, PriceView(price))
         self._change_at_s = -inf
 
@@ -72,19 +73,16 @@ class PriceSchedule:
         self._change_at_s = min(edges, default=inf)
 
 
-def _seconds(duration: prices_pb2.Price | object) -> float:
-    return float(duration.seconds + duration.nanos / 1e9)  # type: ignore[union-attr,attr-defined]
-
-
 class PriceBook:
     """Global prices by (provider type, model), kept current by Watch."""
 
-    __slots__ = ("_incoming", "_schedules", "version")
+    __slots__ = ("_incoming", "_replaces", "_schedules", "version")
 
     def __init__(self) -> None:
         self.version = 0
         self._schedules: dict[tuple[str, str], PriceSchedule] = {}
         self._incoming: list[prices_pb2.Price] = []
+        self._replaces = False
 
     def __len__(self) -> int:
         return len(self._schedules)
@@ -93,6 +91,23 @@ class PriceBook:
         """The global price in force, if the model has one."""
         schedule = self._schedules.get((provider_type, model))
         return schedule.at(now_s) if schedule is not None else None
+
+    def apply(self, update: edge_pb2.PriceBook, now_s: float) -> None:
+        """Takes a part of the book; nothing shows before the last part is here."""
+        self._incoming.extend(update.prices)
+        self._replaces = self._replaces or update.full
+        if not update.last:
+            return
+        schedules = {} if self._replaces else self._schedules
+        for price in self._incoming:
+            key = (price.provider_type, price.model)
+            schedules.setdefault(key, PriceSchedule()).put(price, now_s)
+        self._schedules, self.version = schedules, update.version
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets parts of an update that will not be completed: the stream that carried them is gone."""
+        self._incoming, self._replaces = [], False
 
     def models(self) -> list[tuple[str, str]]:
         """Every (provider type, model) that has a global price."""

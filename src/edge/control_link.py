@@ -1,0 +1,169 @@
+"""The one adapter between the edge and EdgeService: deadlines, errors, and how many calls were made."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar, cast
+
+import grpc
+import grpc.aio
+from google.rpc import error_details_pb2, status_pb2
+
+from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
+from tollkeeper.v1 import edge_pb2, error_reason_pb2
+
+SERVICE = "/tollkeeper.v1.EdgeService/"
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+MOST_MESSAGE_BYTES = 64 * 1024 * 1024
+CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.lb_policy_name", "round_robin"),
+)
+AUTHORIZE_TIMEOUT_S = 2.0
+RETURN_TIMEOUT_S = 5.0
+SETTLE_TIMEOUT_S = 15.0
+CLOSE_TIMEOUT_S = 15.0
+
+# Nobody can tell whether the call took effect.
+UNKNOWN_OUTCOMES = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.INTERNAL})
+
+_CODE_REASONS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.UNAVAILABLE,
+}
+
+_REASONS = cast("dict[str, Reason]", dict(error_reason_pb2.ErrorReason.items()))
+
+Answer = TypeVar("Answer")
+Method = Callable[..., Awaitable[Answer]]
+
+
+def open_channel(
+    addresses: Sequence[str], credentials: grpc.ChannelCredentials | None = None
+) -> grpc.aio.Channel:
+    """A channel over all replicas (host:port each), spread round-robin; in plain text without credentials."""
+    target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+
+class ControlLink:
+    """Calls EdgeService. Every method raises TollkeeperError and nothing else."""
+
+    def __init__(self, channel: grpc.aio.Channel, credential: str) -> None:
+        self.calls: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self._metadata = (("authorization", f"Bearer {credential}"),)
+        messages = edge_pb2
+        self._authorize = _method(channel, "Authorize", messages.AuthorizeResponse.FromString)
+        self._acquire = _method(channel, "AcquireLease", messages.AcquireLeaseResponse.FromString)
+        self._return = _method(channel, "ReturnLease", messages.ReturnLeaseResponse.FromString)
+        self._settle = _method(channel, "Settle", messages.SettleResponse.FromString)
+        self._close = _method(channel, "CloseIncarnation", messages.CloseIncarnationResponse.FromString)
+        self._watch = channel.unary_stream(
+            f"{SERVICE}Watch",
+            request_serializer=edge_pb2.WatchRequest.SerializeToString,
+            response_deserializer=edge_pb2.WatchResponse.FromString,
+        )
+
+    async def authorize(self, key_hash: bytes, timeout_s: float = AUTHORIZE_TIMEOUT_S) -> edge_pb2.Grant:
+        """The grant of a key."""
+        request = edge_pb2.AuthorizeRequest(key_hash=key_hash).SerializeToString()
+        answer: edge_pb2.AuthorizeResponse = await self._call(
+            "Authorize", self._authorize, request, timeout_s
+        )
+        return answer.grant
+
+    async def acquire(
+        self, request: edge_pb2.AcquireLeaseRequest, timeout_s: float
+    ) -> edge_pb2.AcquireLeaseResponse:
+        """Opens a lease or tops it up."""
+        data = request.SerializeToString()
+        answer: edge_pb2.AcquireLeaseResponse = await self._call(
+            "AcquireLease", self._acquire, data, timeout_s
+        )
+        return answer
+
+    async def return_lease(self, request: edge_pb2.ReturnLeaseRequest) -> None:
+        """Reports where leases stand."""
+        await self._call("ReturnLease", self._return, request.SerializeToString(), RETURN_TIMEOUT_S)
+
+    async def settle(self, request: bytes) -> Sequence[int]:
+        """Books finished requests; `request` is a serialized SettleRequest.
+
+        Returns one SettleOutcome per record, in order."""
+        answer = await self._call("Settle", self._settle, request, SETTLE_TIMEOUT_S)
+        return answer.outcomes
+
+    async def close_incarnation(self, incarnation_id: str, last_sequence: int) -> int:
+        """Ends an incarnation whose records are all acknowledged.
+
+        Returns how many of its sequences were never settled."""
+        request = edge_pb2.CloseIncarnationRequest(incarnation_id=incarnation_id, last_sequence=last_sequence)
+        data = request.SerializeToString()
+        answer = await self._call("CloseIncarnation", self._close, data, CLOSE_TIMEOUT_S)
+        return answer.gap_count
+
+    async def watch(self, request: edge_pb2.WatchRequest) -> AsyncGenerator[edge_pb2.WatchResponse, None]:
+        """Pushes, until the stream ends or breaks."""
+        self.calls["Watch"] += 1
+        call = self._watch(request, metadata=self._metadata)
+        try:
+            async for event in call:
+                yield event
+        except grpc.aio.AioRpcError as error:
+            self.failures["Watch"] += 1
+            raise error_of(error) from None
+        finally:
+            call.cancel()
+
+    async def _call(self, name: str, method: "Method[Answer]", request: bytes, timeout_s: float) -> Answer:
+        self.calls[name] += 1
+        try:
+            return await method(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            self.failures[name] += 1
+            raise error_of(error) from None
+
+
+def _method(channel: grpc.aio.Channel, name: str, parse: Callable[[bytes], Answer]) -> "Method[Answer]":
+    """A unary method that takes its request serialized: what the journal has isn't serialized again."""
+    method: Method[Answer] = channel.unary_unary(f"{SERVICE}{name}", response_deserializer=parse)
+    return method
+
+
+def error_of(error: grpc.aio.AioRpcError) -> TollkeeperError:
+    """The error the control plane raised; by status code where the answer says no more."""
+    message = error.details() or "The control plane didn't answer."
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_DETAILS_KEY and isinstance(value, bytes):
+            return _error_of_details(status_pb2.Status.FromString(value), message)
+    reason = _CODE_REASONS.get(error.code(), Reason.INTERNAL)
+    if reason is Reason.UNAVAILABLE:
+        # The text names addresses of the installation, which are no client's business.
+        message = "The control plane can't be reached."
+    return TollkeeperError(reason, message, retry_after_s=1.0 if reason is Reason.UNAVAILABLE else None)
+
+
+def _error_of_details(status: status_pb2.Status, message: str) -> TollkeeperError:
+    reason: Reason = Reason.INTERNAL
+    metadata: dict[str, str] = {}
+    retry_after_s: float | None = None
+    for detail in status.details:
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
+            reason = _REASONS.get(info.reason, Reason.INTERNAL)
+            metadata = dict(info.metadata)
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    return TollkeeperError(reason, message, metadata, retry_after_s)

@@ -1,0 +1,246 @@
+"""Admitted requests and the records they leave: what the journal keeps and Settle sends."""
+
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge.grants import GrantView, RuleView
+from edge.leases import Lease
+from edge.prices import PriceView
+from tollkeeper.cost import UsageCounts, cost_nanousd
+from tollkeeper.v1 import edge_pb2
+
+if TYPE_CHECKING:
+    from edge.admission import Ledger
+
+UsageState = edge_pb2.UsageState
+_REPORTED = UsageState.USAGE_STATE_REPORTED
+_ESTIMATED = UsageState.USAGE_STATE_ESTIMATED
+_VOIDED = UsageState.USAGE_STATE_VOIDED
+IN_DOUBT = "in_doubt"
+
+
+class AttemptPlan(NamedTuple):
+    """One try at one provider: the rule, the model asked of the vendor, the price pinned for it, its worst case."""
+
+    rule: RuleView
+    model: str
+    price: PriceView
+    hold_nanousd: int
+
+
+class UsageIds:
+    """UUIDv7 texts, like `tollkeeper.ids.uuid7`, but made in a fifth of its time: one per request."""
+
+    __slots__ = ("_random",)
+
+    def __init__(self) -> None:
+        # Seeded by the system, in this process: two workers never share a sequence.
+        self._random = random.Random()
+
+    def make(self) -> str:
+        """A new id."""
+        milliseconds = time.time_ns() // 1_000_000
+        bits = self._random.getrandbits(74)
+        low = f"{0x8000_0000_0000_0000 | bits >> 12:016x}"
+        high = f"{milliseconds:012x}"
+        return f"{high[:8]}-{high[8:]}-7{bits & 0xFFF:03x}-{low[:4]}-{low[4:]}"
+
+
+class Open:
+    """One admitted request, from its journal begin to its finish. Made by `Ledger.begin` only.
+
+    The routes set what they learn, at any time before `finish`: `status` (what the client got; 499: it hung up),
+    `response_model`, `finish_reason`, `first_byte_ms`, `cf_log_id`, `cached`. Latency and failover are filled in.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_ledger",
+        "_price",
+        "_spent_nanousd",
+        "began_s",
+        "cached",
+        "cf_log_id",
+        "finish_reason",
+        "finished",
+        "first_byte_ms",
+        "grant",
+        "held_nanousd",
+        "lease",
+        "record",
+        "response_model",
+        "status",
+        "usage_id",
+    )
+
+    def __init__(
+        self, ledger: "Ledger", grant: GrantView, lease: Lease, held_nanousd: int, began_s: float
+    ) -> None:
+        # Until the begin is journaled there is nothing to finish.
+        self.finished = True
+        self.usage_id = ""
+        self.grant = grant
+        self.lease = lease
+        self.held_nanousd = held_nanousd
+        self.began_s = began_s
+        self.record = edge_pb2.UsageRecord()
+        self.status = 0
+        self.response_model = ""
+        self.finish_reason = ""
+        self.first_byte_ms = 0
+        self.cf_log_id = ""
+        self.cached = False
+        self._ledger = ledger
+        # Cost of the attempts that ended before the present one.
+        self._spent_nanousd = 0
+
+    # ---- what the routes read and say
+
+    @property
+    def attempt_number(self) -> int:
+        """1 for the first."""
+        return self._attempt.number
+
+    @property
+    def event_id(self) -> str:
+        """`<usage id>-<n>` of the attempt under way, sent upstream as its event id (L13)."""
+        return f"{self.usage_id}-{self._attempt.number}"
+
+    @property
+    def remaining_nanousd(self) -> int | None:
+        """What is left of the tightest hard window, as far as this worker knows; None when nothing limits the key."""
+        return self.lease.remaining_nanousd
+
+    def end_attempt(
+        self,
+        state: "edge_pb2.UsageState",
+        *,
+        status: int = 0,
+        usage: UsageCounts | None = None,
+        why: str = "",
+    ) -> int:
+        """Says how the attempt under way ended and returns its cost in nano-dollars.
+
+        REPORTED needs `usage`. ESTIMATED takes a guess in `usage`, or the full hold without one, and is never more
+        than the hold (L14). VOIDED costs nothing. `why` names the reason of an estimate or a void (edge.proto,
+        Attempt.why). The last call before `next_attempt` or `finish` counts; without one the attempt is an estimate,
+        `in_doubt`.
+        """
+        attempt = self._attempt
+        if state == _VOIDED:
+            cost = 0
+        elif usage is None:
+            state, cost = _ESTIMATED, attempt.hold_nanousd
+        else:
+            cost = cost_nanousd(self._price.rates, usage)
+            if state == _ESTIMATED:
+                cost = min(cost, attempt.hold_nanousd)
+            _set_usage(attempt.usage, usage)
+        attempt.state = state
+        attempt.cost_nanousd = cost
+        if status:
+            attempt.status = status
+        if why:
+            attempt.why = why
+        return cost
+
+    # ---- what the ledger does with it
+
+    def add_attempt(self, plan: AttemptPlan, hold_nanousd: int) -> None:
+        """Starts the next attempt in the record. The one before must have ended."""
+        rule, record = plan.rule, self.record
+        attempt = record.attempts.add()
+        attempt.number = len(record.attempts)
+        attempt.provider_id = rule.provider_id
+        attempt.provider_name = rule.provider_name
+        attempt.provider_type = rule.provider_type
+        attempt.model = plan.model
+        attempt.price_id = plan.price.price_id
+        attempt.hold_nanousd = hold_nanousd
+        record.hold_nanousd += hold_nanousd
+        self._attempt = attempt
+        self._price = plan.price
+
+    def close_attempt(self) -> None:
+        """Counts the attempt under way as over, in doubt unless its end was told."""
+        if not self._attempt.state:
+            self.end_attempt(_ESTIMATED, why=IN_DOUBT)
+        self._spent_nanousd += self._attempt.cost_nanousd
+
+    def drop_attempt(self) -> None:
+        """Takes the attempt under way out again: it was never sent."""
+        record = self.record
+        record.hold_nanousd -= self._attempt.hold_nanousd
+        del record.attempts[-1]
+        self._attempt = record.attempts[-1]
+
+    def lacking_nanousd(self, hold_nanousd: int) -> int:
+        """What a further attempt needs on top of what is held, after what was possibly billed (L13)."""
+        return max(0, self._spent_nanousd + hold_nanousd - self.held_nanousd)
+
+    def payload(self) -> bytes:
+        """The record as it stands, serialized. Protobuf merges what is serialized one after the other."""
+        return self.lease.record_prefix + self.record.SerializeToString()
+
+    def seal(self, now_s: float) -> int:
+        """Fills in the end of the record; returns the cost of the request."""
+        record = self.record
+        if not self._attempt.state:
+            self.end_attempt(_ESTIMATED, why=IN_DOUBT)
+        if len(record.attempts) == 1:
+            record.state, cost = self._attempt.state, self._attempt.cost_nanousd
+        else:
+            record.failover = True
+            record.state = _state_of([attempt.state for attempt in record.attempts])
+            cost = sum(attempt.cost_nanousd for attempt in record.attempts)
+        record.cost_nanousd = cost
+        record.status = self.status
+        record.latency_ms = int((now_s - self.began_s) * 1000)
+        record.response_model = self.response_model
+        record.finish = self.finish_reason
+        record.first_byte_ms = self.first_byte_ms
+        if self.cf_log_id:
+            record.cf_log_id = self.cf_log_id
+        if self.cached:
+            record.cached = True
+        return cost
+
+    def __del__(self) -> None:
+        if not self.finished:
+            self._ledger.abandoned(self)
+
+    def __repr__(self) -> str:
+        return f"Open({self.usage_id}, key {self.grant.key_id}{', finished' if self.finished else ''})"
+
+
+def _set_usage(message: edge_pb2.Usage, usage: UsageCounts) -> None:
+    message.input_tokens = usage.input_tokens
+    message.output_tokens = usage.output_tokens
+    message.cached_input_tokens = usage.cached_input_tokens
+    message.cache_write_tokens = usage.cache_write_tokens
+    message.audio_input_tokens = usage.audio_input_tokens
+    message.reasoning_tokens = usage.reasoning_tokens
+    message.audio_output_tokens = usage.audio_output_tokens
+    message.requests = usage.requests
+    message.web_searches = usage.web_searches
+
+
+def _state_of(states: "list[edge_pb2.UsageState]") -> "edge_pb2.UsageState":
+    """An estimate anywhere makes the record one; it is void only when all of it is."""
+    if _ESTIMATED in states:
+        return _ESTIMATED
+    return _REPORTED if _REPORTED in states else _VOIDED
+
+
+def estimate_in_doubt(record: edge_pb2.UsageRecord) -> None:
+    """Ends a record whose end nobody wrote: what isn't known to be over is an estimate, its full hold (L22).
+
+    The same record gives the same estimate, whoever makes it and however often."""
+    for attempt in record.attempts:
+        if not attempt.state:
+            attempt.state = _ESTIMATED
+            attempt.cost_nanousd = attempt.hold_nanousd
+            attempt.why = IN_DOUBT
+    record.state = _state_of([attempt.state for attempt in record.attempts])
+    record.cost_nanousd = sum(attempt.cost_nanousd for attempt in record.attempts)
