@@ -3,12 +3,12 @@ request."""
 
 from collections.abc import Iterator
 
-from sanic.response import BaseHTTPResponse
+from sanic.response import HTTPResponse
 
 from edge.errors import JSON, Rendered
 
 
-class Answer(BaseHTTPResponse):
+class Answer(HTTPResponse):
     """Status, content type, header lines (each with its CR LF) and body. Sanic adds length or chunking, and
     connection."""
 

@@ -1,11 +1,11 @@
 """One chat completion from parsed request to settled record (DESIGN §5). One `Chat` per worker."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
+import structlog
 from sanic.request import Request
 
 from edge import metrics
@@ -25,7 +25,7 @@ from edge.upstream.transport import InvalidRequest, encode_headers
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.money import MAX_NANOUSD
 
-log = logging.getLogger("edge.chat")
+log = structlog.get_logger()
 
 ROUTE = "chat"
 # Route tables kept, newest last; the oldest goes when there are more keys than this in use.
@@ -212,7 +212,7 @@ class Chat:
                 try:
                     lines += encode_headers([(name.encode(), value.encode("utf-8", "surrogateescape"))])
                 except InvalidRequest:
-                    log.warning("a client's header can't be forwarded: %s", name)
+                    log.warning("header not forwarded", header=name)
         return lines
 
     def _refusal(self, error: TollkeeperError, started: float) -> Answer:

@@ -9,6 +9,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1_048_576
+# What a worker ends with when starting it again won't help (EX_CONFIG).
+EXIT_UNUSABLE = 78
+# How long a worker settles what is left, once no request is in flight.
+LEDGER_DRAIN_S = 5.0
 MAX_DEFAULT_WORKERS = 4
 
 # What a client must not be able to say for the edge: they carry credentials, or the connection's own state.

@@ -1,7 +1,7 @@
 """From a grant's rules to the ordered attempts of one request. No I/O: endpoints are worked out once per
 grant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.grants import GrantView, RuleView
@@ -77,14 +77,26 @@ class RouteTable:
         self._cache[model, provider] = routes
         return routes
 
-    def admits(self, provider_types: str, provider_ids: str, model: str) -> bool:
-        """Whether a priced model can be asked for through some rule: for the list of models."""
-        return self._models.allows(model) and any(
-            (entry.rule.provider_type == provider_types or entry.rule.provider_id == provider_ids)
-            and entry.rule.provider_enabled
-            and entry.models.allows(model)
-            for entry in self._entries
-        )
+    def offered(self, priced: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Models that can be asked for, with the provider type of the rule that takes each.
+
+        `priced` holds (provider type, model) of global prices, `own` (provider id, model) of the customer's.
+        """
+        offered: dict[str, str] = {}
+        names = {("type", kind, model) for kind, model in priced}
+        names |= {("id", provider, model) for provider, model in own}
+        for entry in reversed(self._entries):  # so that the first rule has the last word
+            rule = entry.rule
+            if not rule.provider_enabled or entry.endpoint is None:
+                continue
+            for by, name, model in names:
+                if name != (rule.provider_type if by == "type" else rule.provider_id):
+                    continue
+                if rule.model_rewrite:
+                    continue  # whatever is asked for becomes one model; the names asked for aren't known
+                if entry.models.allows(model) and self._models.allows(model):
+                    offered[model] = rule.provider_type
+        return offered
 
     def _find(self, model: str, provider: str | None) -> tuple[Route, ...]:
         if not self._entries:

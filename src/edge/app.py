@@ -1,0 +1,100 @@
+"""The Sanic application of one worker: routes, limits, and errors in the shape each path's clients expect."""
+
+import structlog
+from sanic import Sanic
+from sanic.exceptions import MethodNotAllowed, NotFound, RequestCancelled, SanicException
+from sanic.handlers import ErrorHandler
+from sanic.request import Request
+
+from edge.admission import Ledger
+from edge.answer import Answer, error_answer, header_lines
+from edge.chat import Chat
+from edge.config import EdgeSettings
+from edge.errors import render, render_plain
+from edge.models import Models
+from edge.routes import App, ops
+from edge.routes import chat as chat_routes
+from edge.routes import models as model_routes
+from tollkeeper.errors import Reason, TollkeeperError
+
+log = structlog.get_logger()
+
+HEADER_BYTES = 16_384
+KEEP_ALIVE_S = 75
+REQUEST_TIMEOUT_S = 60
+
+# Of OpenAI's API, and not served: a 404 would look like a mistyped URL.
+_UNSERVED = ("responses", "embeddings", "completions", "moderations", "images", "audio", "files", "batches")
+
+_REASONS = {
+    400: Reason.INVALID_ARGUMENT,
+    404: Reason.NOT_FOUND,
+    405: Reason.METHOD_NOT_ALLOWED,
+    408: Reason.DEADLINE_EXCEEDED,
+    413: Reason.REQUEST_TOO_LARGE,
+    414: Reason.REQUEST_TOO_LARGE,
+    417: Reason.INVALID_ARGUMENT,
+    503: Reason.UNAVAILABLE,
+}
+
+
+def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat) -> App:
+    """Doesn't start anything. `chat` and `ledger` belong to the caller."""
+    app = Sanic("tollkeeper-edge", error_handler=EdgeErrors(), configure_logging=False)
+    app.config.ACCESS_LOG = False
+    app.config.AUTO_EXTEND = False
+    app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
+    app.config.REQUEST_MAX_HEADER_SIZE = HEADER_BYTES
+    app.config.REQUEST_TIMEOUT = REQUEST_TIMEOUT_S
+    app.config.KEEP_ALIVE_TIMEOUT = KEEP_ALIVE_S
+    # Our own limits are below this; it ends what they don't see, such as a client that reads nothing.
+    app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
+    chat_routes.add_routes(app, chat)
+    model_routes.add_routes(app, Models(ledger, chat))
+    ops.add_routes(app, ledger.ready, with_metrics=settings.metrics_address is None)
+    return app
+
+
+class EdgeErrors(ErrorHandler):
+    """What Sanic raises by itself, and whatever nobody expected."""
+
+    def default(self, request: Request, exception: Exception) -> Answer:
+        """OpenAI's envelope under /v1, the plain one elsewhere. The unexpected is logged and told nobody."""
+        error = _as_ours(request, exception)
+        rendered = render(error) if request.path.startswith("/v1/") else render_plain(error)
+        answer = error_answer(rendered)
+        if isinstance(exception, MethodNotAllowed):
+            allowed = ", ".join(sorted(exception.headers.get("Allow", "").split(", ")))
+            answer.lines += header_lines(((b"allow", allowed.encode()),))
+        return answer
+
+
+def _as_ours(request: Request, exception: Exception) -> TollkeeperError:
+    if isinstance(exception, TollkeeperError):
+        return exception
+    if isinstance(exception, NotFound) and _is_unserved(request.path):
+        message = f"{request.path} is not served by this gateway; /v1/chat/completions is."
+        return TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
+    if isinstance(exception, SanicException) and exception.status_code in _REASONS:
+        reason = _REASONS[exception.status_code]
+        return TollkeeperError(reason, _words(request, reason, exception))
+    if not isinstance(exception, RequestCancelled):
+        log.error("unexpected", method=request.method, path=request.path, exc_info=exception)
+    return TollkeeperError(Reason.INTERNAL, "")
+
+
+def _words(request: Request, reason: Reason, exception: SanicException) -> str:
+    if reason == Reason.NOT_FOUND:
+        return f"Unknown request URL: {request.method} {request.path}."
+    if reason == Reason.METHOD_NOT_ALLOWED:
+        return f"Not allowed to {request.method} on {request.path}."
+    if reason == Reason.REQUEST_TOO_LARGE:
+        return (
+            f"The request is larger than the {request.app.config.REQUEST_MAX_SIZE} bytes this gateway takes."
+        )
+    return str(exception)
+
+
+def _is_unserved(path: str) -> bool:
+    parts = path.split("/")
+    return len(parts) > 2 and parts[1] == "v1" and parts[2] in _UNSERVED

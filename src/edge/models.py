@@ -1,0 +1,40 @@
+"""The models a key may ask for: those with a price, admitted by the key's list and by some rule."""
+
+from edge.admission import Ledger
+from edge.chat import Chat
+from edge.grants import GrantView
+from tollkeeper.errors import Reason, TollkeeperError
+
+# OpenAI's list has a creation time for each model; we don't know it, and clients only want a number.
+_CREATED = 1_700_000_000
+
+
+class Models:
+    """Answers for one worker."""
+
+    def __init__(self, ledger: Ledger, chat: Chat) -> None:
+        self._ledger = ledger
+        self._chat = chat
+
+    async def listed(self, secret: str) -> list[dict[str, object]]:
+        """OpenAI's model objects, by name. Raises like `Ledger.authorize`."""
+        grant = await self._ledger.authorize(secret)
+        return [_model(name, owner) for name, owner in sorted(self._names(grant).items())]
+
+    async def one(self, secret: str, name: str) -> dict[str, object]:
+        """One model object. Raises NOT_FOUND for what the key may not ask for, as for what doesn't exist."""
+        grant = await self._ledger.authorize(secret)
+        owner = self._names(grant).get(name)
+        if owner is None:
+            message = f"The model {name!r} does not exist or you do not have access to it."
+            metadata = {"param": "model", "code": "model_not_found"}
+            raise TollkeeperError(Reason.NOT_FOUND, message, metadata)
+        return _model(name, owner)
+
+    def _names(self, grant: GrantView) -> dict[str, str]:
+        """Model → provider type, of the first rule that takes it."""
+        return self._chat.table(grant).offered(self._ledger.priced_models(), grant.own_prices)
+
+
+def _model(name: str, owner: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": owner}

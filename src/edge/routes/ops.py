@@ -1,0 +1,46 @@
+"""What operators and load balancers ask: is it there, is it ready, what did it count."""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import orjson
+from sanic.request import Request
+
+from edge import metrics
+from edge.answer import Answer
+from edge.errors import JSON
+from edge.routes import App
+
+
+def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool) -> None:
+    """`unready` says in a few words why requests can't be admitted, None when they can."""
+
+    async def home(_: Request) -> Answer:
+        return _json({"message": "Tollkeeper AI gateway", "version": _version(), "status": "healthy"})
+
+    async def alive(_: Request) -> Answer:
+        return _json({"status": "ok"})
+
+    async def ready(_: Request) -> Answer:
+        why = unready()
+        return _json({"status": "ready"}) if why is None else _json({"status": "unready", "why": why}, 503)
+
+    async def scrape(_: Request) -> Answer:
+        return Answer(200, metrics.CONTENT_TYPE.encode(), b"", metrics.exposition())
+
+    app.add_route(home, "/", methods=["GET"], name="home")
+    app.add_route(alive, "/healthz", methods=["GET"], name="healthz")
+    app.add_route(ready, "/readyz", methods=["GET"], name="readyz")
+    if with_metrics:
+        app.add_route(scrape, "/metrics", methods=["GET"], name="metrics")
+
+
+def _json(body: dict[str, str], status: int = 200) -> Answer:
+    return Answer(status, JSON, b"", orjson.dumps(body))
+
+
+def _version() -> str:
+    try:
+        return version("tollkeeper")
+    except PackageNotFoundError:  # run from a checkout that isn't installed
+        return "0"

@@ -1,0 +1,210 @@
+"""One worker process: one application on one event loop, with its own ledger, journal and connections.
+
+Started by the parent (`edge.processes`) as `python -m edge.worker NUMBER`; dies with it.
+"""
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import structlog
+import uvloop
+from sanic.server import AsyncioServer
+
+from edge import logs, metrics
+from edge.addresses import check_public
+from edge.admission import Ledger, LedgerSettings
+from edge.app import create_app
+from edge.chat import Chat
+from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, SettingsError, load
+from edge.control_link import open_channel
+from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.sockets import listen
+from edge.upstream.cloudflare import Gateway, split_url
+from edge.upstream.failover import Forwarder
+from edge.upstream.transport import Limits, Timeouts, Transport, tls_context
+
+log = structlog.get_logger()
+
+BACKLOG = 1024
+GAUGE_INTERVAL_S = 0.5
+DRAIN_STEP_S = 0.05
+PARENT_CHECK_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """What one process serves with. Use `running`."""
+
+    def __init__(self, settings: EdgeSettings, name: str) -> None:
+        """Must be made inside the running loop. Raises SettingsError, OSError (an unreadable CA file)."""
+        self._settings = settings
+        tls = tls_context(str(settings.upstream_ca_file) if settings.upstream_ca_file else None)
+        limits = Limits(max_connections=settings.upstream_connections)
+        allow_private = settings.allow_private_base_urls
+        self.gateway_transport = Transport(tls, limits)
+        self.direct_transport = Transport(tls, limits, None if allow_private else check_public)
+        self._channel = open_channel(settings.control_addresses, _credentials(settings))
+        self.ledger = Ledger(
+            LedgerSettings(
+                data_dir=settings.data_dir,
+                edge_name=name,
+                hold_wait_s=settings.hold_wait_s,
+                grant_grace_s=settings.grant_grace_s,
+            ),
+            self._channel,
+            settings.credential(),
+            on_push_lag=metrics.push_arrived,
+        )
+        timeouts = Timeouts(
+            settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
+        )
+        forwarder = Forwarder(
+            self.gateway_transport, self.direct_transport, timeouts, settings.max_response_bytes
+        )
+        drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
+        self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
+        self.chat = Chat(settings, self.ledger, forwarder, _gateway(settings), self.hangups)
+        self.app = create_app(settings, self.ledger, self.chat)
+
+    @asynccontextmanager
+    async def running(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Serves on a bound socket until the block ends, then drains."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._channel.close)
+            await self.ledger.start()
+            stack.push_async_callback(self.ledger.close)
+            stack.push_async_callback(self.ledger.drain, LEDGER_DRAIN_S)
+            stack.push_async_callback(self.direct_transport.close)
+            stack.push_async_callback(self.gateway_transport.close)
+            server = await self._serve(listener)
+            stack.push_async_callback(self._drain, server)
+            gauges = asyncio.create_task(self._set_gauges())
+            stack.callback(gauges.cancel)
+            yield
+
+    async def _serve(self, listener: socket.socket) -> AsyncioServer:
+        server = await self.app.create_server(
+            sock=listener,
+            protocol=EdgeProtocol,
+            backlog=BACKLOG,
+            return_asyncio_server=True,
+            # Not before the application is put together.
+            asyncio_server_kwargs={"start_serving": False},
+        )
+        assert server is not None
+        await server.startup()  # type: ignore[no-untyped-call]
+        await server.start_serving()  # type: ignore[no-untyped-call]
+        return server
+
+    async def _drain(self, server: AsyncioServer) -> None:
+        """Stops accepting and waits for what is in flight; whatever then remains is cut and settled as it
+        is."""
+        server.close()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(self._settings.drain_s):
+                while self.chat.in_flight or server.connections:
+                    for connection in list(server.connections):
+                        connection.close_if_idle()
+                    await asyncio.sleep(DRAIN_STEP_S)
+        except TimeoutError:
+            log.warning("drain ended early", in_flight=self.chat.in_flight)
+        for connection in list(server.connections):
+            connection.abort()
+        # Cancelled requests settle in their own finally blocks, in the loop's next turns.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def _set_gauges(self) -> None:
+        while True:
+            stats = [self.gateway_transport.stats(), self.direct_transport.stats()]
+            connections = {
+                "idle": sum(each.idle for each in stats),
+                "in_use": sum(each.in_use for each in stats),
+            }
+            metrics.set_gauges(self.chat.in_flight, self.hangups.drain_count, connections, {})
+            await asyncio.sleep(GAUGE_INTERVAL_S)
+
+
+def main() -> None:
+    """Runs until SIGTERM, or until the parent is gone."""
+    parent = int(os.environ["TOLLKEEPER_EDGE_PARENT_PID"])
+    if not _die_with(parent):
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent, which drains us
+    number = int(sys.argv[1])
+    try:
+        settings = load()
+        logs.configure(settings.log_level, settings.log_format, part="edge", worker=number)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, number, parent))
+    except SettingsError as error:
+        sys.stderr.write("\n".join(error.problems) + "\n")
+        sys.exit(EXIT_UNUSABLE)
+
+
+async def _run(settings: EdgeSettings, number: int, parent: int) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    watch = asyncio.create_task(_watch_parent(parent, stopping))
+    worker = Worker(settings, f"{socket.gethostname()}/{number}")
+    try:
+        async with worker.running(listen(settings.host, settings.port)):
+            _settle_memory()
+            log.info("serving", host=settings.host, port=settings.port)
+            await stopping.wait()
+            log.info("draining", in_flight=worker.chat.in_flight)
+    finally:
+        watch.cancel()
+    log.info("stopped")
+
+
+def _gateway(settings: EdgeSettings) -> Gateway | None:
+    if settings.cf_account_id is None:
+        return None
+    origin, _ = split_url(settings.cf_gateway_url)
+    return Gateway(origin, settings.cf_account_id, settings.cf_token(), settings.gateway_id)
+
+
+def _credentials(settings: EdgeSettings) -> grpc.ChannelCredentials | None:
+    if settings.control_ca_file is None:
+        return None
+    try:
+        authority = settings.control_ca_file.read_bytes()
+    except OSError as error:
+        problem = f"TOLLKEEPER_CONTROL_CA_FILE: {settings.control_ca_file}: {error.strerror}"
+        raise SettingsError([problem]) from None
+    return grpc.ssl_channel_credentials(root_certificates=authority)
+
+
+def _settle_memory() -> None:
+    """What start-up made stays: the collector need not look at it again, nor run as often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
+
+
+def _die_with(parent: int) -> bool:
+    """Asks the kernel to end us with the parent, even where that is killed. False: it is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    return os.getppid() == parent
+
+
+async def _watch_parent(parent: int, stopping: asyncio.Event) -> None:
+    """For systems whose kernel doesn't offer that."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(PARENT_CHECK_S)
+    stopping.set()
+
+
+if __name__ == "__main__":
+    main()
