@@ -22,19 +22,31 @@ from control.interceptors.roles import Roles
 from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.server import Server, Service
+from control.services.budgets import BudgetsService
 from control.services.customers import CustomersService
 from control.services.edge import EdgeService
+from control.services.keys import KeysService
+from control.services.prices import PricesService
+from control.services.providers import ProvidersService
+from control.services.routers import RoutersService
 from control.services.sessions import SessionsService
 from control.services.teams import TeamsService
+from control.services.usage import UsageService
 from control.services.users import UsersService
 from control.store import credentials
 from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
+from tollkeeper.v1.budgets_pb2_grpc import add_BudgetsServiceServicer_to_server
 from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
+from tollkeeper.v1.keys_pb2_grpc import add_KeysServiceServicer_to_server
+from tollkeeper.v1.prices_pb2_grpc import add_PricesServiceServicer_to_server
+from tollkeeper.v1.providers_pb2_grpc import add_ProvidersServiceServicer_to_server
+from tollkeeper.v1.routers_pb2_grpc import add_RoutersServiceServicer_to_server
 from tollkeeper.v1.sessions_pb2_grpc import add_SessionsServiceServicer_to_server
 from tollkeeper.v1.teams_pb2_grpc import add_TeamsServiceServicer_to_server
+from tollkeeper.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
 from tollkeeper.v1.users_pb2_grpc import add_UsersServiceServicer_to_server
 
 log = structlog.get_logger()
@@ -117,10 +129,17 @@ class Control:
         database, settings, metrics = self.database, self._settings, self.metrics
         edge = EdgeService(database, self._queue, self.hub, metrics, key_ring.open)
         sessions = SessionsService(database, metrics, timedelta(seconds=settings.session_ttl_s))
+        providers = ProvidersService(database, key_ring, settings.allow_private_base_urls)
         return [
             Service(add_EdgeServiceServicer_to_server, edge),
             Service(add_SessionsServiceServicer_to_server, sessions),
             Service(add_CustomersServiceServicer_to_server, CustomersService(database)),
             Service(add_UsersServiceServicer_to_server, UsersService(database)),
             Service(add_TeamsServiceServicer_to_server, TeamsService(database)),
+            Service(add_ProvidersServiceServicer_to_server, providers),
+            Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
+            Service(add_KeysServiceServicer_to_server, KeysService(database)),
+            Service(add_PricesServiceServicer_to_server, PricesService(database)),
+            Service(add_BudgetsServiceServicer_to_server, BudgetsService(database)),
+            Service(add_UsageServiceServicer_to_server, UsageService(database)),
         ]

@@ -28,6 +28,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
+from control.config import ControlSettings
+
 DATABASE = "tollkeeper"
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; then it runs as this system user, made when missing.
@@ -55,6 +57,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
+    "log_checkpoints": "off",
 }
 
 
@@ -105,6 +108,15 @@ def lock(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             raise PostgresError(f"The data directory {data_dir} is in use by another process.") from None
         yield
+
+
+def is_owned(data_dir: Path) -> bool:
+    """Whether a process holds `lock`."""
+    try:
+        with lock(data_dir):
+            return False
+    except PostgresError:
+        return True
 
 
 def make_data_dir(data_dir: Path) -> None:
@@ -176,6 +188,23 @@ def wait_ready(data_dir: Path, timeout_s: float, alive: Callable[[], bool]) -> N
             if time.monotonic() > deadline:
                 raise PostgresError(f"PostgreSQL wasn't ready within {timeout_s:g} s.") from error
         time.sleep(0.02)
+
+
+@contextmanager
+def serving(settings: ControlSettings) -> Iterator[str]:
+    """The address of the database for the length of the block.
+
+    That is the one the settings name; else the embedded one, which is started here unless another process
+    owns the data directory and so runs it (a supervisor, or another replica). Raises PostgresError.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    if is_owned(settings.data_dir):
+        yield url(settings.data_dir)
+        return
+    with Embedded(settings.data_dir) as embedded:
+        yield embedded.url
 
 
 class Embedded:

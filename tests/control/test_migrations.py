@@ -12,7 +12,7 @@ from control.postgres import Embedded, PostgresError
 def test_steps_lead_to_the_tables(database_url: str) -> None:
     """An empty database that took every step has what `control.store.tables` says, and no more."""
     assert migrations.differences(database_url) == []
-    assert migrations.is_current(database_url)
+    migrations.require_current(database_url)
 
 
 def test_difference_is_found(database_url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from control.interceptors.concern import Concern
+from control.interceptors.concern import Concern, Handler
 
 _OUR_PREFIX = "/tollkeeper."
 
@@ -16,13 +16,13 @@ class Chain(grpc.aio.ServerInterceptor):
 
     def __init__(self, concerns: Sequence[Concern]) -> None:
         self._concerns = tuple(concerns)
-        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler | None:
         """The handler of the method; None (UNIMPLEMENTED) for one that no service has."""
         method = handler_call_details.method
         known = self._handlers.get(method)
@@ -34,7 +34,7 @@ class Chain(grpc.aio.ServerInterceptor):
         self._handlers[method] = wrapped = self._wrap(method, handler)
         return wrapped
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         forms = {"request_deserializer": handler.request_deserializer}
         forms["response_serializer"] = handler.response_serializer
         if handler.unary_unary is not None:

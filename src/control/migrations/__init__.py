@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from control.store.tables import metadata
 
@@ -19,6 +20,10 @@ from control.store.tables import metadata
 _ADVISORY_LOCK = 7_421_006_511_482_313_907
 _LOCK_TIMEOUT = "10s"
 _STATEMENT_TIMEOUT = "10min"
+
+
+class SchemaError(Exception):
+    """The database has another version than the code needs; the text is one line for people."""
 
 
 def upgrade(url: str) -> None:
@@ -31,11 +36,22 @@ def upgrade(url: str) -> None:
         command.upgrade(config(connection), "head")
 
 
-def is_current(url: str) -> bool:
-    """Whether the database has the version this code needs."""
-    with _connected(url) as connection:
-        have = MigrationContext.configure(connection).get_current_revision()
-    return have == ScriptDirectory.from_config(config()).get_current_head()
+def require_current(url: str) -> None:
+    """Raises SchemaError when the database's version isn't the one this code needs.
+
+    A database that can't be reached may yet come, with whatever version; then this says nothing.
+    """
+    try:
+        with _connected(url) as connection:
+            have = MigrationContext.configure(connection).get_current_revision()
+    except OperationalError:
+        return
+    need = ScriptDirectory.from_config(config()).get_current_head()
+    if have != need:
+        raise SchemaError(
+            f"The database's schema has version {have or 'none'} and needs {need}:"
+            " run `python -m control.migrations` first."
+        )
 
 
 def differences(url: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from control import migrations
 from control.config import SettingsError, load
-from control.postgres import Embedded, PostgresError
+from control.postgres import Embedded, PostgresError, serving
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,12 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _upgrade() -> int:
-    settings = load()
-    if settings.database_url is not None:
-        migrations.upgrade(settings.database_url.get_secret_value())
-        return 0
-    with Embedded(settings.data_dir) as postgres:
-        migrations.upgrade(postgres.url)
+    with serving(load()) as url:
+        migrations.upgrade(url)
     return 0
 
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -12,6 +11,7 @@ from control.caller import caller
 from control.domain.identity import CallerKind, Identity
 from control.domain.passwords import is_password
 from control.domain.throttle import Throttle
+from control.interceptors.concern import Context
 from control.metrics import Metrics
 from control.services.convert import checked_email, timestamp
 from control.services.users import role_name, user_message
@@ -23,9 +23,6 @@ from control.store.users import Login
 from tollkeeper.errors import Reason, TollkeeperError, invalid
 from tollkeeper.key_format import SESSION_PREFIX, mint, secret_hash
 from tollkeeper.v1 import sessions_pb2, sessions_pb2_grpc, users_pb2
-
-if TYPE_CHECKING:
-    from control.interceptors.concern import Context
 
 Session = sessions_pb2.Session
 
@@ -54,7 +51,7 @@ class SessionsService(sessions_pb2_grpc.SessionsServiceServicer):
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
 
     async def CreateSession(
-        self, request: sessions_pb2.CreateSessionRequest, context: "Context"
+        self, request: sessions_pb2.CreateSessionRequest, context: Context
     ) -> sessions_pb2.CreateSessionResponse:
         """Signs in. The answer, and the time it takes, are the same for an unknown user and a wrong
         password."""

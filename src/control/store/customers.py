@@ -14,6 +14,9 @@ from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID, customers, keys, routers
 from tollkeeper.errors import not_found
 
+# Any number that nothing else on this database locks.
+_FIRST_START_LOCK = 2_906_114_570_332_198_641
+
 
 async def insert_customer(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
     """A new customer. Raises ALREADY_EXISTS when slug or email is taken."""
@@ -22,6 +25,12 @@ async def insert_customer(connection: AsyncConnection, customer_id: str, values:
     if values.get("email"):
         await claim(connection, Kind.CUSTOMER_EMAIL, values["email"], owner, "customer")
     return await insert_row(connection, customers, {**values, "customer_id": customer_id})
+
+
+async def platform_exists(connection: AsyncConnection) -> bool:
+    """Whether a first start was; waits for one under way and lets no other begin in this transaction."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_FIRST_START_LOCK)))
+    return await find(connection, Kind.SLUG, "platform") is not None
 
 
 async def slug_taken(connection: AsyncConnection, slug: str) -> bool:

@@ -1,0 +1,55 @@
+"""`python -m control`: one replica of the control plane, until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+# Nothing here forks with a live channel; the handlers for that only cost and warn.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import structlog
+import uvloop
+
+from control import logs, migrations, postgres, secret_files
+from control.app import Control
+from control.config import ControlSettings, SettingsError, load
+from control.postgres import PostgresError
+
+log = structlog.get_logger()
+
+_CANT_START = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exits with 0 after a drain, and with 2 and one line for each thing that keeps it from starting."""
+    parser = argparse.ArgumentParser(prog="python -m control", description=__doc__)
+    parser.add_argument("--migrate", action="store_true", help="bring the schema up to date first")
+    migrate = parser.parse_args(arguments).migrate
+    try:
+        settings = load()
+        logs.configure(settings.log_level, settings.log_format)
+        with postgres.serving(settings) as url:
+            if migrate:
+                migrations.upgrade(url)
+            else:
+                migrations.require_current(url)
+            uvloop.run(_serve(settings, url))
+    except (PostgresError, SettingsError, migrations.SchemaError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return _CANT_START
+    return 0
+
+
+async def _serve(settings: ControlSettings, url: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Control(settings, url, secret_files.key_ring(settings)):
+        await stop.wait()
+        log.info("draining", drain_s=settings.drain_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
