@@ -151,7 +151,8 @@ def decide(
     marked = any(window.recall_until is not None and window.recall_until > now for window in hard)
     covered, needed = _covered(holds_nanousd[:1] if marked else holds_nanousd, room)
     allowance = min(window.unspent_nanousd * LEASABLE_PERCENT // 100 - window.held_nanousd for window in hard)
-    extra = 0 if marked else max(0, min(wanted_nanousd - needed, allowance, room - needed))
+    short = marked or covered < len(holds_nanousd)
+    extra = 0 if short else max(0, min(wanted_nanousd - needed, allowance, room - needed))
     return Granted(needed + extra, covered, exact=extra == 0)
 
 

@@ -1,4 +1,4 @@
-"""The ledger against a plain model: any order of grants, settles, repetitions, crashes and changes (docs/ledger.md)."""
+"""The ledger against a plain model: any order of grants, settles, repetitions, crashes and changes."""
 
 import asyncio
 import random
