@@ -5,7 +5,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-import prometheus_client
 import structlog
 
 from control.config import ControlSettings, SettingsError
@@ -21,6 +20,7 @@ from control.interceptors.metrics import CallMetrics
 from control.interceptors.roles import Roles
 from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
+from control.metrics_server import MetricsServer
 from control.server import Server, Service
 from control.services.budgets import BudgetsService
 from control.services.customers import CustomersService
@@ -100,14 +100,13 @@ class Control:
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:
-            server, _ = prometheus_client.start_http_server(port, host, self.metrics.registry)
+            server = MetricsServer(host, port, self.metrics.registry)
         except OSError as error:
             raise SettingsError(
                 [f"TOLLKEEPER_CONTROL_METRICS_PORT: {host}:{port} can't be listened on: {error.strerror}"]
             ) from None
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
-        self.metrics_port = server.server_port
+        stack.callback(server.close)
+        self.metrics_port = server.port
 
     async def _identify(self, secret_hash: bytes) -> Identity | None:
         async with self.database.read() as connection:

@@ -1,0 +1,238 @@
+"""The gRPC client of the control plane for asyncio programs: one channel over all replicas, a credential,
+deadlines, retries where they can do no harm, and refusals as TollkeeperError."""
+
+import json
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import FileDescriptor
+from google.rpc import error_details_pb2, status_pb2
+
+from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
+from tollkeeper.v1 import (
+    budgets_pb2,
+    customers_pb2,
+    edge_pb2,
+    keys_pb2,
+    prices_pb2,
+    providers_pb2,
+    routers_pb2,
+    sessions_pb2,
+    teams_pb2,
+    usage_pb2,
+    users_pb2,
+)
+from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
+from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
+from tollkeeper.v1.edge_pb2_grpc import EdgeServiceStub
+from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
+from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
+from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
+from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
+from tollkeeper.v1.sessions_pb2_grpc import SessionsServiceStub
+from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
+from tollkeeper.v1.usage_pb2_grpc import UsageServiceStub
+from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
+
+CALL_TIMEOUT_S = 30.0
+
+_FILES = (
+    budgets_pb2,
+    customers_pb2,
+    edge_pb2,
+    keys_pb2,
+    prices_pb2,
+    providers_pb2,
+    routers_pb2,
+    sessions_pb2,
+    teams_pb2,
+    usage_pb2,
+    users_pb2,
+)
+# Answered alike however often they are sent: reads, and what the ledger recognises by its ids (L5, L17).
+_REPEATABLE_PREFIXES = ("Get", "List")
+_REPEATABLE = frozenset({"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"})
+_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+_STATUS_DETAILS_KEY = "grpc-status-details-bin"
+_REASONS: dict[str, Any] = dict(Reason.items())
+_CODE_REASONS: dict[grpc.StatusCode, Any] = {
+    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND: Reason.NOT_FOUND,
+}
+
+
+class ControlClient:
+    """A typed stub for every service. Calls raise TollkeeperError and nothing else; use it as a context
+    manager."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        credential: str | None = None,
+        tls: grpc.ChannelCredentials | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        interceptors = [_Unary(credential, timeout_s), _Stream(credential)]
+        target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+        if tls is None:
+            channel = grpc.aio.insecure_channel(target, options=_options(), interceptors=interceptors)
+        else:
+            channel = grpc.aio.secure_channel(target, tls, options=_options(), interceptors=interceptors)
+        self.channel = channel
+        self.budgets = BudgetsServiceStub(channel)
+        self.customers = CustomersServiceStub(channel)
+        self.edge = EdgeServiceStub(channel)
+        self.keys = KeysServiceStub(channel)
+        self.prices = PricesServiceStub(channel)
+        self.providers = ProvidersServiceStub(channel)
+        self.routers = RoutersServiceStub(channel)
+        self.sessions = SessionsServiceStub(channel)
+        self.teams = TeamsServiceStub(channel)
+        self.usage = UsageServiceStub(channel)
+        self.users = UsersServiceStub(channel)
+
+    async def close(self) -> None:
+        """Ends all calls under way."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def error_of(error: grpc.RpcError) -> TollkeeperError:
+    """What the control plane said; where it said nothing (it can't be reached), the status of the call."""
+    code, text = error.code(), error.details() or ""
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
+        if key == _STATUS_DETAILS_KEY:
+            told = _told(status_pb2.Status.FromString(value))
+            if told is not None:
+                return told
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return TollkeeperError(
+            Reason.UNAVAILABLE, f"The control plane can't be reached: {text}", retry_after_s=1
+        )
+    return TollkeeperError(_CODE_REASONS.get(code, Reason.INTERNAL), text or code.name)
+
+
+def _told(status: status_pb2.Status) -> TollkeeperError | None:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    retry_after_s: float | None = None
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+    if info.domain != ERROR_DOMAIN:
+        return None
+    reason = _REASONS.get(info.reason, Reason.INTERNAL)
+    return TollkeeperError(reason, status.message, dict(info.metadata), retry_after_s)
+
+
+def _options() -> list[tuple[str, int | str]]:
+    return [
+        ("grpc.service_config", _service_config()),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        # Notices a dead peer within 80 s even without calls; the server allows a ping each 30 s.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+    ]
+
+
+def _service_config() -> str:
+    retry = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    names = [name for file in _FILES for name in _repeatable(file.DESCRIPTOR)]
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": retry}],
+        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    }
+    return json.dumps(config)
+
+
+def _repeatable(file: FileDescriptor) -> list[dict[str, str]]:
+    return [
+        {"service": service.full_name, "method": method.name}
+        for service in file.services_by_name.values()
+        for method in service.methods
+        if method.name.startswith(_REPEATABLE_PREFIXES) or method.name in _REPEATABLE
+    ]
+
+
+def _with_credential(details: Any, credential: str | None, timeout_s: float | None) -> Any:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()))
+    if credential is not None:
+        metadata.add("authorization", f"Bearer {credential}")
+    return grpc.aio.ClientCallDetails(
+        method=details.method,
+        timeout=details.timeout if details.timeout is not None else timeout_s,
+        metadata=metadata,
+        credentials=details.credentials,
+        wait_for_ready=details.wait_for_ready,
+    )
+
+
+class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, credential: str | None, timeout_s: float) -> None:
+        self._credential = credential
+        self._timeout_s = timeout_s
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
+    ) -> Any:
+        """Adds credential and deadline; raises what the control plane raised."""
+        details = _with_credential(client_call_details, self._credential, self._timeout_s)
+        call = await continuation(details, request)
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+        return call
+
+
+class _Stream(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, credential: str | None) -> None:
+        self._credential = credential
+
+    async def intercept_unary_stream(
+        self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
+    ) -> Any:
+        """Adds the credential; raises what the control plane raised, whenever it did."""
+        call = await continuation(_with_credential(client_call_details, self._credential, None), request)
+
+        async def messages() -> Any:
+            try:
+                async for message in call:
+                    yield message
+            except grpc.aio.AioRpcError as error:
+                raise error_of(error) from None
+            finally:
+                call.cancel()
+
+        return messages()
