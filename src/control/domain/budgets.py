@@ -1,9 +1,11 @@
 """Periods of budgets: which window an instant is in (L2), by the calendar of the customer's time zone."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tollkeeper.errors import invalid
+from tollkeeper.money import MAX_NANOUSD
 from tollkeeper.v1 import budgets_pb2
 
 Period = budgets_pb2.Period
@@ -76,3 +78,29 @@ def _midnight(day: date, local: ZoneInfo) -> datetime:
     midnights), so days always meet without a gap.
     """
     return datetime.combine(day, time(), tzinfo=local).astimezone(UTC)
+
+
+def check_limit(limit_nanousd: int) -> int:
+    """A budget's limit. Raises INVALID_ARGUMENT when it isn't from one nano-dollar to a billion dollars."""
+    if not 1 <= limit_nanousd <= MAX_NANOUSD:
+        raise invalid(f"limit_nanousd must be from 1 to {MAX_NANOUSD}.", field="limit_nanousd")
+    return limit_nanousd
+
+
+def check_period(period: int) -> int:
+    """A budget's period; left out, it never resets. Raises INVALID_ARGUMENT for an unknown one."""
+    if period == Period.PERIOD_UNSPECIFIED:
+        return int(Period.PERIOD_NONE)
+    if period not in Period.values():
+        raise invalid(f"{period} is not a period.", field="period")
+    return period
+
+
+def check_thresholds(percentages: Iterable[int]) -> list[int]:
+    """Percentages of the limit to alert at, by rising value. Raises INVALID_ARGUMENT."""
+    thresholds = sorted(set(percentages))
+    if len(thresholds) > MAX_THRESHOLDS:
+        raise invalid(f"At most {MAX_THRESHOLDS} thresholds.", field="thresholds")
+    if any(not 1 <= percent <= MAX_THRESHOLD_PERCENT for percent in thresholds):
+        raise invalid(f"A threshold is from 1 to {MAX_THRESHOLD_PERCENT} per cent.", field="thresholds")
+    return thresholds

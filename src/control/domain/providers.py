@@ -23,6 +23,7 @@ PROVIDER_TYPES = (
 _ALIASES = {"gemini": "google"}
 MAX_URL_CHARS = 500
 MAX_CREDENTIAL_CHARS = 8192
+MAX_ALIAS_CHARS = 100
 # Names that resolvers keep inside: this host, the local network, a cloud's metadata service.
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "lan", "home", "arpa")
 
@@ -35,6 +36,31 @@ def provider_type(name: str) -> str:
             f"{name!r} is not a provider type; known are {', '.join(PROVIDER_TYPES)}.", field="provider_type"
         )
     return resolved
+
+
+def credential_context(provider_id: str) -> str:
+    """What a vendor credential is sealed for, so that it opens in its own row only."""
+    return f"provider:{provider_id}"
+
+
+def check_credential(credential: str) -> str:
+    """A vendor credential, fit for an HTTP header. Raises INVALID_ARGUMENT, without repeating it."""
+    if len(credential) > MAX_CREDENTIAL_CHARS or not credential.isascii() or not credential.isprintable():
+        raise invalid(
+            f"credential must be at most {MAX_CREDENTIAL_CHARS} printable ASCII characters.",
+            field="credential",
+        )
+    return credential.strip()
+
+
+def check_alias(alias: str) -> str:
+    """The alias of a key stored at Cloudflare, fit for an HTTP header. Raises INVALID_ARGUMENT."""
+    if len(alias) > MAX_ALIAS_CHARS or not alias.isascii() or not alias.isprintable() or " " in alias:
+        raise invalid(
+            f"stored_key_alias must be at most {MAX_ALIAS_CHARS} printable ASCII characters.",
+            field="stored_key_alias",
+        )
+    return alias
 
 
 def check_base_url(url: str, type_name: str, allow_private: bool) -> str:

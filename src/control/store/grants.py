@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.prices import rates_to_proto
+from control.domain.providers import credential_context
 from control.store.fetch import fetch_all, fetch_optional
 from control.store.rows import Row
 from tollkeeper.errors import Reason, TollkeeperError
@@ -63,7 +64,7 @@ _PRICES = text(
 
 
 async def load_grant(
-    connection: AsyncConnection, key_hash: bytes, now: datetime, open_credential: Callable[[bytes], bytes]
+    connection: AsyncConnection, key_hash: bytes, now: datetime, open_credential: Callable[[bytes, str], str]
 ) -> edge_pb2.Grant:
     """The grant of the key with this SHA-256, as of the connection's snapshot.
 
@@ -116,7 +117,7 @@ async def _add_rules(
     grant: edge_pb2.Grant,
     router_id: str,
     now: datetime,
-    open_credential: Callable[[bytes], bytes],
+    open_credential: Callable[[bytes, str], str],
 ) -> None:
     rules = await fetch_all(connection, _RULES, {"customer_id": grant.customer_id, "router_id": router_id})
     for rule in rules:
@@ -130,7 +131,9 @@ async def _add_rules(
             provider_type=rule["provider_type"],
             provider_enabled=not rule["disabled"],
             base_url=rule["base_url"],
-            credential="" if sealed is None else open_credential(sealed).decode(),
+            credential=""
+            if sealed is None
+            else open_credential(sealed, credential_context(rule["provider_id"])),
             stored_key_alias=rule["stored_key_alias"],
             allowed_models=rule["allowed_models"],
             model_rewrite=rule["model_rewrite"],

@@ -39,15 +39,19 @@ async def insert_key(connection: AsyncConnection, customer_id: str, key_hash: by
     return key_id
 
 
-async def find_key(connection: AsyncConnection, name: str) -> tuple[str, str] | None:
-    """Customer and id of the key with this id, or with this SHA-256 in hex.
+async def find_key(connection: AsyncConnection, name: str, customer_id: str = "") -> tuple[str, str] | None:
+    """Customer and id of the key with this id, or with this SHA-256 in hex; of this customer, where given.
 
-    Looking for an id alone goes through the primary keys of all customers; only operators do that, by hand.
+    An id without a customer goes through the primary keys of all customers; only operators ask so, by hand.
     """
     if not is_uuid(name):
         entry = await directory.find(connection, directory.Kind.KEY_HASH, name.lower())
-        return None if entry is None else (entry.customer_id, entry.target_id)
+        if entry is None or customer_id not in ("", entry.customer_id):
+            return None
+        return entry.customer_id, entry.target_id
     statement = select(keys.c.customer_id, keys.c.key_id).where(keys.c.key_id == name)
+    if customer_id:
+        statement = statement.where(keys.c.customer_id == customer_id)
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else (row.customer_id, row.key_id)
 

@@ -11,13 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.prices import price_rates
 from control.store.fetch import fetch_all, fetch_optional
 from control.store.resources import insert_row, list_rows
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID, missing_models, prices
 from control.store.versions import PRICES_COUNTER, raise_counter
-from tollkeeper.cost import PriceRates
 from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid, uuid7
 
@@ -76,19 +74,16 @@ async def end_global(connection: AsyncConnection, price_id: str, now: datetime) 
     await insert_global_prices(connection, ())
 
 
-async def close_own(connection: AsyncConnection, model: str, from_time: datetime) -> list[str]:
-    """Ends every customer's own prices for a model name, since a global one takes over; returns the
-    customers."""
-    statement = (
-        update(prices)
-        .where(
-            prices.c.customer_id != PLATFORM_CUSTOMER_ID,
-            prices.c.model == model,
-            _still_in_force_at(from_time),
-        )
-        .values(end_time=func.greatest(prices.c.effective_time, from_time))
-    )
-    return sorted(set((await connection.execute(statement.returning(prices.c.customer_id))).scalars()))
+async def own_customers(connection: AsyncConnection, model: str, from_time: datetime) -> list[str]:
+    """Customers that have own prices for a model name past `from_time`."""
+    statement = select(prices.c.customer_id.distinct()).where(*_own_of(model, from_time))
+    return sorted((await connection.execute(statement)).scalars())
+
+
+async def close_own(connection: AsyncConnection, model: str, from_time: datetime) -> None:
+    """Ends every customer's own prices for a model name, since a global one takes over."""
+    end_time = func.greatest(prices.c.effective_time, from_time)
+    await connection.execute(update(prices).where(*_own_of(model, from_time)).values(end_time=end_time))
 
 
 async def insert_own(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
@@ -165,17 +160,10 @@ async def list_prices(
     return await list_rows(connection, prices, customer_id, after, limit, *conditions)
 
 
-async def load_rates(
-    connection: AsyncConnection, customer_id: str, price_ids: Iterable[str]
-) -> dict[str, PriceRates]:
-    """The rates behind price ids that requests of a customer pinned (L16); unknown ids are left out."""
-    wanted = sorted({price_id for price_id in price_ids if is_uuid(price_id)})
-    if not wanted:
-        return {}
-    statement = select(prices.c.price_id, prices.c.rates).where(
-        prices.c.customer_id.in_([customer_id, PLATFORM_CUSTOMER_ID]), prices.c.price_id.in_(wanted)
-    )
-    return {row.price_id: price_rates(row.rates) for row in await connection.execute(statement)}
+async def count_own(connection: AsyncConnection, customer_id: str, now: datetime) -> int:
+    """How many own prices of a customer haven't ended; all of them travel in its grants."""
+    statement = select(func.count()).where(prices.c.customer_id == customer_id, _still_in_force_at(now))
+    return int((await connection.execute(statement)).scalar_one())
 
 
 async def known_models(connection: AsyncConnection) -> set[tuple[str, str]]:
@@ -206,6 +194,14 @@ async def list_missing_models(
     if after is not None:
         statement = statement.where(missing_models.c.model > after)
     return await fetch_all(connection, statement.order_by(missing_models.c.model).limit(limit))
+
+
+def _own_of(model: str, from_time: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        prices.c.customer_id != PLATFORM_CUSTOMER_ID,
+        prices.c.model == model,
+        _still_in_force_at(from_time),
+    )
 
 
 def _still_in_force_at(time: datetime) -> ColumnElement[bool]:

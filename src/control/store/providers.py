@@ -10,13 +10,14 @@ from control.store.resources import change_row, find_row, insert_row, list_rows
 from control.store.rows import Row
 from control.store.tables import prices, providers, routing_rules
 from tollkeeper.errors import not_found
-from tollkeeper.ids import uuid7
 
 
-async def insert_provider(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
-    """A new provider."""
+async def insert_provider(
+    connection: AsyncConnection, customer_id: str, provider_id: str, values: Row
+) -> Row:
+    """A new provider. The id comes with it, since the credential is sealed for it."""
     return await insert_row(
-        connection, providers, {**values, "customer_id": customer_id, "provider_id": str(uuid7())}
+        connection, providers, {**values, "customer_id": customer_id, "provider_id": provider_id}
     )
 
 

@@ -40,6 +40,13 @@ async def lock_customer(connection: AsyncConnection, customer_id: str) -> Row:
     return row
 
 
+async def lock_customers(connection: AsyncConnection, customer_ids: Sequence[str]) -> None:
+    """Locks the rows of several customers, deleted ones too, always in the same order."""
+    statement = select(customers.c.customer_id).where(customers.c.customer_id.in_(customer_ids))
+    ordered = statement.order_by(customers.c.customer_id)
+    await connection.execute(ordered.with_for_update(key_share=True))
+
+
 async def transaction_time(connection: AsyncConnection) -> datetime:
     """The database's now, the same for the whole transaction."""
     now: datetime = (await connection.execute(select(func.now()))).scalar_one()

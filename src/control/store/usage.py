@@ -3,24 +3,34 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.budgets import Scope
 from control.store.fetch import fetch_all, fetch_one, fetch_optional
 from control.store.rows import Row
-from control.store.tables import entries, rollups, usage_records
+from control.store.tables import entries, rollups, team_members, usage_records
 from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid
 
 
 async def list_usage(
-    connection: AsyncConnection, customer_id: str, before: str | None, limit: int, key_id: str = ""
+    connection: AsyncConnection,
+    customer_id: str,
+    before: str | None,
+    limit: int,
+    key_id: str = "",
+    visible_to: str = "",
 ) -> Sequence[Row]:
-    """Records from the newest on, from behind the id `before`."""
+    """Records from the newest on, from behind the id `before`; of one key, or of one user and its teams."""
     statement = select(usage_records).where(usage_records.c.customer_id == customer_id)
     if key_id:
         statement = statement.where(usage_records.c.key_id == key_id)
+    if visible_to:
+        teams = select(team_members.c.team_id).where(
+            team_members.c.customer_id == customer_id, team_members.c.user_id == visible_to
+        )
+        theirs = or_(usage_records.c.user_id == visible_to, usage_records.c.team_id.in_(teams))
+        statement = statement.where(theirs)
     if before is not None:
         statement = statement.where(usage_records.c.usage_id < before)
     statement = statement.order_by(usage_records.c.usage_id.desc()).limit(limit)
@@ -50,12 +60,10 @@ async def load_entries(connection: AsyncConnection, customer_id: str, usage_id: 
 
 
 async def summarise(
-    connection: AsyncConnection, customer_id: str, day_start: datetime, key_id: str = ""
+    connection: AsyncConnection, customer_id: str, scope: int, scope_id: str, since: datetime
 ) -> Row:
-    """Sums of a customer or a key over all time and since `day_start` (to the hour), from the sums by
-    hour."""
-    scope, scope_id = (Scope.SCOPE_KEY, key_id) if key_id else (Scope.SCOPE_CUSTOMER, customer_id)
-    lately = rollups.c.hour >= day_start
+    """Sums of one scope over all time, and (`day_…`) of the hours from `since` on."""
+    lately = rollups.c.hour >= since
     statement = select(
         func.coalesce(func.sum(rollups.c.cost_nanousd), 0).label("total_cost_nanousd"),
         func.coalesce(func.sum(rollups.c.request_count), 0).label("total_requests"),
@@ -65,7 +73,7 @@ async def summarise(
         func.coalesce(func.sum(rollups.c.output_tokens), 0).label("output_tokens"),
     ).where(
         rollups.c.customer_id == customer_id,
-        rollups.c.scope == int(scope),
+        rollups.c.scope == scope,
         rollups.c.scope_id == scope_id,
     )
     return await fetch_one(connection, statement)

@@ -1,0 +1,145 @@
+"""BudgetsService: limits on customers, teams, users and keys. Every change makes grants below the scope stale
+(L3)."""
+
+from typing import Any
+
+from control.domain.budgets import Scope, check_limit, check_period, check_thresholds
+from control.services.budget_changes import add_budget, budget_message, change_budget, end_budget
+from control.services.convert import check_etag, masked_fields, resource_id
+from control.services.once import once
+from control.services.paging import page_of
+from control.services.scope import scoped_customer
+from control.store import budgets as store
+from control.store.database import Connection, Database
+from control.store.resources import lock_customer, transaction_time
+from control.store.versions import customer_changed
+from tollkeeper.errors import invalid
+from tollkeeper.v1 import budgets_pb2, budgets_pb2_grpc
+
+Budget = budgets_pb2.Budget
+
+_CHANGEABLE = ("limit_nanousd", "period", "soft", "thresholds")
+
+
+class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
+    """Raises TollkeeperError as the contract says."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def CreateBudget(
+        self, request: budgets_pb2.CreateBudgetRequest, context: object
+    ) -> budgets_pb2.Budget:
+        """A new budget, in force at once."""
+
+        async def work(connection: Connection) -> Budget:
+            customer_id = await scoped_customer(connection, request.budget.customer_id)
+            return await once(
+                connection,
+                customer_id,
+                request,
+                Budget,
+                lambda: _create(connection, customer_id, request.budget),
+            )
+
+        return await self._database.write_again(work)
+
+    async def GetBudget(self, request: budgets_pb2.GetBudgetRequest, context: object) -> budgets_pb2.Budget:
+        """A budget with its window, deleted ones too."""
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            return await _load_message(connection, customer_id, resource_id("budget", request.budget_id))
+
+    async def ListBudgets(
+        self, request: budgets_pb2.ListBudgetsRequest, context: object
+    ) -> budgets_pb2.ListBudgetsResponse:
+        """Live budgets with their windows, oldest first."""
+        page = page_of(request)
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            now = await transaction_time(connection)
+            scope_id = request.scope_id
+            if scope_id and request.scope == Scope.SCOPE_CUSTOMER:
+                scope_id = await scoped_customer(connection, scope_id)
+            rows = await store.list_budgets(
+                connection, customer_id, page.after, page.size + 1, now, request.scope, scope_id
+            )
+        shown = rows[: page.size]
+        return budgets_pb2.ListBudgetsResponse(
+            budgets=[budget_message(row, now) for row in shown],
+            next_page_token=page.next_token(rows, shown[-1]["budget_id"]) if shown else "",
+        )
+
+    async def UpdateBudget(
+        self, request: budgets_pb2.UpdateBudgetRequest, context: object
+    ) -> budgets_pb2.Budget:
+        """Changes the masked fields; spend is never reset."""
+        sent = request.budget
+        fields = masked_fields(request.update_mask, sent, _CHANGEABLE)
+
+        async def work(connection: Connection) -> Budget:
+            customer_id = await scoped_customer(connection, sent.customer_id)
+            await lock_customer(connection, customer_id)
+            now = await transaction_time(connection)
+            budget_id = resource_id("budget", sent.budget_id)
+            row = await store.load_live_budget(connection, customer_id, budget_id, now)
+            check_etag(sent.etag, row["revision"])
+            values = {field: _column(sent, field) for field in fields}
+            await change_budget(connection, row, values, now)
+            await customer_changed(connection, customer_id)
+            return await _load_message(connection, customer_id, budget_id)
+
+        return await self._database.write_again(work)
+
+    async def DeleteBudget(
+        self, request: budgets_pb2.DeleteBudgetRequest, context: object
+    ) -> budgets_pb2.Budget:
+        """Tombstones a budget; it limits nothing from now on."""
+
+        async def work(connection: Connection) -> Budget:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            await lock_customer(connection, customer_id)
+            now = await transaction_time(connection)
+            budget_id = resource_id("budget", request.budget_id)
+            row = await store.load_live_budget(connection, customer_id, budget_id, now)
+            check_etag(request.etag, row["revision"])
+            await end_budget(connection, row, now)
+            await customer_changed(connection, customer_id)
+            return await _load_message(connection, customer_id, budget_id)
+
+        return await self._database.write_again(work)
+
+
+async def _create(connection: Connection, customer_id: str, sent: Budget) -> Budget:
+    await lock_customer(connection, customer_id)
+    values = {field: _column(sent, field) for field in _CHANGEABLE}
+    values |= {"scope": sent.scope, "scope_id": await _scope_id(connection, customer_id, sent)}
+    budget_id = await add_budget(connection, customer_id, values)
+    await customer_changed(connection, customer_id)
+    return await _load_message(connection, customer_id, budget_id)
+
+
+async def _scope_id(connection: Connection, customer_id: str, sent: Budget) -> str:
+    if sent.scope == Scope.SCOPE_CUSTOMER:
+        return await scoped_customer(connection, sent.scope_id) if sent.scope_id else customer_id
+    if not sent.scope_id:
+        raise invalid("scope_id is needed.", field="scope_id")
+    return sent.scope_id.lower()
+
+
+def _column(sent: Budget, field: str) -> Any:
+    """What one field of the message writes to the row's column of the same name."""
+    match field:
+        case "limit_nanousd":
+            return check_limit(sent.limit_nanousd)
+        case "period":
+            return check_period(sent.period)
+        case "thresholds":
+            return check_thresholds(sent.thresholds)
+        case _:
+            return sent.soft
+
+
+async def _load_message(connection: Connection, customer_id: str, budget_id: str) -> Budget:
+    now = await transaction_time(connection)
+    return budget_message(await store.load_budget(connection, customer_id, budget_id, now), now)

@@ -1,0 +1,286 @@
+"""KeysService: virtual keys. The secret is made here, answered once, and kept as its SHA-256 only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from control.caller import caller
+from control.domain.budgets import Scope
+from control.domain.models import check_allowed_models
+from control.domain.prices import check_token_count
+from control.services.access import denied, is_own, sees_all
+from control.services.budget_changes import budget_message, set_first_budget
+from control.services.convert import check_etag, checked_name, etag, masked_fields, timestamp
+from control.services.moments import moment
+from control.services.once import once
+from control.services.paging import page_of
+from control.services.scope import scoped_customer
+from control.store import budgets as budget_store
+from control.store import keys as store
+from control.store.database import Connection, Database
+from control.store.resources import lock_customer, raise_chain, transaction_time
+from control.store.routers import load_live_router
+from control.store.rows import Row
+from control.store.versions import customer_changed
+from tollkeeper.errors import invalid, not_found
+from tollkeeper.key_format import KEY_PREFIX, mint, secret_hash, shown_prefix
+from tollkeeper.v1 import keys_pb2, keys_pb2_grpc
+
+Key = keys_pb2.Key
+
+_OWNERS = ("user_id", "team_id")
+_CHANGEABLE = (
+    "name",
+    "router_id",
+    *_OWNERS,
+    "allowed_models",
+    "disabled",
+    "default_output_limit",
+    "clamp_output",
+    "expire_time",
+)
+
+
+class KeysService(keys_pb2_grpc.KeysServiceServicer):
+    """Raises TollkeeperError as the contract says. Members reach their own and their teams' keys only
+    (B4)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def CreateKey(
+        self, request: keys_pb2.CreateKeyRequest, context: object
+    ) -> keys_pb2.CreateKeyResponse:
+        """A new key. A repeated call with the same request id answers without the secret, which nobody
+        keeps."""
+
+        async def work(connection: Connection) -> keys_pb2.CreateKeyResponse:
+            customer_id = await scoped_customer(connection, request.key.customer_id)
+            return await once(
+                connection,
+                customer_id,
+                request,
+                keys_pb2.CreateKeyResponse,
+                lambda: _create(connection, customer_id, request),
+                lambda answer: keys_pb2.CreateKeyResponse(key=answer.key),
+            )
+
+        return await self._database.write_again(work)
+
+    async def GetKey(self, request: keys_pb2.GetKeyRequest, context: object) -> keys_pb2.Key:
+        """A key with its budgets and spend, revoked ones too."""
+        async with self._database.read() as connection:
+            row = await _reach(connection, request.customer_id, request.key_id)
+            return (await _messages(connection, row["customer_id"], [row]))[0]
+
+    async def ListKeys(self, request: keys_pb2.ListKeysRequest, context: object) -> keys_pb2.ListKeysResponse:
+        """Keys with their budgets and spend, oldest first."""
+        page = page_of(request)
+        chosen = store.KeyFilter(
+            user_id=request.user_id.lower(),
+            team_id=request.team_id.lower(),
+            show_revoked=request.show_revoked,
+            visible_to="" if sees_all() else caller().user_id,
+        )
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            await store.check_owner(connection, customer_id, chosen.user_id, chosen.team_id)
+            rows = await store.list_keys(connection, customer_id, page.after, page.size + 1, chosen)
+            shown = rows[: page.size]
+            messages = await _messages(connection, customer_id, shown)
+        return keys_pb2.ListKeysResponse(
+            keys=messages, next_page_token=page.next_token(rows, shown[-1]["key_id"]) if shown else ""
+        )
+
+    async def UpdateKey(self, request: keys_pb2.UpdateKeyRequest, context: object) -> keys_pb2.Key:
+        """Changes the masked fields, the first budget, or both."""
+        sent = request.key
+        fields = _fields(request)
+
+        async def work(connection: Connection) -> Key:
+            row = await _reach(connection, sent.customer_id, sent.key_id)
+            customer_id, key_id = row["customer_id"], row["key_id"]
+            await lock_customer(connection, customer_id)
+            row = await store.load_key(connection, customer_id, key_id)
+            if row["revoke_time"] is not None:
+                raise not_found("key", sent.key_id)
+            check_etag(sent.etag, row["revision"])
+            await _change(connection, row, sent, fields)
+            if request.HasField("budget"):
+                now = await transaction_time(connection)
+                await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
+            await customer_changed(connection, customer_id, urgent="disabled" in fields and sent.disabled)
+            return await _load_message(connection, customer_id, key_id)
+
+        return await self._database.write_again(work)
+
+    async def RevokeKey(self, request: keys_pb2.RevokeKeyRequest, context: object) -> keys_pb2.Key:
+        """Ends a key for good, at once and everywhere; again changes nothing."""
+
+        async def work(connection: Connection) -> Key:
+            row = await _reach(connection, request.customer_id, request.key_id)
+            customer_id, key_id = row["customer_id"], row["key_id"]
+            await lock_customer(connection, customer_id)
+            row = await store.load_key(connection, customer_id, key_id)
+            if row["revoke_time"] is None:
+                now = await transaction_time(connection)
+                await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
+                await customer_changed(connection, customer_id, urgent=True)
+            return await _load_message(connection, customer_id, key_id)
+
+        return await self._database.write_again(work)
+
+
+def _fields(request: keys_pb2.UpdateKeyRequest) -> frozenset[str]:
+    """The fields to change; none when only the budget is to change."""
+    named = request.update_mask.paths or any(f.name in _CHANGEABLE for f, _ in request.key.ListFields())
+    if request.HasField("budget") and not named:
+        return frozenset()
+    return masked_fields(request.update_mask, request.key, _CHANGEABLE)
+
+
+async def _create(
+    connection: Connection, customer_id: str, request: keys_pb2.CreateKeyRequest
+) -> keys_pb2.CreateKeyResponse:
+    customer = await lock_customer(connection, customer_id)
+    sent = Key()
+    sent.CopyFrom(request.key)
+    await _check_new_owner(connection, customer_id, sent)
+    sent.router_id = sent.router_id or customer["default_router_id"] or ""
+    values: dict[str, Any] = {}
+    for field in _CHANGEABLE:
+        values |= await _columns(connection, customer_id, sent, field)
+    await store.check_owner(connection, customer_id, values["user_id"] or "", values["team_id"] or "")
+    raw_key = mint(KEY_PREFIX)
+    values |= {"prefix": shown_prefix(raw_key), "created_by": caller().user_id or caller().kind.value}
+    key_id = await store.insert_key(connection, customer_id, secret_hash(raw_key), values)
+    if request.budget.HasField("limit_nanousd"):
+        now = await transaction_time(connection)
+        await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
+    await customer_changed(connection, customer_id)
+    key = await _load_message(connection, customer_id, key_id)
+    return keys_pb2.CreateKeyResponse(key=key, raw_key=raw_key)
+
+
+async def _check_new_owner(connection: Connection, customer_id: str, sent: Key) -> None:
+    """Members make keys for themselves and their teams; naming nobody, for themselves. Raises
+    PERMISSION_DENIED."""
+    if sees_all():
+        return
+    user_id = caller().user_id
+    if sent.user_id not in ("", user_id):
+        raise denied("Only managers may make keys for other users.")
+    if sent.team_id and not await store.is_team_member(connection, customer_id, sent.team_id, user_id):
+        raise denied("Only managers and members of the team may make its keys.")
+    if not sent.team_id:
+        sent.user_id = user_id
+
+
+async def _change(connection: Connection, row: Row, sent: Key, fields: frozenset[str]) -> None:
+    customer_id = row["customer_id"]
+    values: dict[str, Any] = {}
+    for field in sorted(fields):
+        values |= await _columns(connection, customer_id, sent, field)
+    moved = any(field in values and values[field] != row[field] for field in _OWNERS)
+    if moved:
+        if not sees_all():
+            raise denied("Only managers may give keys to others.")
+        await store.check_owner(
+            connection, customer_id, values.get("user_id") or "", values.get("team_id") or ""
+        )
+        await raise_chain(connection, customer_id, Scope.SCOPE_KEY, row["key_id"])
+    if values:
+        await store.update_key(connection, customer_id, row["key_id"], values)
+
+
+async def _columns(connection: Connection, customer_id: str, sent: Key, field: str) -> dict[str, Any]:
+    """What one field of the message writes to the row's column of the same name."""
+    match field:
+        case "name":
+            return {field: checked_name(sent.name)}
+        case "router_id":
+            if not sent.router_id:
+                return {field: None}
+            return {field: (await load_live_router(connection, customer_id, sent.router_id))["router_id"]}
+        case "user_id" | "team_id":
+            return {field: getattr(sent, field).lower() or None}
+        case "allowed_models":
+            return {field: check_allowed_models(sent.allowed_models)}
+        case "default_output_limit":
+            return {field: check_token_count(sent.default_output_limit, field)}
+        case "expire_time":
+            return {field: await _expire_time(connection, sent)}
+        case _:
+            return {field: getattr(sent, field)}
+
+
+async def _expire_time(connection: Connection, sent: Key) -> object:
+    if not sent.HasField("expire_time"):
+        return None
+    expire_time = moment(sent.expire_time, "expire_time")
+    if expire_time <= await transaction_time(connection):
+        raise invalid("expire_time must be in the future.", field="expire_time")
+    return expire_time
+
+
+async def _reach(connection: Connection, customer: str, name: str) -> Row:
+    """The key of this id or hash, if the caller may reach it. Raises NOT_FOUND otherwise."""
+    if not name:
+        raise invalid("key_id is needed.", field="key_id")
+    anywhere = caller().operator and not customer
+    customer_id = "" if anywhere else await scoped_customer(connection, customer)
+    found = await store.find_key(connection, name, customer_id)
+    if found is None:
+        raise not_found("key", name)
+    row = await store.load_key(connection, *found)
+    if not await is_own(connection, row):
+        raise not_found("key", name)
+    return row
+
+
+async def _load_message(connection: Connection, customer_id: str, key_id: str) -> Key:
+    row = await store.load_key(connection, customer_id, key_id)
+    return (await _messages(connection, customer_id, [row]))[0]
+
+
+async def _messages(connection: Connection, customer_id: str, rows: Sequence[Row]) -> list[Key]:
+    """Keys with budgets and spend, in three queries for any number of them."""
+    now = await transaction_time(connection)
+    key_ids = [row["key_id"] for row in rows]
+    budgets = await budget_store.budgets_of(connection, customer_id, key_ids, now)
+    without = [key_id for key_id in key_ids if not budgets[key_id]]
+    spend = await store.spend_of_keys(connection, customer_id, without)
+    messages = []
+    for row in rows:
+        message = _message(row)
+        message.budgets.extend(budget_message(budget, now) for budget in budgets[row["key_id"]])
+        if message.budgets:
+            message.spend_nanousd = message.budgets[0].window.spent_nanousd
+        else:
+            message.spend_nanousd = spend.get(row["key_id"], 0)
+        messages.append(message)
+    return messages
+
+
+def _message(row: Row) -> Key:
+    return Key(
+        key_id=row["key_id"],
+        customer_id=row["customer_id"],
+        name=row["name"],
+        key_hash=row["key_hash"].hex(),
+        prefix=row["prefix"],
+        user_id=row["user_id"] or "",
+        team_id=row["team_id"] or "",
+        user_email=row["user_email"] or "",
+        user_name=row["user_name"] or "",
+        team_name=row["team_name"] or "",
+        router_id=row["router_id"] or "",
+        allowed_models=row["allowed_models"],
+        disabled=row["disabled"],
+        default_output_limit=row["default_output_limit"],
+        clamp_output=row["clamp_output"],
+        expire_time=timestamp(row["expire_time"]),
+        revoke_time=timestamp(row["revoke_time"]),
+        created_by=row["created_by"],
+        etag=etag(row["revision"]),
+        create_time=timestamp(row["create_time"]),
+    )

@@ -1,0 +1,184 @@
+"""PricesService: what models cost. Rows are never edited: a new one supersedes (docs/pricing.md)."""
+
+from datetime import datetime
+from typing import Any
+
+from control.caller import caller
+from control.domain.models import check_model
+from control.domain.prices import check_rates, check_token_count
+from control.domain.providers import provider_type
+from control.services.access import require_operator
+from control.services.convert import resource_id, timestamp
+from control.services.moments import moment
+from control.services.once import once
+from control.services.paging import page_of
+from control.services.scope import scoped_customer
+from control.store import prices as store
+from control.store.database import Connection, Database
+from control.store.grants import price_message
+from control.store.providers import load_live_provider
+from control.store.resources import lock_customer, lock_customers, transaction_time
+from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.versions import customer_changed
+from tollkeeper.errors import Reason, TollkeeperError, already_exists, invalid, not_found
+from tollkeeper.v1 import prices_pb2, prices_pb2_grpc
+
+Price = prices_pb2.Price
+
+# All of a customer's own prices travel in its grants.
+MAX_OWN_PRICES = 1000
+
+
+class PricesService(prices_pb2_grpc.PricesServiceServicer):
+    """Raises TollkeeperError as the contract says."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def CreatePrice(self, request: prices_pb2.CreatePriceRequest, context: object) -> prices_pb2.Price:
+        """A new price, in force from its effective time; a time that is past, or none, means now."""
+        sent = request.price
+        if not sent.provider_id:
+            require_operator("set global prices")
+
+        async def work(connection: Connection) -> Price:
+            if not sent.provider_id:
+                return await once(
+                    connection, PLATFORM_CUSTOMER_ID, request, Price, lambda: _create_global(connection, sent)
+                )
+            customer_id = await scoped_customer(connection, sent.customer_id)
+            return await once(
+                connection, customer_id, request, Price, lambda: _create_own(connection, customer_id, sent)
+            )
+
+        return await self._database.write_again(work)
+
+    async def GetPrice(self, request: prices_pb2.GetPriceRequest, context: object) -> prices_pb2.Price:
+        """A price, ended ones too: a global one, or one of the caller's customer."""
+        async with self._database.read() as connection:
+            return price_message(await _reach(connection, request.price_id))
+
+    async def ListPrices(
+        self, request: prices_pb2.ListPricesRequest, context: object
+    ) -> prices_pb2.ListPricesResponse:
+        """Global prices, or a customer's own, in the order they were made."""
+        page = page_of(request)
+        async with self._database.read() as connection:
+            customer_id = PLATFORM_CUSTOMER_ID
+            if request.customer_id:
+                customer_id = await scoped_customer(connection, request.customer_id)
+            now = await transaction_time(connection)
+            rows = await store.list_prices(
+                connection, customer_id, page.after, page.size + 1, now, request.model, request.show_ended
+            )
+        shown = rows[: page.size]
+        return prices_pb2.ListPricesResponse(
+            prices=[price_message(row) for row in shown],
+            next_page_token=page.next_token(rows, shown[-1]["price_id"]) if shown else "",
+        )
+
+    async def DeletePrice(self, request: prices_pb2.DeletePriceRequest, context: object) -> prices_pb2.Price:
+        """Ends a price now; requests under way keep it."""
+
+        async def work(connection: Connection) -> Price:
+            row = await _reach(connection, request.price_id)
+            now = await transaction_time(connection)
+            if row["end_time"] is not None and row["end_time"] <= now:
+                raise not_found("price", request.price_id)
+            customer_id, price_id = row["customer_id"], row["price_id"]
+            if customer_id == PLATFORM_CUSTOMER_ID:
+                require_operator("end global prices")
+                await store.end_global(connection, price_id, now)
+            else:
+                await lock_customer(connection, customer_id)
+                await store.end_own(connection, customer_id, price_id, now)
+                await customer_changed(connection, customer_id)
+            return price_message(await store.load_price(connection, price_id, [customer_id]))
+
+        return await self._database.write_again(work)
+
+    async def ListMissingModels(
+        self, request: prices_pb2.ListMissingModelsRequest, context: object
+    ) -> prices_pb2.ListMissingModelsResponse:
+        """Models that were asked for and have no price, by name."""
+        page = page_of(request)
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            rows = await store.list_missing_models(connection, customer_id, page.after, page.size + 1)
+        shown = rows[: page.size]
+        return prices_pb2.ListMissingModelsResponse(
+            models=[
+                prices_pb2.MissingModel(
+                    model=row["model"],
+                    request_count=row["request_count"],
+                    last_seen_time=timestamp(row["last_seen_time"]),
+                )
+                for row in shown
+            ],
+            next_page_token=page.next_token(rows, shown[-1]["model"]) if shown else "",
+        )
+
+
+async def _create_global(connection: Connection, sent: Price) -> Price:
+    """Supersedes the former global price, and every customer's own price of the model name (A7)."""
+    if sent.customer_id:
+        raise invalid("A price of a customer's own needs a provider_id.", field="provider_id")
+    now = await transaction_time(connection)
+    type_name = provider_type(sent.provider_type)
+    values = {**_values(sent, now), "provider_type": type_name}
+    model, effective_time = values["model"], values["effective_time"]
+    await store.lock_model(connection, model)
+    customer_ids = await store.own_customers(connection, model, effective_time)
+    await lock_customers(connection, customer_ids)
+    await store.close_own(connection, model, effective_time)
+    await store.supersede_global(connection, type_name, model, effective_time)
+    (row,) = await store.insert_global_prices(connection, [values])
+    for customer_id in customer_ids:
+        await customer_changed(connection, customer_id)
+    return price_message(row)
+
+
+async def _create_own(connection: Connection, customer_id: str, sent: Price) -> Price:
+    if sent.provider_type:
+        raise invalid("An own price names a provider, not a provider type.", field="provider_type")
+    provider_id = resource_id("provider", sent.provider_id)
+    now = await transaction_time(connection)
+    values = {**_values(sent, now), "provider_id": provider_id}
+    model = values["model"]
+    await store.lock_model(connection, model)
+    await lock_customer(connection, customer_id)
+    await load_live_provider(connection, customer_id, provider_id)
+    if await store.has_global(connection, model, now):
+        raise TollkeeperError(
+            Reason.GLOBAL_PRICE_EXISTS,
+            f"{model!r} has a global price, which an own one can't replace.",
+            {"model": model},
+        )
+    if await store.has_own(connection, customer_id, provider_id, model, now):
+        raise already_exists("price", "model", model)
+    if await store.count_own(connection, customer_id, now) >= MAX_OWN_PRICES:
+        raise invalid(f"A customer has at most {MAX_OWN_PRICES} own prices.", field="price")
+    row = await store.insert_own(connection, customer_id, values)
+    await customer_changed(connection, customer_id)
+    return price_message(row)
+
+
+def _values(sent: Price, now: datetime) -> dict[str, Any]:
+    effective_time = now
+    if sent.HasField("effective_time"):
+        effective_time = max(now, moment(sent.effective_time, "effective_time"))
+    return {
+        "model": check_model(sent.model),
+        "rates": check_rates(sent.rates),
+        "max_output_tokens": check_token_count(sent.max_output_tokens, "max_output_tokens"),
+        "context_tokens": check_token_count(sent.context_tokens, "context_tokens"),
+        "effective_time": effective_time,
+    }
+
+
+async def _reach(connection: Connection, price_id: str) -> Row:
+    """The price of this id, if the caller may see it. Raises NOT_FOUND otherwise."""
+    identity = caller()
+    visible = None if identity.operator else [PLATFORM_CUSTOMER_ID, identity.customer_id]
+    return await store.load_price(connection, resource_id("price", price_id), visible)
