@@ -3,9 +3,11 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from edge import logs
 from edge.config import SettingsError, load
+from edge.sockets import PortTaken
 
 
 def main() -> int:
@@ -18,20 +20,25 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format, part="edge")
     metrics_dir = settings.data_dir / "metrics"
-    # Before prometheus_client is imported: it decides then how values are kept.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
-    from edge.metrics import prepare_directory
-    from edge.processes import Parent
-    from edge.sockets import PortTaken
-
     try:
-        prepare_directory(metrics_dir)
+        _empty(metrics_dir)
+        # prometheus_client decides when it is imported how values are kept.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+        from edge.processes import Parent
+
         return asyncio.run(Parent(settings, metrics_dir).run())
     except PortTaken as error:
         sys.stderr.write(f"{error}\n")
     except OSError as error:
         sys.stderr.write(f"edge: {error}\n")
     return 1
+
+
+def _empty(metrics_dir: Path) -> None:
+    """Values of an earlier run would be added to this one's."""
+    metrics_dir.mkdir(parents=True, exist_ok=True)
+    for file in metrics_dir.glob("*.db"):
+        file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 With several workers prometheus_client keeps each value in a file that all of them can read: any worker
 answers for all. That mode is chosen by PROMETHEUS_MULTIPROC_DIR when prometheus_client is first imported, so
-the parent process sets it. Children of labelled metrics are looked up once and kept.
+the parent process sets it. Children of labelled metrics are looked up once and kept. What every request
+counts is added up here and written now and then (`flush`): a write to such a file costs more than all the
+additions of a request.
 """
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -104,6 +107,26 @@ _revocation_seconds = Histogram(
 _worker_restarts = Counter("tollkeeper_edge_worker_restarts_total", "Workers started again after they died.")
 
 
+_pending: dict[Counter, int] = {}
+
+
+def _add(counter: Counter, amount: int) -> None:
+    _pending[counter] = _pending.get(counter, 0) + amount
+
+
+def flush() -> None:
+    """Writes what was added up; at least twice a second, and before this process is scraped."""
+    pending = list(_pending.items())
+    _pending.clear()
+    for counter, amount in pending:
+        counter.inc(amount)
+
+
+@lru_cache(_CHILDREN)
+def _attempts_of(provider: str, outcome: str) -> Counter:
+    return _attempts.labels(provider, outcome)
+
+
 @lru_cache(_CHILDREN)
 def _requests_of(route: str, provider: str, status: int) -> Counter:
     return _requests.labels(route, provider, str(status))
@@ -131,13 +154,13 @@ def _cost_of(provider: str, model: str) -> Counter:
 
 def request_ended(route: str, provider: str, status: int, stream: bool, seconds: float) -> None:
     """One request, whatever became of it."""
-    _requests_of(route, provider, status).inc()
+    _add(_requests_of(route, provider, status), 1)
     _seconds_of(route, stream).observe(seconds)
 
 
 def attempt_ended(provider: str, outcome: str) -> None:
     """One attempt; `outcome` is `ok` or a word of edge.upstream.policy."""
-    _attempts.labels(provider, outcome).inc()
+    _add(_attempts_of(provider, outcome), 1)
 
 
 def first_byte(provider: str, seconds: float) -> None:
@@ -147,15 +170,15 @@ def first_byte(provider: str, seconds: float) -> None:
 
 def billed(provider: str, model: str, usage: UsageCounts | None, cost_nanousd: int) -> None:
     """What one attempt cost, and the usage if the vendor reported it."""
-    _cost_of(provider, model).inc(cost_nanousd)
+    _add(_cost_of(provider, model), cost_nanousd)
     if usage is None:
         return
-    _tokens_of(provider, model, "input").inc(usage.input_tokens)
-    _tokens_of(provider, model, "output").inc(usage.output_tokens)
+    _add(_tokens_of(provider, model, "input"), usage.input_tokens)
+    _add(_tokens_of(provider, model, "output"), usage.output_tokens)
     if usage.cached_input_tokens:
-        _tokens_of(provider, model, "cached_input").inc(usage.cached_input_tokens)
+        _add(_tokens_of(provider, model, "cached_input"), usage.cached_input_tokens)
     if usage.reasoning_tokens:
-        _tokens_of(provider, model, "reasoning").inc(usage.reasoning_tokens)
+        _add(_tokens_of(provider, model, "reasoning"), usage.reasoning_tokens)
 
 
 def estimated(why: str) -> None:
@@ -193,8 +216,12 @@ def worker_restarted() -> None:
     _worker_restarts.inc()
 
 
-def set_gauges(in_flight: int, drains: int, connections: dict[str, int], ledger: dict[str, float]) -> None:
-    """What has a value at every moment; each worker sets its own now and then."""
+def set_gauges(
+    in_flight: int, drains: int, connections: Mapping[str, int], ledger: Mapping[str, float]
+) -> None:
+    """What has a value at every moment; each worker sets its own now and then, and writes what it added
+    up."""
+    flush()
     _in_flight.set(in_flight)
     _drains.set(drains)
     for state, count in connections.items():
@@ -205,18 +232,12 @@ def set_gauges(in_flight: int, drains: int, connections: dict[str, int], ledger:
 
 def exposition() -> bytes:
     """The text that Prometheus scrapes: of all workers where they share a directory, else of this process."""
+    flush()
     if MULTIPROC_VARIABLE not in os.environ:
         return bytes(generate_latest(REGISTRY))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return bytes(generate_latest(registry))
-
-
-def prepare_directory(path: Path) -> None:
-    """An empty directory for the workers' values. Called by the parent before any worker starts."""
-    path.mkdir(parents=True, exist_ok=True)
-    for file in path.glob("*.db"):
-        file.unlink(missing_ok=True)
 
 
 def forget_process(path: Path, pid: int) -> None:

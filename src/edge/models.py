@@ -33,7 +33,7 @@ class Models:
 
     def _names(self, grant: GrantView) -> dict[str, str]:
         """Model → provider type, of the first rule that takes it."""
-        return self._chat.table(grant).offered(self._ledger.priced_models(), grant.own_prices)
+        return self._chat.table(grant).offered(self._ledger.prices.models(), grant.own_prices)
 
 
 def _model(name: str, owner: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any
 from tollkeeper.cost import UsageCounts
 
 # No request has this many tokens; a larger figure is garbage and would overflow what sums it up.
-_MAX_TOKENS = 1_000_000_000_000
+_MAX_TOKENS = 1_000_000_000
 
 
 def counts(usage: object, web_searches: int = 0) -> UsageCounts | None:

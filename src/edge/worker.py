@@ -34,7 +34,7 @@ from edge.upstream.transport import Limits, Timeouts, Transport, tls_context
 log = structlog.get_logger()
 
 BACKLOG = 1024
-GAUGE_INTERVAL_S = 0.5
+GAUGE_INTERVAL_S = 0.25
 DRAIN_STEP_S = 0.05
 PARENT_CHECK_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -129,7 +129,14 @@ class Worker:
                 "idle": sum(each.idle for each in stats),
                 "in_use": sum(each.in_use for each in stats),
             }
-            metrics.set_gauges(self.chat.in_flight, self.hangups.drain_count, connections, {})
+            ledger = self.ledger
+            names = {
+                "grants": len(ledger.grants),
+                "leases": len(ledger.book.leases),
+                "requests_open": ledger.journal.open_count,
+                "ready": 1 if ledger.ready() is None else 0,
+            }
+            metrics.set_gauges(self.chat.in_flight, self.hangups.drain_count, connections, names)
             await asyncio.sleep(GAUGE_INTERVAL_S)
 
 

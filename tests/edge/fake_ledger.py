@@ -1,4 +1,4 @@
-"""An admission that always admits, for tests and measurements of the request path alone. It keeps what it was told."""
+"""An admission that always admits, for tests of the request path alone. It keeps what it was told."""
 
 from dataclasses import dataclass, field
 
@@ -94,6 +94,16 @@ class FakeOpen:
         return cost
 
 
+@dataclass
+class PriceNames:
+    """What the list of models asks of the price book."""
+
+    names: list[str]
+
+    def models(self) -> list[tuple[str, str]]:
+        return [("openai", name) for name in self.names]
+
+
 class FakeLedger:
     """What `Ledger` promises. `refuse` is raised by the next `begin`."""
 
@@ -103,6 +113,7 @@ class FakeLedger:
         self.refuse: list[TollkeeperError] = []
         self.keep = True
         self._prices = {each.model: PriceView(each) for each in prices}
+        self.prices = PriceNames(list(self._prices))
 
     async def authorize(self, secret: str) -> GrantView:
         if secret != KEY:
@@ -111,9 +122,6 @@ class FakeLedger:
 
     def price(self, view: GrantView, rule: RuleView, model: str) -> PriceView | None:
         return self._prices.get(model)
-
-    def priced_models(self) -> list[tuple[str, str]]:
-        return [("openai", model) for model in self._prices]
 
     def ready(self) -> str | None:
         return None
