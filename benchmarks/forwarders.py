@@ -286,8 +286,8 @@ wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer 0123456789abcdef0123456789abcdef"
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format("requests %%d failed %%d p50_us %%d p99_us %%d\\n", summary.requests,
-    errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+  io.write(string.format("requests %%d in_us %%d failed %%d p50_us %%d p99_us %%d\\n", summary.requests,
+    summary.duration, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
 """
@@ -329,10 +329,8 @@ async def serve_load(port: int, path: str, seconds: float) -> None:
         await loop.create_connection(lambda: LoadProtocol(request, latencies_us), "127.0.0.1", port)
     await asyncio.sleep(seconds)
     percentiles = statistics.quantiles(latencies_us, n=100)
-    print(
-        f"requests {len(latencies_us)} failed 0 p50_us {percentiles[49]:.0f} p99_us {percentiles[98]:.0f}",
-        flush=True,
-    )
+    counts = f"requests {len(latencies_us)} in_us {seconds * 1e6:.0f} failed 0"
+    print(f"{counts} p50_us {percentiles[49]:.0f} p99_us {percentiles[98]:.0f}", flush=True)
 
 
 # The measuring.
@@ -401,7 +399,7 @@ def measure(case: Case, seconds: int, wrk_script: str | None) -> Sample:
     else:
         command = [sys.executable, "-m", "benchmarks.forwarders", "--role", "load"]
         command += ["--port", str(case.port), "--path", case.path, "--seconds", str(seconds)]
-    before, started = cpu_ticks(case.pid), time.perf_counter()
+    before = cpu_ticks(case.pid)
     run = subprocess.run(
         command,
         capture_output=True,
@@ -409,14 +407,14 @@ def measure(case: Case, seconds: int, wrk_script: str | None) -> Sample:
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CPU}),
     )
-    took_s, ticks = time.perf_counter() - started, cpu_ticks(case.pid) - before
-    found = re.search(r"requests (\d+) failed (\d+) p50_us (\d+) p99_us (\d+)", run.stdout)
+    ticks = cpu_ticks(case.pid) - before
+    found = re.search(r"requests (\d+) in_us (\d+) failed (\d+) p50_us (\d+) p99_us (\d+)", run.stdout)
     if found is None:
         raise LoadFailed(f"{run.stdout} {run.stderr}")
-    requests, failed, p50_us, p99_us = map(int, found.groups())
+    requests, took_us, failed, p50_us, p99_us = map(int, found.groups())
     if failed or not requests:
         raise LoadFailed(f"{case.forwarder} {case.kind}: {failed} of {requests} requests failed")
-    return Sample(ticks / CLOCK_TICKS_PER_S * 1e6 / requests, requests / took_s, p50_us, p99_us)
+    return Sample(ticks / CLOCK_TICKS_PER_S * 1e6 / requests, requests / took_us * 1e6, p50_us, p99_us)
 
 
 def print_table(samples: dict[tuple[str, str], list[Sample]], rounds: int) -> None:
