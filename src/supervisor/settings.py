@@ -42,6 +42,7 @@ class Settings:
     database_url: str | None
     """None: the embedded PostgreSQL."""
     control_tls: bool
+    operator_email: str
     edge_drain_s: float
     control_drain_s: float
 
@@ -97,6 +98,7 @@ def load(data_dir: Path, environment: Mapping[str, str]) -> Settings:
         else _listener("simulator", simulator.host, simulator.port, "TOLLKEEPER_SIMULATOR_PORT"),
         database_url=control.database_url.get_secret_value() if control.database_url else None,
         control_tls=control.tls_cert_file is not None,
+        operator_email=control.operator_email,
         edge_drain_s=edge.drain_s,
         control_drain_s=control.drain_s,
     )

@@ -7,23 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
-from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
+from tollkeeper.errors import TollkeeperError
 
 CALL_TIMEOUT_S = 30.0
-
-_REASONS_OF_CODES = {
-    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
-    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
-    grpc.StatusCode.NOT_FOUND: Reason.NOT_FOUND,
-    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
-    grpc.StatusCode.ALREADY_EXISTS: Reason.ALREADY_EXISTS,
-}
-
-_REASONS: dict[str, Any] = dict(Reason.items())
 
 
 def open_channel(address: str, secret: str | None, authority: bytes | None = None) -> grpc.Channel:
@@ -35,25 +22,12 @@ def open_channel(address: str, secret: str | None, authority: bytes | None = Non
     return grpc.intercept_channel(channel, _Calls(secret))
 
 
-def refusal(error: grpc.RpcError, address: str = "") -> TollkeeperError:
+def refusal(error: grpc.RpcError) -> TollkeeperError:
     """What the control plane said; where it said nothing (it can't be reached), the status of the call."""
-    code, details = error.code(), error.details() or ""
-    trailers: Any = error.trailing_metadata() or ()
-    for key, value in trailers:
-        if key == "grpc-status-details-bin" and (told := _told(value)) is not None:
-            return told
-    if code is grpc.StatusCode.UNAVAILABLE:
-        return TollkeeperError(Reason.UNAVAILABLE, f"The control plane can't be reached: {details}")
-    return TollkeeperError(_REASONS_OF_CODES.get(code, Reason.INTERNAL), details or code.name)
+    # Only now: the asyncio client takes a while to load.
+    from clients.control import error_of
 
-
-def _told(raw: bytes) -> TollkeeperError | None:
-    status = status_pb2.Status.FromString(raw)
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == ERROR_DOMAIN and info.reason in _REASONS:
-            return TollkeeperError(_REASONS[info.reason], status.message, dict(info.metadata))
-    return None
+    return error_of(error)
 
 
 class _Details(NamedTuple):
