@@ -78,7 +78,7 @@ class ControlClient:
         addresses: Sequence[str],
         credential: str | None = None,
         tls: grpc.ChannelCredentials | None = None,
-        timeout_s: float = CALL_TIMEOUT_S,
+        timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> None:
         interceptors = [_Unary(credential, timeout_s), _Stream(credential)]
         target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
@@ -199,7 +199,7 @@ def _with_credential(details: Any, credential: str | None, timeout_s: float | No
 
 
 class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, credential: str | None, timeout_s: float) -> None:
+    def __init__(self, credential: str | None, timeout_s: float | None) -> None:
         self._credential = credential
         self._timeout_s = timeout_s
 

@@ -83,7 +83,7 @@ def replica_count() -> int:
     return int(os.environ.get("TOLLKEEPER_TEST_REPLICAS", "1"))
 
 
-def test_settings(data_dir: Path, **overrides: object) -> ControlSettings:
+def replica_settings(data_dir: Path, **overrides: object) -> ControlSettings:
     """Settings for one replica on any free port."""
     given: dict[str, object] = {"port": 0, "metrics_port": 0, "drain_s": 1.0, "data_dir": data_dir}
     return ControlSettings(**{**given, **overrides})  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ async def running_control(
         stack.push_async_callback(database.close)
         started = [
             await stack.enter_async_context(
-                Control(test_settings(data_dir, **overrides), database_url, key_ring)
+                Control(replica_settings(data_dir, **overrides), database_url, key_ring)
             )
             for _ in range(replicas or replica_count())
         ]

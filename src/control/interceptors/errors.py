@@ -95,7 +95,7 @@ async def _abort(method: str, error: Exception, context: Context) -> NoReturn:
 
 def _internal(method: str, error: Exception) -> TollkeeperError:
     request_id = str(uuid7())
-    log.error("a call failed", method=method, request_id=request_id, exc_info=error)
+    log.error("call_failed", method=method, request_id=request_id, exc_info=error)
     return TollkeeperError(
         Reason.INTERNAL,
         f"Something went wrong here; the log has it under {request_id}.",

@@ -119,9 +119,9 @@ async def end_all_of_user(connection: AsyncConnection, customer_id: str, user_id
     await _end(connection, customer_id, credentials.c.user_id == user_id)
 
 
-async def end_all_of_kind(connection: AsyncConnection, customer_id: str, kind: CallerKind) -> None:
-    """Ends all credentials of a kind, for example before a new one replaces them."""
-    await _end(connection, customer_id, credentials.c.kind == kind)
+async def end_all(connection: AsyncConnection, customer_id: str) -> None:
+    """Signs everybody of a customer out."""
+    await _end(connection, customer_id)
 
 
 async def _end_oldest(connection: AsyncConnection, customer_id: str, user_id: str) -> None:

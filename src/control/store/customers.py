@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from control.store import credentials
 from control.store.directory import Entry, Kind, claim, find, release
 from control.store.fetch import fetch_all, fetch_one
 from control.store.resources import change_row, insert_row
 from control.store.rows import Row
-from control.store.tables import PLATFORM_CUSTOMER_ID, customers, keys, routers
+from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory, keys, routers, users
 from tollkeeper.errors import not_found
 
 # Any number that nothing else on this database locks.
@@ -75,12 +76,18 @@ async def update_customer(connection: AsyncConnection, row: Row, values: Mapping
 
 
 async def delete_customer(connection: AsyncConnection, row: Row, now: datetime) -> Row:
-    """Ends a customer. Its slug and email become free; its rows stay for the ledger, its keys for the
-    record."""
+    """Ends a customer and its users. Slug and emails become free; the rows stay for the ledger."""
     customer_id = row["customer_id"]
     await release(connection, Kind.SLUG, row["slug"])
     if row["email"]:
         await release(connection, Kind.CUSTOMER_EMAIL, row["email"])
+    await credentials.end_all(connection, customer_id)
+    live_users = users.c.customer_id == customer_id, users.c.delete_time.is_(None)
+    emails = select(users.c.email).where(*live_users)
+    await connection.execute(
+        delete(directory).where(directory.c.kind == Kind.EMAIL, directory.c.value.in_(emails))
+    )
+    await connection.execute(update(users).where(*live_users).values(delete_time=now, password_hash=None))
     return await change_row(connection, customers, customer_id, customer_id, {"delete_time": now})
 
 

@@ -1,0 +1,207 @@
+"""Signing in and out over real gRPC."""
+
+from datetime import UTC, datetime
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from control.domain.identity import CallerKind, Role
+from control.domain.throttle import Throttle
+from control.store import credentials
+from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.users import set_role
+from tests.control.harness import OPERATOR_EMAIL, OPERATOR_PASSWORD, RunningControl
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
+from tollkeeper.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, GetSessionRequest
+from tollkeeper.v1.users_pb2 import (
+    ROLE_ADMIN,
+    ROLE_OPERATOR,
+    ROLE_OWNER,
+    CreateUserRequest,
+    DeleteUserRequest,
+    UpdateUserRequest,
+    User,
+)
+
+PASSWORD = "a password of mine"
+
+
+async def make_user(control: RunningControl) -> User:
+    """An administrator of the customer acme who can sign in."""
+    cli = await control.cli()
+    await control.customer("acme")
+    user = User(customer_id="acme", email="Ann@Example.com", name="Ann", role=ROLE_ADMIN)
+    return await cli.users.CreateUser(CreateUserRequest(user=user, password=PASSWORD))
+
+
+async def refusal_of_login(control: RunningControl, email: str, password: str) -> TollkeeperError:
+    """How signing in is refused."""
+    client = await control.client()
+    with pytest.raises(TollkeeperError) as refusal:
+        await client.sessions.CreateSession(CreateSessionRequest(email=email, password=password))
+    return refusal.value
+
+
+async def test_signing_in_and_out(control: RunningControl) -> None:
+    """The secret works until it is signed out, and then nowhere; it is not in the log."""
+    made = await make_user(control)
+    anonymous = await control.client()
+    with capture_logs() as logs:
+        answer = await anonymous.sessions.CreateSession(
+            CreateSessionRequest(email=" ann@example.COM ", password=PASSWORD)
+        )
+    session = answer.session
+    assert (session.user.user_id, session.customer_slug) == (made.user_id, "acme")
+    assert (session.role, session.operator, session.plan) == (ROLE_ADMIN, False, "free")
+    hours = (session.expire_time.ToDatetime(UTC) - datetime.now(UTC)).total_seconds() / 3600
+    assert 11.9 < hours < 12.1
+    assert PASSWORD not in str(logs)
+    assert answer.secret not in str(logs)
+
+    client = await control.client(answer.secret)
+    assert await client.sessions.GetSession(GetSessionRequest()) == session
+    await client.sessions.DeleteSession(DeleteSessionRequest())
+    for _ in control.replicas:
+        with pytest.raises(TollkeeperError) as refusal:
+            await client.sessions.GetSession(GetSessionRequest())
+        assert refusal.value.reason == Reason.UNAUTHENTICATED
+
+
+async def test_signing_out_everywhere(control: RunningControl) -> None:
+    """Ends all sessions of the user, and nobody else's."""
+    made = await make_user(control)
+    anonymous = await control.client()
+    request = CreateSessionRequest(email=made.email, password=PASSWORD)
+    secrets = [(await anonymous.sessions.CreateSession(request)).secret for _ in range(3)]
+    other = await control.person(made.customer_id, Role.MEMBER)
+    await (await control.client(secrets[0])).sessions.DeleteSession(DeleteSessionRequest(everywhere=True))
+    for secret in secrets:
+        with pytest.raises(TollkeeperError) as refusal:
+            await (await control.client(secret)).sessions.GetSession(GetSessionRequest())
+        assert refusal.value.reason == Reason.UNAUTHENTICATED
+    assert (await other.client.sessions.GetSession(GetSessionRequest())).user.user_id == other.user_id
+
+
+async def test_unknown_user_and_wrong_password_are_told_alike(control: RunningControl) -> None:
+    """The answer doesn't tell whether the address is known."""
+    made = await make_user(control)
+    wrong = await refusal_of_login(control, made.email, "not the password")
+    unknown = await refusal_of_login(control, "nobody@example.com", "not the password")
+    assert wrong.reason == Reason.INVALID_CREDENTIALS
+    assert (wrong.reason, wrong.message, wrong.metadata) == (
+        unknown.reason,
+        unknown.message,
+        unknown.metadata,
+    )
+
+
+@pytest.mark.parametrize(("email", "password"), [("", "x"), ("no address", "x"), ("ann@example.com", "")])
+async def test_incomplete_logins_are_refused(control: RunningControl, email: str, password: str) -> None:
+    """Without a usable address or a password there is nothing to check."""
+    assert (await refusal_of_login(control, email, password)).reason == Reason.INVALID_ARGUMENT
+
+
+async def test_guessing_is_throttled(control: RunningControl) -> None:
+    """After ten wrong passwords on each replica the right one has to wait too; other users don't."""
+    made = await make_user(control)
+    for _ in range(10 * len(control.replicas)):
+        refusal = await refusal_of_login(control, made.email, "wrong")
+        assert refusal.reason == Reason.INVALID_CREDENTIALS
+    refusal = await refusal_of_login(control, made.email, PASSWORD)
+    assert refusal.reason == Reason.LOGIN_THROTTLED
+    assert refusal.retry_after_s is not None
+    assert 0 < refusal.retry_after_s <= 300
+    other = await refusal_of_login(control, "other@example.com", "wrong")
+    assert other.reason == Reason.INVALID_CREDENTIALS
+
+
+def test_throttle_counts_within_its_window_and_is_bounded() -> None:
+    """Failures count for a window; success forgets them; the oldest of too many names are dropped."""
+    throttle = Throttle(limit=2, window_s=60, capacity=2)
+    throttle.failed("a", 0)
+    assert throttle.wait_s("a", 1) == 0
+    throttle.failed("a", 10)
+    assert throttle.wait_s("a", 20) == 40
+    assert throttle.wait_s("a", 60) == 0
+    throttle.failed("a", 61)
+    assert throttle.wait_s("a", 61) == 0, "a new window counts anew"
+    throttle.failed("a", 62)
+    throttle.succeeded("a")
+    assert throttle.wait_s("a", 63) == 0
+    for name in ("a", "a", "b", "c"):
+        throttle.failed(name, 70)
+    assert throttle.wait_s("a", 71) == 0, "forgotten for want of room"
+
+
+async def test_operator_acts_in_the_demo_customer(control: RunningControl) -> None:
+    """Somebody of the platform who also owns a customer signs in to that one, and stays an operator."""
+    demo = await control.customer("demo")
+    async with control.database.write() as connection:
+        found = await connection.execute(text("SELECT user_id::text FROM users"))
+        await set_role(connection, demo.customer_id, found.scalar_one(), Role.OWNER)
+    anonymous = await control.client()
+    answer = await anonymous.sessions.CreateSession(
+        CreateSessionRequest(email=OPERATOR_EMAIL, password=OPERATOR_PASSWORD)
+    )
+    session = answer.session
+    assert (session.customer_slug, session.role, session.operator) == ("demo", ROLE_OWNER, True)
+    assert session.user.customer_id == PLATFORM_CUSTOMER_ID
+
+
+async def test_local_command_line_is_an_operator(control: RunningControl) -> None:
+    """The CLI's credential acts for no user, and isn't a session that could be signed out."""
+    cli = await control.cli()
+    session = await cli.sessions.GetSession(GetSessionRequest())
+    assert (session.operator, session.role, session.user.user_id) == (True, ROLE_OPERATOR, "")
+    with pytest.raises(TollkeeperError) as refusal:
+        await cli.sessions.DeleteSession(DeleteSessionRequest())
+    assert refusal.value.reason == Reason.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("ending", ["suspended", "deleted", "customer deleted", "expired"])
+async def test_sessions_end_with_what_they_stand_on(control: RunningControl, ending: str) -> None:
+    """Suspended or deleted users, those of deleted customers, and expired sessions are out at once."""
+    made = await make_user(control)
+    cli, anonymous = await control.cli(), await control.client()
+    request = CreateSessionRequest(email=made.email, password=PASSWORD)
+    client = await control.client((await anonymous.sessions.CreateSession(request)).secret)
+    await client.sessions.GetSession(GetSessionRequest())
+    if ending == "suspended":
+        made.suspended = True
+        await cli.users.UpdateUser(UpdateUserRequest(user=made, update_mask=FieldMask(paths=["suspended"])))
+    elif ending == "deleted":
+        await cli.users.DeleteUser(DeleteUserRequest(customer_id="acme", user_id=made.user_id))
+    elif ending == "customer deleted":
+        await cli.customers.DeleteCustomer(DeleteCustomerRequest(customer_id="acme"))
+    else:
+        async with control.database.write() as connection:
+            await connection.execute(
+                text("UPDATE credentials SET expire_time = now() - interval '1 s' WHERE kind = 'session'")
+            )
+    with pytest.raises(TollkeeperError) as refusal:
+        await client.sessions.GetSession(GetSessionRequest())
+    assert refusal.value.reason == Reason.UNAUTHENTICATED
+    if ending != "expired":
+        assert (await refusal_of_login(control, made.email, PASSWORD)).reason == Reason.INVALID_CREDENTIALS
+
+
+async def test_old_sessions_make_room(control: RunningControl) -> None:
+    """A user keeps the newest fifty sessions; what ends is gone from the database."""
+    made = await make_user(control)
+    person = await control.person(made.customer_id, Role.MEMBER)
+    async with control.database.write() as connection:
+        for number in range(60):
+            digest = number.to_bytes(32, "big")
+            await credentials.add(
+                connection, made.customer_id, CallerKind.SESSION, digest, user_id=person.user_id
+            )
+        count = text("SELECT count(*) FROM credentials WHERE user_id = :user_id")
+        assert (await connection.execute(count, {"user_id": person.user_id})).scalar_one() == 50
+        hashes = text("SELECT count(*) FROM directory WHERE kind = 'credential_hash'")
+        assert (await connection.execute(hashes)).scalar_one() == 52
+    with pytest.raises(TollkeeperError) as refusal:
+        await person.client.sessions.GetSession(GetSessionRequest())
+    assert refusal.value.reason == Reason.UNAUTHENTICATED
