@@ -98,7 +98,7 @@ MUTANTS = (
         "src/control/domain/ledger.py",
         "room = min(window.room_nanousd for window in hard)",
         "room = max(window.room_nanousd for window in hard)",
-        MACHINE,
+        RULES,
     ),
     Mutant(
         "soft budgets refuse",

@@ -49,6 +49,7 @@ def lease(*windows: Window, granted: int = 0, posted: int = 0, returned: int = 0
         # The tightest hard window decides; soft ones never do.
         ([window(1000), window(200)], [10], 500, Granted(30, 1, exact=False)),
         ([window(1000), window(5, hard=False)], [10], 10, Granted(10, 1, exact=True)),
+        ([window(100, held=50), window(400)], [40, 40], 80, Granted(40, 1, exact=True)),
         # Not all holds fit: those that do, in order.
         ([window(100, spent=50)], [20, 20, 20], 60, Granted(40, 2, exact=True)),
         ([window(100, spent=50)], [50, 1], 51, Granted(50, 1, exact=True)),
@@ -155,6 +156,12 @@ def test_a_lost_lease_leaves_an_estimate(in_flight: int, part: Part | None, spen
     made.in_flight_nanousd = in_flight
     assert rules.lose(made) == part
     assert (made.windows[0].spent_nanousd, made.windows[0].held_nanousd) == (spent, 0)
+
+
+def test_one_full_window_is_enough_to_wait() -> None:
+    """Every hard window must have room; the refusal names those that haven't."""
+    full, roomy = window(100, held=80), window(400, held=80)
+    assert rules.decide([roomy, full], [50], 50, NOW) == Held((full,), 100)
 
 
 def test_a_correction_moves_spent_only() -> None:
