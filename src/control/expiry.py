@@ -1,8 +1,7 @@
 """Leases of edges that never come back (L6, L22).
 
 Time is counted on this process's monotonic clock, only between two looks at the database that both
-succeeded, and anew
-after a restart: an outage of anything but the edge never expires a lease.
+succeeded, and anew after a restart: an outage of anything but the edge never expires a lease.
 """
 
 import asyncio

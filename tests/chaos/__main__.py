@@ -64,6 +64,12 @@ async def drive(up: stack.Up, rounds: int) -> tuple[Load, Killer, list[Key], flo
     return load, killer, keys, time.monotonic() - began_s
 
 
+async def until_enough(load: Load, keys: list[Key]) -> None:
+    """Returns once the run has seen what it is for."""
+    while not enough(load, keys):  # noqa: ASYNC110 - the clients know nothing of it
+        await asyncio.sleep(0.2)
+
+
 def enough(load: Load, keys: list[Key]) -> bool:
     """Whether the run has seen what it is for."""
     return load.tally.answered >= MIN_REQUESTS and all(

@@ -135,8 +135,7 @@ def decide(
     """What one acquire gets from the windows of its chain, all of them locked.
 
     Covers as many of the waiting holds, in order, as every hard window can; adds more up to what was wanted
-    while undrawn
-    money stays small (L8); takes one hold only while a recall mark stands (L10).
+    while undrawn money stays small (L8); takes one hold only while a recall mark stands (L10).
     """
     hard = [window for window in windows if window.hard]
     room = min(window.room_nanousd for window in hard)

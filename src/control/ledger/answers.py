@@ -13,8 +13,7 @@ from tollkeeper.v1 import budgets_pb2, edge_pb2
 def answer(
     lease: Lease, granted: Granted, now: datetime, draw_for: timedelta, begins: datetime | None
 ) -> edge_pb2.AcquireLeaseResponse:
-    """The stored and sent answer of a top-up. A draw deadline never passes the end of a pinned window
-    (L7)."""
+    """The stored answer of a top-up. A draw deadline never passes the end of a pinned window (L7)."""
     response = edge_pb2.AcquireLeaseResponse(
         granted_nanousd=granted.amount_nanousd,
         covered_holds=granted.covered_holds,

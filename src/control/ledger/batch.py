@@ -35,8 +35,7 @@ class SettleWork:
 
 @dataclass(slots=True)
 class AcquireWork:
-    """One AcquireLease call, and what became of it: a response, an error, or neither, which means it
-    waits."""
+    """One AcquireLease call, and what became of it: a response, an error, or neither: it waits."""
 
     request: edge_pb2.AcquireLeaseRequest
     response: edge_pb2.AcquireLeaseResponse | None = None
@@ -96,8 +95,7 @@ async def run(
 async def _unanswered(
     connection: AsyncConnection, customer_id: str, acquires: Sequence[AcquireWork]
 ) -> list[AcquireWork]:
-    """Answers repeated calls from what was stored (L5), and those of closed incarnations; returns the
-    rest."""
+    """Answers repeated calls from what was stored (L5) and refuses closed incarnations; returns the rest."""
     stored = await grants_log.answers(
         connection, customer_id, [(work.request.lease_id, work.request.top_up) for work in acquires]
     )

@@ -53,8 +53,7 @@ async def lose_lease(
     database: Database, customer_id: str, lease_id: str, renewals: int
 ) -> BatchResult | None:
     """Grace ran out, unless the lease gave a sign of life meanwhile: its last reported in-flight holds are
-    booked as an
-    estimate, the rest is freed (L22)."""
+    booked as an estimate, the rest is freed (L22)."""
 
     async def work(connection: AsyncConnection) -> BatchResult | None:
         locked = await _lock(connection, customer_id, [lease_id])

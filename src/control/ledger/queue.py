@@ -1,8 +1,7 @@
 """All ledger work of a customer, one transaction at a time (L25).
 
 Settles and acquires that wait are combined into the next transaction. Acquires that only holds stand in the
-way of stay in
-line, first come first served, until room appears or their time is up (L11).
+way of stay in line, first come first served, until room appears or their time is up (L11).
 """
 
 import asyncio
@@ -79,8 +78,7 @@ class LedgerQueue:
         self, request: edge_pb2.AcquireLeaseRequest, wait_s: float
     ) -> edge_pb2.AcquireLeaseResponse:
         """Grants, or raises INSUFFICIENT_QUOTA, GRANT_STALE, LEASE_CLOSED, INCARNATION_CLOSED at once and
-        BUDGET_HELD
-        when `wait_s` is over."""
+        BUDGET_HELD when `wait_s` is over."""
         done: asyncio.Future[edge_pb2.AcquireLeaseResponse] = asyncio.get_running_loop().create_future()
         deadline_s = time.monotonic() + min(wait_s, MAX_WAIT_S)
         self._line(request.customer_id).add_acquire(AcquireJob(AcquireWork(request), deadline_s, done))

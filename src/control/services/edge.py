@@ -43,7 +43,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         queue: LedgerQueue,
         hub: Hub,
         metrics: Metrics,
-        open_credential: Callable[[bytes], bytes],
+        open_credential: Callable[[bytes, str], str],
     ) -> None:
         self._database = database
         self._metrics = metrics

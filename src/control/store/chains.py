@@ -162,8 +162,8 @@ def next_windows(chain: Chain, now: datetime) -> datetime | None:
 async def ensure_windows(
     connection: AsyncConnection, customer_id: str, budgets: Sequence[ChainBudget], now: datetime
 ) -> None:
-    """Brings missing windows into being, each with an opening entry where its budget was born after it began
-    (L2, L3)."""
+    """Brings missing windows into being, each with an opening entry where its budget was born after it
+    began (L2, L3)."""
     missing = {budget.key: budget for budget in budgets if not budget.exists}
     if not missing:
         return

@@ -14,8 +14,7 @@ CAPACITY = 50_000
 
 
 class PriceRatesCache:
-    """Rates of global and own prices, and which customers exist: what settling must know beside the
-    record."""
+    """Rates of prices, and which customers exist: what settling must know beside the record."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
