@@ -8,8 +8,8 @@ from tollkeeper.cost import PriceRates, Rates, UsageCounts, cost_nanousd, resolv
 
 # USD per million tokens: in 0.15, cached 0.075, out 0.60.
 MINI = PriceRates(resolve({"input": 150_000_000, "cached_input": 75_000_000, "output": 600_000_000}))
-# In 1.25, cached 0.125, cache write 1.5625, out 10, reasoning 12, audio in 40, audio out 80; 0.00001 a request,
-# 0.01 a search; above 200,000 input tokens in 2.50, out 15.
+# In 1.25, cached 0.125, cache write 1.5625, out 10, reasoning 12, audio in 40, audio out 80;
+# 0.00001 a request, 0.01 a search; above 200,000 input tokens in 2.50, out 15.
 RICH = PriceRates(
     resolve(
         {

@@ -19,7 +19,7 @@ def test_parse(text: str, nanousd: int) -> None:
 @pytest.mark.parametrize("text", ["", "abc", "0.0000000001", "NaN", "inf", "1e20", "1,5"])
 def test_parse_refuses(text: str) -> None:
     """What isn't an exact amount is refused rather than rounded."""
-    with pytest.raises(ValueError, match="not an amount|decimals|billion"):
+    with pytest.raises(ValueError, match=r"not an amount|decimals|billion"):
         parse_usd(text)
 
 
