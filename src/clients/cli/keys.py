@@ -126,14 +126,19 @@ def list_(
         )
         return list(answer.keys), answer.next_page_token
 
-    output.listing(session, [key_object(each) for each in collect(page, limit)], COLUMNS)
+    keys = collect(page, limit)
+    if session.json:
+        output.listing(session, [key_object(each) for each in keys], COLUMNS)
+    else:
+        columns = {**COLUMNS, "revoked": "REVOKED"} if revoked else COLUMNS
+        output.listing(session, [_for_people(each) for each in keys], columns)
 
 
 @command(app, "show")
 def show(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
     """Show one key, with what it has spent."""
     request = GetKeyRequest(customer_id=customer or "", key_id=key)
-    output.record(session, key_object(KeysServiceStub(session.channel()).GetKey(request)))
+    _show(session, KeysServiceStub(session.channel()).GetKey(request))
 
 
 @command(app, "update")
@@ -176,17 +181,26 @@ def update(
         update_mask=FieldMask(paths=list(given)),
         budget=budget,
     )
-    output.record(session, key_object(stub.UpdateKey(request)))
+    _show(session, stub.UpdateKey(request))
 
 
 def _revoke(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
     """Revoke a key for good: refused at every edge within a second."""
     request = RevokeKeyRequest(customer_id=customer or "", key_id=key)
-    output.record(session, key_object(KeysServiceStub(session.channel()).RevokeKey(request)))
+    _show(session, KeysServiceStub(session.channel()).RevokeKey(request))
 
 
 command(app, "revoke")(_revoke)
 command(app, "delete", hidden=True)(_revoke)
+
+
+def _show(session: Session, key: Key) -> None:
+    output.record(session, key_object(key) if session.json else _for_people(key))
+
+
+def _for_people(key: Key) -> Plain:
+    """The key object has no place for it, and people want to know."""
+    return {**key_object(key), "revoked": time_text(key.revoke_time)}
 
 
 def key_object(key: Key) -> Plain:

@@ -48,12 +48,11 @@ def _print_line(text: str) -> None:
 
 
 def _print_table(headings: list[str], rows: list[list[str]], header: bool = True) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False)
+    table = Table(box=None, show_header=header, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     for position, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", style="bold" if not header and position == 0 else "")
     for row in rows:

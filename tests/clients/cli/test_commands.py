@@ -1,0 +1,315 @@
+"""Commands against a running `up`."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.cli import app
+from control import postgres
+from control.store.database import Database
+from control.store.prices import count_missing_model
+from tests.supervisor.stack import Up, environment, eventually
+
+Run = Callable[..., Any]
+KEY_FIELDS = [
+    *("id", "key_hash", "name", "user_id", "team_id", "user_email", "user_name", "team_name"),
+    *("budget_usd", "budget_reset", "spend_usd", "allowed_models", "disabled", "created_at"),
+]
+NOUNS = list(app.NOUNS)
+
+
+@pytest.fixture
+def cli(up: Up, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`cli(*arguments, code=0)`: runs one command; gives its JSON, its text, or the line it failed with."""
+    for name in os.environ:
+        if name.startswith("TOLLKEEPER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TOLLKEEPER_DATA_DIR", str(up.data_dir))
+
+    def run(*arguments: str, code: int = 0, stdin: str = "") -> Any:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            app.main(arguments)
+        said = capsys.readouterr()
+        assert ended.value.code == code, said.err
+        if code:
+            [line] = said.err.splitlines()
+            return line
+        return json.loads(said.out) if "--json" in arguments else said.out
+
+    return run
+
+
+def _complete(up: Up, key: str, content: str = "Hello", max_tokens: int = 16) -> int:
+    body = {
+        "model": "gpt-4o-mini",
+        "max_tokens": max_tokens,
+        "messages": [{"role": "user", "content": content}],
+    }
+    request = urllib.request.Request(
+        f"{up.ready['edge']}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"authorization": f"Bearer {key}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_a_key_from_creation_to_revocation(cli: Run, up: Up) -> None:
+    """The key object with its secret, what it spends, and its end at the edge within a second."""
+    created = cli(
+        *("keys", "create", "--customer", "demo", "--name", "tiny"),
+        *("--budget-usd", "0.01", "--budget-reset", "monthly", "--json"),
+    )
+    assert list(created) == [*KEY_FIELDS, "raw_key"]
+    assert (created["budget_usd"], created["budget_reset"]) == ("0.01", "monthly")
+    assert created["spend_usd"] == "0.00"
+    assert re.fullmatch(r"aig_[A-Za-z0-9_-]{43}", created["raw_key"])
+
+    assert _complete(up, created["raw_key"]) == 200
+    shown = cli("keys", "show", created["id"], "--json")
+    eventually(lambda: cli("keys", "show", created["id"], "--json")["spend_usd"] != "0.00")
+    assert list(shown) == KEY_FIELDS
+    assert cli("keys", "show", created["key_hash"], "--json")["id"] == created["id"]
+
+    cli("keys", "revoke", created["id"], "--json")
+    eventually(lambda: _complete(up, created["raw_key"]) == 401, timeout_s=1)
+    listed = cli("keys", "list", "--customer", "demo", "--json")
+    assert created["id"] not in [key["id"] for key in listed]
+    listed = cli("keys", "list", "--customer", "demo", "--revoked", "--json")
+    assert created["id"] in [key["id"] for key in listed]
+
+
+def test_changing_a_key(cli: Run) -> None:
+    """Name, state, models and budget; what isn't named stays."""
+    key = cli("keys", "create", "--customer", "demo", "--name", "a", "--budget-usd", "1", "--json")
+    changed = cli("keys", "update", key["id"], "--budget-reset", "daily", "--disabled", "--json")
+    assert (changed["budget_usd"], changed["budget_reset"]) == ("1.00", "daily")
+    assert (changed["disabled"], changed["name"]) == (True, "a")
+    changed = cli("keys", "update", key["id"], "--no-budget", "--allow-model", "gpt-*", "--json")
+    assert (changed["budget_usd"], changed["budget_reset"]) == (None, None)
+    assert changed["allowed_models"] == ["gpt-*"]
+    assert cli("keys", "update", key["id"], "--all-models", "--json")["allowed_models"] is None
+    assert "nothing to change" in cli("keys", "update", key["id"], code=2)
+
+
+def test_setting_a_customer_up(cli: Run, up: Up) -> None:
+    """Customer, provider, router and key by commands alone; then a request is served and counted."""
+    customer = cli("customers", "create", "--name", "Acme", "--slug", "acme", "--unlimited", "--json")
+    assert (customer["slug"], customer["plan"], customer["suspended"]) == ("acme", "free", False)
+    provider = cli(
+        *("providers", "create", "--customer", "acme", "--name", "openai", "--type", "openai"),
+        *("--credential-stdin", "--json"),
+        stdin="sk-test\n",
+    )
+    assert provider["has_credential"] is True
+    assert "credential" not in provider
+    rule = f"provider={provider['provider_id']},priority=1,models=gpt-*"
+    router = cli("routers", "create", "--customer", "acme", "--name", "r", "--rule", rule, "--json")
+    assert router["rules"][0]["allowed_models"] == ["gpt-*"]
+    cli("customers", "update", "acme", "--default-router", router["router_id"])
+    key = cli("keys", "create", "--customer", "acme", "--name", "k", "--json")
+    assert _complete(up, key["raw_key"]) == 200
+    eventually(lambda: len(cli("usage", "list", "--customer", "acme", "--json")) == 1)
+    [entry] = cli("usage", "list", "--customer", "acme", "--json")
+    assert (entry["requested_model"], entry["state"]) == ("gpt-4o-mini", "reported")
+    shown = cli("usage", "show", entry["usage_id"], "--customer", "acme", "--json")
+    assert [part["amount_usd"] for part in shown["entries"]] == [entry["cost_usd"]]
+    summary = cli("usage", "summary", "--customer", "acme", "--json")
+    assert (summary["total_requests"], summary["total_cost_usd"]) == (1, entry["cost_usd"])
+
+    assert cli("customers", "update", "acme", "--suspended", "--json")["suspended"] is True
+    eventually(lambda: _complete(up, key["raw_key"]) == 403, timeout_s=1)
+
+
+def test_people_and_teams(cli: Run) -> None:
+    """A team, a user in it, and what that user may do after signing in."""
+    team = cli("teams", "create", "--customer", "demo", "--name", "search", "--json")
+    password = "correct horse battery"
+    user = cli(
+        *("users", "create", "--customer", "demo", "--email", "Ada@example.com", "--role", "member"),
+        *("--team", team["team_id"], "--password-stdin", "--json"),
+        stdin=password,
+    )
+    assert (user["email"], user["role"], user["team_ids"]) == (
+        "ada@example.com",
+        "member",
+        [team["team_id"]],
+    )
+    assert (
+        cli("users", "update", user["user_id"], "--customer", "demo", "--no-teams", "--json")["team_ids"]
+        == []
+    )
+    assert cli("teams", "show", team["team_id"], "--customer", "demo", "--json") == team
+    cli("teams", "delete", team["team_id"], "--customer", "demo")
+    line = cli("login", "--email", "ada@example.com", "--password-stdin", stdin="wrong password", code=4)
+    assert line.endswith("(INVALID_CREDENTIALS)")
+
+
+def test_signing_in(cli: Run, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`login` prints a credential that works where it is put; a member isn't an operator."""
+    operator = up.ready["operator"]
+    monkeypatch.setenv("TOLLKEEPER_PASSWORD", operator["password"])
+    monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", cli("login", "--email", operator["email"]).strip())
+    session = cli("whoami", "--json")
+    assert (session["user"]["email"], session["operator"]) == (operator["email"], True)
+    assert cli("customers", "show", "demo", "--json")["slug"] == "demo"
+
+
+def test_budgets(cli: Run) -> None:
+    """A soft budget of a key, beside its own."""
+    key = cli("keys", "create", "--customer", "demo", "--name", "b", "--budget-usd", "1", "--json")
+    budget = cli(
+        *("budgets", "create", "--customer", "demo", "--scope", "key", "--scope-id", key["id"]),
+        *("--limit-usd", "5", "--period", "monthly", "--soft", "--threshold", "80", "--json"),
+    )
+    assert (budget["limit_usd"], budget["period"], budget["soft"]) == ("5.00", "monthly", True)
+    changed = cli(
+        *("budgets", "update", budget["budget_id"], "--customer", "demo"),
+        *("--limit-usd", "7.5", "--hard", "--json"),
+    )
+    assert (changed["limit_usd"], changed["soft"], changed["thresholds"]) == ("7.50", False, [80])
+    listed = cli(
+        *("budgets", "list", "--customer", "demo", "--scope", "key", "--scope-id", key["id"], "--json")
+    )
+    assert sorted(each["limit_usd"] for each in listed) == ["1.00", "7.50"]
+    cli("budgets", "delete", budget["budget_id"], "--customer", "demo")
+    assert cli("keys", "show", key["id"], "--json")["budget_usd"] == "1.00"
+
+
+def test_prices(cli: Run) -> None:
+    """A price, its successor, and its end; rates are exact decimal strings."""
+    price = cli(
+        *("prices", "create", "--model", "m-1", "--provider-type", "openai"),
+        *("--input-usd", "2.5", "--cached-input-usd", "0.000000001", "--output-usd", "10"),
+        *("--step", "above=200000,input=5,output=20", "--json"),
+    )
+    assert price["rates"]["input"] == "2.50"
+    assert price["rates"]["cached_input"] == "0.000000001"
+    assert price["rates"]["steps"][0]["rates"]["output"] == "20.00"
+    later = cli("prices", "update", price["price_id"], "--output-usd", "12", "--json")
+    assert later["price_id"] != price["price_id"]
+    assert (later["rates"]["input"], later["rates"]["output"]) == ("2.50", "12.00")
+    assert later["rates"]["steps"] == price["rates"]["steps"]
+    listed = cli("prices", "list", "--model", "m-1", "--json")
+    assert [each["price_id"] for each in listed] == [later["price_id"]]
+    assert len(cli("prices", "list", "--model", "m-1", "--ended", "--json")) == 2
+    assert cli("prices", "delete", later["price_id"], "--json")["end_time"] is not None
+    line = cli("prices", "create", "--model", "m-2", "--provider-type", "openai", "--input-usd", "1", code=1)
+    assert line.endswith("(INVALID_ARGUMENT)")
+
+
+async def test_models_without_a_price(cli: Run, up: Up) -> None:
+    """What was asked for in vain is listed, with how often."""
+    customer_id = cli("customers", "show", "demo", "--json")["customer_id"]
+    database = Database(postgres.url(up.data_dir), pool_size=2)
+    for _ in range(2):
+        async with database.write() as connection:
+            await count_missing_model(connection, customer_id, "no-such-model")
+    await database.close()
+    [missing] = cli("models", "missing", "--customer", "demo", "--json")
+    assert (missing["model"], missing["request_count"]) == ("no-such-model", 2)
+
+
+def test_lists_go_through_all_pages(cli: Run) -> None:
+    """More prices than one page holds, and exactly as many as asked for."""
+    everything = cli("prices", "list", "--json")
+    assert len(everything) == len({price["price_id"] for price in everything})
+    assert len(cli("prices", "list", "--limit", "7", "--json")) == 7
+
+
+def test_tables_are_for_people(cli: Run) -> None:
+    """Headings, a row, words for flags."""
+    lines = cli("customers", "list").splitlines()
+    assert lines[0].split() == ["ID", "SLUG", "NAME", "PLAN", "SUSPENDED"]
+    assert any(line.split()[1:] == ["demo", "Demo", "free", "no"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (("keys", "show", "nope"), 3, r"tollkeeper: No key 'nope'\. \(NOT_FOUND\)"),
+        (("keys", "list"), 2, r"tollkeeper: Missing option '--customer'.*"),
+        (("keys", "fly"), 2, r"tollkeeper: No such command 'fly'\."),
+        (("nouns",), 2, r"tollkeeper: No such command 'nouns'\."),
+        (("customers", "create", "--name", "Demo", "--slug", "demo"), 1, r".*\(ALREADY_EXISTS\)"),
+        (("customers", "show", "demo", "--control", "here"), 2, r".*must be host:port.*"),
+        (("customers", "show", "demo", "--control", "127.0.0.1:1"), 5, r".*\(UNAVAILABLE\)"),
+        (("customers", "show", "demo", "--data-dir", "/nowhere"), 4, r".*\(UNAUTHENTICATED\)"),
+        (("keys", "create", "--customer", "demo", "--name", "x", "--budget-usd", "1e-10"), 2, r".*decimals"),
+    ],
+)
+def test_failures_are_one_line(cli: Run, arguments: tuple[str, ...], code: int, line: str) -> None:
+    """Message and reason, and an exit code by kind."""
+    assert re.fullmatch(line, cli(*arguments, code=code))
+
+
+def test_a_wrong_credential(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 4, and the credential isn't repeated."""
+    monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", "tkc_wrong")
+    line = cli("customers", "list", code=4)
+    assert line.endswith("(UNAUTHENTICATED)")
+    assert "tkc_wrong" not in line
+
+
+@pytest.mark.parametrize("noun", [*NOUNS, "ledger"])
+def test_every_noun_explains_itself(cli: Run, noun: str) -> None:
+    """Without a verb its verbs are shown."""
+    assert "Usage: tollkeeper" in cli(noun)
+
+
+def _shell(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from clients.cli.app import main; main()", *arguments],
+        env=environment(TOLLKEEPER_DATA_DIR=str(up.data_dir)),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_ledger_holds_after_all_this(up: Up) -> None:
+    """`ledger verify` becomes the audit, with its exit code."""
+    verified = _shell(up, "ledger", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_up_becomes_the_supervisor(up: Up) -> None:
+    """`tollkeeper up` hands its options on: here the directory is taken."""
+    refused = _shell(up, "up", "--json")
+    assert refused.returncode == 2
+    assert f"in use by process {up.process.pid}" in refused.stderr
+
+
+def test_commands_start_fast(up: Up) -> None:
+    """CPU time until the answer is there; wall time would measure the machine's other work."""
+    before = os.times()
+    _shell(up, "customers", "show", "demo", "--json")
+    after = os.times()
+    used_s = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used_s < 0.6
+
+
+def test_the_address_of_a_stopped_up(tmp_path: Path, cli: Run) -> None:
+    """Without `up` the default address is tried, at once and in vain."""
+    (tmp_path / "cli.credential").write_text("tkc_x")
+    started = time.monotonic()
+    line = cli("customers", "list", "--data-dir", str(tmp_path), "--control", "127.0.0.1:2", code=5)
+    assert "127.0.0.1:2" in line
+    assert time.monotonic() - started < 5
