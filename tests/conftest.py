@@ -1,6 +1,7 @@
 """One real PostgreSQL per test process, migrated once; each test that asks for it gets a database of its
 own."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -17,13 +18,18 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def cluster_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data directory whose embedded PostgreSQL runs for the whole session, without fsync."""
-    data_dir = tmp_path_factory.mktemp("cluster")
-    with postgres.Embedded(data_dir, fsync=False):
-        _execute(data_dir, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-        migrations.upgrade(postgres.url(data_dir, _TEMPLATE))
-        yield data_dir
+def cluster_dir() -> Iterator[Path]:
+    """A data directory whose embedded PostgreSQL runs for the whole session, without fsync.
+
+    Not below pytest's own directory: every session that starts closes that one to other users, and run by
+    root the database is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="tollkeeper-tests-") as directory:
+        data_dir = Path(directory)
+        with postgres.Embedded(data_dir, fsync=False):
+            _execute(data_dir, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+            migrations.upgrade(postgres.url(data_dir, _TEMPLATE))
+            yield data_dir
 
 
 @pytest.fixture
