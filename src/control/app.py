@@ -88,7 +88,7 @@ class Control:
             await self._server.start()
             stack.push_async_callback(self._server.drain, self.hub.close)
             self._running = stack.pop_all()
-        log.info("serving", address=self.address)
+        log.info("serving", address=self.address, metrics_port=self.metrics_port)
         return self
 
     async def __aexit__(
