@@ -1,4 +1,5 @@
-"""Admission: what the request path asks of the ledger. One `Ledger` per worker; the routes know nothing below it.
+"""Admission: what the request path asks of the ledger. One `Ledger` per worker; the routes know nothing
+below it.
 
 A request, in order:
 
@@ -12,8 +13,8 @@ A request, in order:
         ledger.finish(opened)
 
 `begin` returns only once the hold is drawn and the begin is in the journal; from then on `finish` must run,
-whatever happens, so nothing may stand between `begin` and the `try`. An `Open` that is dropped without `finish`
-is finished when it is collected, as an estimate, and counted in `abandoned_count`.
+whatever happens, so nothing may stand between `begin` and the `try`. An `Open` that is dropped without
+`finish` is finished when it is collected, as an estimate, and counted in `abandoned_count`.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ __all__ = ["AttemptPlan", "Ledger", "LedgerSettings", "Open", "UsageState"]
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+CLOSED = "closed"
 JOURNAL_DIRECTORY = "journal"
 # How long a start waits for the control plane before it goes on without.
 CONNECT_WAIT_S = 5.0
@@ -91,14 +93,14 @@ class Ledger:
         on_push_lag: Callable[[float], None] = lambda lag_s: None,
     ) -> None:
         """`channel` leads to the control plane (`control_link.open_channel`) and stays the caller's to close;
-        `credential` is the edge's secret. `on_push_lag` gets the seconds from each change of a customer to its
-        arrival here. Must be made inside the running event loop.
+        `credential` is the edge's secret. `on_push_lag` gets the seconds from each change of a customer to
+        its arrival here. Must be made inside the running event loop.
         """
         self.incarnation_id = str(uuid7())
         self.abandoned_count = 0
         self._settings = settings
         self._clock = clock = clock or Clock()
-        self._now_s = clock.now_s
+        self._now_s, self._wall_s = clock.now_s, clock.wall_s
         self.link = ControlLink(channel, credential)
         self.prices = PriceBook()
         self.book = LeaseBook(self.incarnation_id, settings.idle_lease_s)
@@ -120,6 +122,7 @@ class Ledger:
         self._authorize = self.grants.authorize
         self._purses = self.book.purses
         self._problem: str | None = "starting"
+        self._done = False
         self._tick_task: asyncio.Task[None] | None = None
         self._on_push_lag = on_push_lag
 
@@ -128,7 +131,8 @@ class Ledger:
     async def start(self) -> None:
         """Opens the journal, connects Watch and adopts what dead workers left.
 
-        Raises OSError when the journal can't be opened. A control plane that is away is no error: `ready` tells.
+        Raises OSError when the journal can't be opened. A control plane that is away is no error: `ready`
+        tells.
         """
         settings = self._settings
         self.journal = Journal(self._root, self.incarnation_id, self._journal_settings)
@@ -211,8 +215,9 @@ class Ledger:
         return True
 
     async def close(self) -> None:
-        """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that starts."""
-        self._problem = "closed"
+        """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that
+        starts."""
+        self._problem = CLOSED
         if self._tick_task is None:
             return
         self._tick_task.cancel()
@@ -220,8 +225,6 @@ class Ledger:
         for part in (self.watch, self.replayer, self.desk, self.grants, self.settler):
             await part.close()
         await self.journal.close(done=self._done)
-
-    _done = False
 
     # ---- requests
 
@@ -289,7 +292,7 @@ class Ledger:
         record.sequence = sequence
         record.requested_model = requested_model
         record.stream = stream
-        wall_s = self._clock.wall_s()
+        wall_s = self._wall_s()
         begin_time = record.begin_time
         begin_time.seconds = seconds = int(wall_s)
         begin_time.nanos = int((wall_s - seconds) * 1e9)
@@ -315,13 +318,15 @@ class Ledger:
             raise
 
     async def _wait_for_more(self, opened: Open, lacking_nanousd: int) -> None:
-        """Raises BUDGET_HELD when the lease in hand isn't the request's any more: a record names one lease only."""
+        """Raises BUDGET_HELD when the lease in hand isn't the request's any more: a record names one lease
+        only."""
         lease = await self.desk.wait(opened.grant, lacking_nanousd, only=opened.lease)
         # The draw counts as part of the request's first one.
         lease.open_count -= 1
 
     def finish(self, opened: Open) -> int:
-        """Journals the end, posts to the lease, queues the settlement; returns the request's cost in nano-dollars.
+        """Journals the end, posts to the lease, queues the settlement; returns the request's cost in nano-
+        dollars.
 
         Synchronous, never raises for reasons of money or journal, and does nothing the second time.
         """
@@ -344,6 +349,9 @@ class Ledger:
 
     def abandoned(self, opened: Open) -> None:
         """An open request was dropped: it is billed as an estimate rather than lost."""
+        if self._problem == CLOSED:
+            # Its begin is in the journal; whoever replays that bills it.
+            return
         self.abandoned_count += 1
         log.error("request_abandoned", usage_id=opened.usage_id)
         self.finish(opened)
@@ -363,7 +371,8 @@ class Ledger:
             self.book.retire_all(purse)
 
     def _incarnation_closed(self) -> None:
-        """The control plane took this worker for dead. An incarnation never reopens: the process must be replaced."""
+        """The control plane took this worker for dead. An incarnation never reopens: the process must be
+        replaced."""
         self._problem = "the incarnation was closed"
 
     async def _tick_forever(self) -> None:

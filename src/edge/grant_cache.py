@@ -1,5 +1,5 @@
-"""The grants of this worker: looked up by hash, fetched once, kept current by pushes, served for a while without
-the control plane (L27)."""
+"""The grants of this worker: looked up by hash, fetched once, kept current by pushes, served for a while
+without the control plane (L27)."""
 
 import asyncio
 import hashlib
@@ -120,7 +120,8 @@ class GrantCache:
         return await self._fetch(key_hash, FETCH_TIMEOUT_S)
 
     async def _ask_first(self, grant: GrantView, now_s: float) -> GrantView:
-        """The control plane is silent: it may have something to say about this key that no push could bring."""
+        """The control plane is silent: it may have something to say about this key that no push could
+        bring."""
         key_hash = grant.key_hash
         if now_s - self._asked_at_s.get(key_hash, -inf) >= ASK_INTERVAL_S or key_hash in self._fetches:
             self._asked_at_s[key_hash] = now_s
@@ -212,7 +213,8 @@ class GrantCache:
     # ---- pushes
 
     def changed(self, customer_id: str, version: int, urgent_version: int) -> None:
-        """A customer changed: grants older than `urgent_version` end now, others are read again within a second."""
+        """A customer changed: grants older than `urgent_version` end now, others are read again within a
+        second."""
         self._changes += 1
         self._refused.clear()
         if urgent_version:
@@ -246,7 +248,8 @@ class GrantCache:
             try:
                 await self._fetch(key_hash, FETCH_TIMEOUT_S)
             except TollkeeperError as error:
-                # Refused keys are dropped already; else the next Watch names the old version and hears of it again.
+                # Refused keys are dropped already; else the next Watch names the old version and hears of
+                # it again.
                 log.info("refetch_failed", reason=error.reason_name)
 
     # ---- what Watch could miss
@@ -274,7 +277,8 @@ class GrantCache:
         self._phase = Phase.DOWN
 
     def _cover(self, key_hash: bytes, phase: Phase, session: int) -> None:
-        """A grant read while the stream was being set up may be older than a change nobody will push: read again."""
+        """A grant read while the stream was being set up may be older than a change nobody will push: read
+        again."""
         if self._phase is Phase.NAMED:
             self._uncovered.add(key_hash)
         elif self._phase is Phase.LIVE and (phase is not Phase.LIVE or session != self._session):

@@ -1,7 +1,8 @@
 """The journal of one incarnation: what was begun and how it ended, before anybody else knows (L13, L20, L21).
 
-One directory per incarnation, locked for its life; segments of some megabytes inside. A record is one write(2), so it
-survives the death of the process; fsync follows off the path, within `fsync_interval_s`, for the death of the host.
+One directory per incarnation, locked for its life; segments of some megabytes inside. A record is one
+write(2), so it survives the death of the process; fsync follows off the path, within `fsync_interval_s`,
+for the death of the host.
 """
 
 import asyncio
@@ -41,7 +42,8 @@ class JournalSettings:
 
     segment_bytes: int = 8 * 1024 * 1024
     fsync_interval_s: float = 0.1
-    # Acknowledged segments, and journals of incarnations that are over, are kept so long, and so many bytes of them.
+    # Acknowledged segments, and journals of incarnations that are over, are kept so long, and so many bytes
+    # of them.
     keep_s: float = 86_400.0
     keep_bytes: int = 1 << 30
 
@@ -60,7 +62,8 @@ class Segment:
 
 
 class Journal:
-    """Appends records. Methods are called from the event loop only; syncing and closing happen in one thread."""
+    """Appends records. Methods are called from the event loop only; syncing and closing happen in one
+    thread."""
 
     def __init__(self, root: Path, incarnation_id: str, settings: JournalSettings) -> None:
         """Makes and locks `root/<incarnation_id>`. Raises OSError."""
@@ -193,7 +196,8 @@ class Journal:
         self._rename_acked()
 
     def _carry_forward(self, newest: Segment) -> None:
-        """Begins that are still open and lie further back are written again, so that long requests pin no old files."""
+        """Begins that are still open and lie further back are written again, so that long requests pin no
+        old files."""
         for sequence, (segment, payload) in list(self._held.items()):
             if payload is None or not segment.sealed or segment is newest:
                 continue
@@ -203,7 +207,8 @@ class Journal:
             segment.pending -= 1
 
     def _rename_acked(self) -> None:
-        """Settled segments are renamed oldest first, so that what replay reads holds all of a request or nothing of it."""
+        """Settled segments are renamed oldest first, so that what replay reads holds all of a request or
+        nothing of it."""
         while (oldest := self._segments[0]).sealed and not oldest.pending:
             self._segments.popleft()
             target = oldest.path.with_suffix(ACKED_SUFFIX)
@@ -239,7 +244,8 @@ class Journal:
             self._failing = False
 
     async def close(self, *, done: bool) -> None:
-        """Syncs, unlocks and, when all of it is settled and the incarnation closed (`done`), marks the directory so."""
+        """Syncs, unlocks and, when all of it is settled and the incarnation closed (`done`), marks the
+        directory so."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -279,8 +285,8 @@ def _make_directory(root: Path, incarnation_id: str) -> tuple[Path, int]:
 
 
 def try_lock(directory: Path) -> int | None:
-    """Takes the lock of a journal directory; None when somebody holds it or the directory is gone. Close the fd to
-    unlock."""
+    """Takes the lock of a journal directory; None when somebody holds it or the directory is gone. Close
+    the fd to unlock."""
     lock_path = directory / LOCK_NAME
     try:
         lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -298,7 +304,8 @@ def try_lock(directory: Path) -> int | None:
 
 
 def mark_done(directory: Path) -> None:
-    """All records of the incarnation are settled and it is closed: its journal is kept for a while, and not replayed."""
+    """All records of the incarnation are settled and it is closed: its journal is kept for a while, and not
+    replayed."""
     directory.rename(directory.with_name(directory.name + DONE_SUFFIX))
 
 

@@ -1,7 +1,7 @@
 """Bytes of a journal segment: how records are framed, and how a reader finds its way past damage (L21).
 
-A record is magic (2 bytes), length of the payload (u32), CRC-32 of type and payload (u32), type (1 byte), payload; all
-little-endian. The payload is a serialized UsageRecord.
+A record is magic (2 bytes), length of the payload (u32), CRC-32 of type and payload (u32), type (1 byte),
+payload; all little-endian. The payload is a serialized UsageRecord.
 """
 
 import struct

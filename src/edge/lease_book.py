@@ -1,5 +1,5 @@
-"""The lease book: every lease of this worker, and every move of money in them (LEDGER L5–L11). Pure state: no I/O,
-and time is passed in. The desk and the settler ask, wait and send, by what it says.
+"""The lease book: every lease of this worker, and every move of money in them (LEDGER L5–L11). Pure state:
+no I/O, and time is passed in. The desk and the settler ask, wait and send, by what it says.
 """
 
 import heapq
@@ -79,7 +79,8 @@ class LeaseBook:
         return lease
 
     def draw_more(self, lease: Lease, hold_nanousd: int, now_s: float) -> bool:
-        """Takes more for a request that drew from this lease before (L13); False when the lease can't cover it."""
+        """Takes more for a request that drew from this lease before (L13); False when the lease can't cover
+        it."""
         if lease.unlimited:
             lease.in_flight_nanousd += hold_nanousd
             lease.purse.in_flight_nanousd += hold_nanousd
@@ -90,11 +91,13 @@ class LeaseBook:
         return True
 
     def wants_refill(self, lease: Lease, now_s: float) -> bool:
-        """Whether more should be fetched ahead of need: half of the last grant is left, or its time runs out (L9)."""
+        """Whether more should be fetched ahead of need: half of the last grant is left, or its time runs
+        out (L9)."""
         return lease.undrawn_nanousd < lease.refill_below_nanousd or now_s >= lease.renew_at_s
 
     def release(self, lease: Lease, hold_nanousd: int, cost_nanousd: int, now_s: float) -> None:
-        """Ends a draw: its cost is posted, the rest is free again. What nothing covers is counted as overrun."""
+        """Ends a draw: its cost is posted, the rest is free again. What nothing covers is counted as
+        overrun."""
         lease.in_flight_nanousd -= hold_nanousd
         lease.open_count -= 1
         lease.purse.in_flight_nanousd -= hold_nanousd
@@ -270,7 +273,8 @@ class LeaseBook:
             ask.lease.renew_at_s = ask.lease.sent_at_s + RETRY_REFILL_S
 
     def lost(self, ask: Ask) -> None:
-        """The control plane has closed the lease: nothing more is drawn from it, a new one takes its place."""
+        """The control plane has closed the lease: nothing more is drawn from it, a new one takes its
+        place."""
         ask.lease.unknown = False
         self.retire(ask.lease)
 
@@ -284,7 +288,8 @@ class LeaseBook:
     def refuse(
         self, purse: Purse, error: TollkeeperError, fits_nanousd: int, now_s: float, until_s: float
     ) -> None:
-        """Remembers that larger holds than `fits_nanousd` are refused, until the window ends or a push says otherwise."""
+        """Remembers that larger holds than `fits_nanousd` are refused, until the window ends or a push says
+        otherwise."""
         purse.refusal = Refusal(error, fits_nanousd, purse.chain_version, now_s, until_s)
         self._refused.setdefault(purse.customer_id, set()).add(purse)
         self._look_again(now_s + REFUSAL_KEPT_S, purse)
@@ -319,7 +324,8 @@ class LeaseBook:
     # ---- giving back
 
     def retire(self, lease: Lease) -> None:
-        """Nothing more is drawn; the undrawn part is returned. The lease closes when its last record is settled."""
+        """Nothing more is drawn; the undrawn part is returned. The lease closes when its last record is
+        settled."""
         purse = lease.purse
         lease.retired = True
         lease.draws_until_s = -inf
@@ -340,10 +346,13 @@ class LeaseBook:
             if lease is not None:
                 self.retire(lease)
 
-    def trim(self, lease: Lease, now_s: float) -> None:
-        """Returns what a grant for exactly the waiting holds left over because a request went away (L8, L10)."""
-        if lease.exact or now_s < lease.marked_until_s:
-            self._give_back(lease)
+    def trim(self, lease: Lease, now_s: float) -> bool:
+        """Returns what a grant for exactly the waiting holds left over because a request went away (L8,
+        L10); says whether there was anything."""
+        if not lease.undrawn_nanousd or not (lease.exact or now_s < lease.marked_until_s):
+            return False
+        self._give_back(lease)
+        return True
 
     def _give_back(self, lease: Lease) -> None:
         if lease.undrawn_nanousd:
@@ -361,7 +370,8 @@ class LeaseBook:
         self._drop(lease)
 
     def recall(self, key: WindowKey, mark_for_s: float, now_s: float) -> int:
-        """Returns all undrawn money of leases that pin the window, and marks them (L10). Says how many there are."""
+        """Returns all undrawn money of leases that pin the window, and marks them (L10). Says how many
+        there are."""
         self._marks[key] = until_s = max(self._marks.get(key, -inf), now_s + mark_for_s)
         leases = tuple(self._pins.get(key, ()))
         for lease in leases:

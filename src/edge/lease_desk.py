@@ -68,8 +68,8 @@ class Line:
 class LeaseDesk:
     """Fetches leases for the book, and lets requests wait for them.
 
-    `registered` is set while the Watch stream is registered: connecting closes leases it doesn't name, so none is
-    opened before (L5).
+    `registered` is set while the Watch stream is registered: connecting closes leases it doesn't name, so
+    none is opened before (L5).
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class LeaseDesk:
     async def wait(self, grant: GrantView, hold_nanousd: int, only: Lease | None = None) -> Lease:
         """A lease that has drawn the hold for the caller.
 
-        Raises INSUFFICIENT_QUOTA, BUDGET_HELD, UNAVAILABLE, INVALID_API_KEY or CUSTOMER_SUSPENDED; then nothing is held.
+        Raises INSUFFICIENT_QUOTA, BUDGET_HELD, UNAVAILABLE, INVALID_API_KEY or CUSTOMER_SUSPENDED; then
+        nothing is held.
         """
         now_s = self._clock.now_s()
         purse = self._purse(grant)
@@ -211,7 +212,8 @@ class LeaseDesk:
         elif not waiter.future.cancelled() and waiter.future.exception() is None:
             lease = waiter.future.result()
             self._book.undraw(lease, waiter.hold_nanousd, self._clock.now_s())
-            self._book.trim(lease, self._clock.now_s())
+            self._serve(line)
+            self._trim(lease)
 
     def _serve(self, line: Line) -> None:
         """Draws for who waits, in order, as far as the lease in hand covers it."""
@@ -227,6 +229,11 @@ class LeaseDesk:
                 return
             line.waiters.popleft()
             waiter.future.set_result(lease)
+
+    def _trim(self, lease: Lease) -> None:
+        """What was granted to the hold for requests that went away is for others."""
+        if self._book.trim(lease, self._clock.now_s()):
+            self._on_urgent()
 
     # ---- asking
 
@@ -275,7 +282,7 @@ class LeaseDesk:
         now_s = self._clock.now_s()
         self._book.granted(ask, answer, now_s, self._clock.wall_s())
         self._serve(line)
-        self._book.trim(ask.lease, now_s)
+        self._trim(ask.lease)
 
     async def _send(self, line: Line, ask: Ask, now_s: float) -> edge_pb2.AcquireLeaseResponse:
         purse = ask.lease.purse
@@ -305,14 +312,14 @@ class LeaseDesk:
         if error.reason == Reason.LEASE_CLOSED:
             self._book.lost(ask)
             return
-        self._book.refused(ask)
         if error.reason == Reason.INSUFFICIENT_QUOTA:
             self._insufficient(line, purse, ask, error)
-        elif error.reason == Reason.BUDGET_HELD:
+        self._book.refused(ask)
+        if error.reason == Reason.BUDGET_HELD:
             await self._held_by_others(line, error)
         elif error.reason == Reason.GRANT_STALE:
             await self._stale(line)
-        else:
+        elif error.reason != Reason.INSUFFICIENT_QUOTA:
             self._never(line, error)
 
     async def _unanswered(self, line: Line) -> None:

@@ -27,7 +27,8 @@ NO_REFILL = -1
 
 
 class Lease:
-    """A slice of windows lent to this worker for one key. Drawable until `draws_until_s`, then only draining."""
+    """A slice of windows lent to this worker for one key. Drawable until `draws_until_s`, then only
+    draining."""
 
     __slots__ = (
         "acked_nanousd",
@@ -67,7 +68,8 @@ class Lease:
         self.next_window = next_window
         # Number of the last answered acquire; 0 until the lease is open.
         self.top_up = 0
-        # When the unanswered acquire was first sent: its times count from there, however often it is repeated.
+        # When the unanswered acquire was first sent: its times count from there, however often it is
+        # repeated.
         self.sent_at_s = 0.0
         # An acquire was sent and nobody knows what became of it.
         self.unknown = False
@@ -92,7 +94,8 @@ class Lease:
         self.marked_until_s = -inf
         self.window_end_wall_s = inf
         self.turn_lead_s = random.uniform(1.0, NEXT_WINDOW_LEAD_S)
-        # Left in the tightest hard window at the last answer, plus what of this lease was in its spend already.
+        # Left in the tightest hard window at the last answer, plus what of this lease was in its spend
+        # already.
         self.room_nanousd: int | None = None
         self.windows: tuple[WindowKey, ...] = ()
         # The part of every usage record that is the same for all requests of the lease, serialized.
@@ -194,11 +197,12 @@ class Purse:
         return max(self.peak_nanousd, self.peak_before_nanousd)
 
     def resize(self, now_s: float) -> None:
-        """Doubles the share ahead when refills follow each other quickly, halves it when they are rare (L8)."""
+        """Doubles the share ahead when refills follow each other quickly, halves it when they are rare
+        (L8)."""
         since_s = now_s - self.last_refill_s
         if since_s < QUICK_REFILL_S:
             self.factor = min(FACTOR_MOST, self.factor * 2)
-        elif since_s > SLOW_REFILL_S:
+        elif SLOW_REFILL_S < since_s < inf:
             self.factor = max(FACTOR_LEAST, self.factor // 2)
         self.last_refill_s = now_s
 

@@ -21,7 +21,8 @@ IN_DOUBT = "in_doubt"
 
 
 class AttemptPlan(NamedTuple):
-    """One try at one provider: the rule, the model asked of the vendor, the price pinned for it, its worst case."""
+    """One try at one provider: the rule, the model asked of the vendor, the price pinned for it, its worst
+    case."""
 
     rule: RuleView
     model: str
@@ -50,8 +51,9 @@ class UsageIds:
 class Open:
     """One admitted request, from its journal begin to its finish. Made by `Ledger.begin` only.
 
-    The routes set what they learn, at any time before `finish`: `status` (what the client got; 499: it hung up),
-    `response_model`, `finish_reason`, `first_byte_ms`, `cf_log_id`, `cached`. Latency and failover are filled in.
+    The routes set what they learn, at any time before `finish`: `status` (what the client got; 499: it hung
+    up), `response_model`, `finish_reason`, `first_byte_ms`, `cf_log_id`, `cached`. Latency and failover are
+    filled in.
     """
 
     __slots__ = (
@@ -109,7 +111,8 @@ class Open:
 
     @property
     def remaining_nanousd(self) -> int | None:
-        """What is left of the tightest hard window, as far as this worker knows; None when nothing limits the key."""
+        """What is left of the tightest hard window, as far as this worker knows; None when nothing limits
+        the key."""
         return self.lease.remaining_nanousd
 
     def end_attempt(
@@ -122,10 +125,10 @@ class Open:
     ) -> int:
         """Says how the attempt under way ended and returns its cost in nano-dollars.
 
-        REPORTED needs `usage`. ESTIMATED takes a guess in `usage`, or the full hold without one, and is never more
-        than the hold (L14). VOIDED costs nothing. `why` names the reason of an estimate or a void (edge.proto,
-        Attempt.why). The last call before `next_attempt` or `finish` counts; without one the attempt is an estimate,
-        `in_doubt`.
+        REPORTED needs `usage`. ESTIMATED takes a guess in `usage`, or the full hold without one, and is
+        never more than the hold (L14). VOIDED costs nothing. `why` names the reason of an estimate or a
+        void (edge.proto, Attempt.why). The last call before `next_attempt` or `finish` counts; without one
+        the attempt is an estimate, `in_doubt`.
         """
         attempt = self._attempt
         if state == _VOIDED:

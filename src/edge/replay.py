@@ -82,7 +82,8 @@ def read_segment(path: Path) -> SegmentContent:
 
 
 class Replayer:
-    """Adopts journals whose worker is dead. Any number of workers may do so at once: the lock of each decides."""
+    """Adopts journals whose worker is dead. Any number of workers may do so at once: the lock of each
+    decides."""
 
     def __init__(
         self, root: Path, link: ControlLink, settings: JournalSettings, *, interval_s: float
@@ -98,7 +99,8 @@ class Replayer:
         self.counts = ReplayCounts()
 
     def start(self, own: Path) -> None:
-        """Looks for journals once the control plane is there, and again every interval. `own` is this worker's."""
+        """Looks for journals once the control plane is there, and again every interval. `own` is this
+        worker's."""
         self._own = own
         self._task = asyncio.create_task(self._run(), name="replay")
 
@@ -173,7 +175,8 @@ class Replayer:
             mark_done(directory)
 
     async def _replay(self, incarnation_id: str, paths: Sequence[Path]) -> int:
-        """Sends what these segments hold, and estimates of what never ended; returns the last sequence given."""
+        """Sends what these segments hold, and estimates of what never ended; returns the last sequence
+        given."""
         begins: dict[str, bytes] = {}
         last_sequence = 0
         for path in paths:

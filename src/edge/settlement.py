@@ -1,4 +1,5 @@
-"""Settlement: finished requests go to the control plane in batches, each record until it is acknowledged (L17)."""
+"""Settlement: finished requests go to the control plane in batches, each record until it is acknowledged
+(L17)."""
 
 import asyncio
 from collections import Counter, deque
@@ -161,9 +162,7 @@ class Settler:
             count = min(waiting, self._batch)
             batch = [self._queue.popleft() for _ in range(count)]
             waiting -= count
-            again = await self._send(batch)
-            if again:
-                self._queue.extendleft(reversed(again))
+            if not await self._send(batch):
                 self._back_off()
                 return
             self._backoff_s = 0.0
@@ -173,25 +172,26 @@ class Settler:
     def _back_off(self) -> None:
         self._backoff_s = min(BACKOFF_MOST_S, max(BACKOFF_FIRST_S, self._backoff_s * 2))
 
-    async def _send(self, batch: Sequence[Finished]) -> Sequence[Finished]:
-        """One call; returns the records that must be sent again."""
+    async def _send(self, batch: Sequence[Finished]) -> bool:
+        """One call. False when something of it must be sent again; that is back in its place then."""
         reports = self._book.take_reports(MOST_REPORTS)
         if not batch and not reports:
-            return ()
+            return True
         self._quiet_since_s = self._loop.time()
+        again = batch
         try:
             outcomes = await self._call(batch, [report for _, report in reports])
-        except BaseException as error:
-            self._book.put_back(reports)
-            if not isinstance(error, TollkeeperError):
-                self._queue.extendleft(reversed(batch))
-                raise
+            self._book.confirm(reports)
+            reports = []
+            again = self._acknowledge(batch, outcomes)
+        except TollkeeperError as error:
             self._failed(error)
-            if not batch:
-                self._back_off()
-            return batch
-        self._book.confirm(reports)
-        return self._acknowledge(batch, outcomes)
+            return False
+        finally:
+            # Whatever ended the call, cancellation included.
+            self._book.put_back(reports)
+            self._queue.extendleft(reversed(again))
+        return not again
 
     async def _call(self, batch: Sequence[Finished], reports: list[edge_pb2.LeaseReport]) -> Sequence[int]:
         incarnation_id = self._book.incarnation_id
@@ -224,7 +224,8 @@ class Settler:
     # ---- ending
 
     async def flush(self, timeout_s: float) -> bool:
-        """Sends everything, reports included, until nothing waits or time is up; says whether nothing waits."""
+        """Sends everything, reports included, until nothing waits or time is up; says whether nothing
+        waits."""
         deadline_s = self._loop.time() + timeout_s
         while self._queue or self._book.owing or self._sending:
             if self._loop.time() >= deadline_s:

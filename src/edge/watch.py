@@ -1,5 +1,5 @@
-"""The Watch client: one stream per worker that brings every change here; when it breaks, a new one tells what was
-missed (L27)."""
+"""The Watch client: one stream per worker that brings every change here; when it breaks, a new one tells
+what was missed (L27)."""
 
 import asyncio
 import random
