@@ -76,7 +76,7 @@ async def end_global(connection: AsyncConnection, price_id: str, now: datetime) 
 
 async def own_customers(connection: AsyncConnection, model: str, from_time: datetime) -> list[str]:
     """Customers that have own prices for a model name past `from_time`."""
-    statement = select(prices.c.customer_id.distinct()).where(*_own_of(model, from_time))
+    statement = select(prices.c.customer_id).where(*_own_of(model, from_time)).distinct()
     return sorted((await connection.execute(statement)).scalars())
 
 

@@ -1,0 +1,135 @@
+"""RoutersService over real gRPC and a real database."""
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from control.domain.identity import Role
+from tests.control.gateway import authorize, changes, make_key, make_provider, make_router, refused
+from tests.control.harness import RunningControl
+from tollkeeper.errors import Reason
+from tollkeeper.ids import uuid7
+from tollkeeper.v1.customers_pb2 import Customer, GetCustomerRequest, UpdateCustomerRequest
+from tollkeeper.v1.keys_pb2 import GetKeyRequest
+from tollkeeper.v1.routers_pb2 import (
+    CreateRouterRequest,
+    DeleteRouterRequest,
+    GetRouterRequest,
+    ListRoutersRequest,
+    Router,
+    RoutingRule,
+    UpdateRouterRequest,
+)
+
+
+async def test_rules_are_ordered_and_replaced_as_a_whole(control: RunningControl) -> None:
+    """Lower priorities come first, equal ones as given; an update keeps the ids of rules that stay."""
+    cli = await control.cli()
+    customer = await control.customer("acme")
+    first, second = await make_provider(cli, "acme", "a"), await make_provider(cli, "acme", "b")
+    rules = [
+        RoutingRule(provider_id=second.provider_id, priority=5),
+        RoutingRule(provider_id=first.provider_id, allowed_models=["gpt-*", "gpt-*"], model_rewrite="gpt-x"),
+        RoutingRule(provider_id=second.provider_id, condition="fallback"),
+    ]
+    request = CreateRouterRequest(
+        router=Router(customer_id="acme", name="main", rules=rules), request_id="r1"
+    )
+    router = await cli.routers.CreateRouter(request)
+    assert [(rule.priority, rule.condition) for rule in router.rules] == [
+        (1, "primary"),
+        (1, "fallback"),
+        (5, "primary"),
+    ]
+    assert list(router.rules[0].allowed_models) == ["gpt-*"]
+    assert await cli.routers.CreateRouter(request) == router
+    assert list((await cli.routers.ListRouters(ListRoutersRequest(customer_id="acme"))).routers) == [router]
+
+    kept = router.rules[2].rule_id
+    del router.rules[:2]
+    router.rules.add(provider_id=first.provider_id, rule_id=str(uuid7()))
+    mask = FieldMask(paths=["rules"])
+    async with changes(control, customer.customer_id) as told:
+        updated = await cli.routers.UpdateRouter(UpdateRouterRequest(router=router, update_mask=mask))
+    assert told["changed"]
+    assert [rule.provider_id for rule in updated.rules] == [first.provider_id, second.provider_id]
+    assert updated.rules[1].rule_id == kept
+    assert updated.rules[0].rule_id != router.rules[1].rule_id
+    assert updated.etag != router.etag
+    with refused(Reason.ETAG_MISMATCH):
+        await cli.routers.UpdateRouter(UpdateRouterRequest(router=router, update_mask=mask))
+
+
+# "mine" stands for the customer's own provider.
+UNSOUND = [
+    (RoutingRule(), Reason.NOT_FOUND),
+    (RoutingRule(provider_id=str(uuid7())), Reason.NOT_FOUND),
+    (RoutingRule(provider_id="mine", priority=-1), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", allowed_models=[""]), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", model_rewrite="x" * 201), Reason.INVALID_ARGUMENT),
+]
+
+
+async def test_one_unsound_rule_changes_nothing(control: RunningControl) -> None:
+    """Rules are checked together before any is stored."""
+    cli = await control.cli()
+    await control.customer("acme")
+    provider = await make_provider(cli, "acme")
+    router = await make_router(cli, "acme", provider.provider_id)
+    named = GetRouterRequest(customer_id="acme", router_id=router.router_id)
+    for rule, reason in UNSOUND:
+        changed = Router(customer_id="acme", router_id=router.router_id, rules=[*router.rules, rule])
+        if rule.provider_id == "mine":
+            changed.rules[-1].provider_id = provider.provider_id
+        with refused(reason):
+            await cli.routers.UpdateRouter(UpdateRouterRequest(router=changed))
+        assert await cli.routers.GetRouter(named) == router
+
+
+async def test_rules_name_providers_of_the_same_customer_only(control: RunningControl) -> None:
+    """Another customer's provider, and a deleted one, are as good as none; 101 rules are too many."""
+    cli = await control.cli()
+    await control.customer("acme")
+    await control.customer("other")
+    foreign = await make_provider(cli, "other")
+    with refused(Reason.NOT_FOUND):
+        await make_router(cli, "acme", foreign.provider_id)
+    own = await make_provider(cli, "acme")
+    with refused(Reason.INVALID_ARGUMENT):
+        await make_router(cli, "acme", *[own.provider_id] * 101)
+
+
+async def test_a_router_in_use_is_deleted_by_force_only(control: RunningControl) -> None:
+    """Force revokes its keys at once, and leaves no default that points to it."""
+    cli, edge = await control.cli(), await control.edge()
+    customer = await control.customer("acme")
+    router = await make_router(cli, "acme", (await make_provider(cli, "acme")).provider_id)
+    default = Customer(customer_id="acme", default_router_id=router.router_id)
+    await cli.customers.UpdateCustomer(UpdateCustomerRequest(customer=default))
+    made = await make_key(cli, "acme")
+    assert made.key.router_id == router.router_id
+    request = DeleteRouterRequest(customer_id="acme", router_id=router.router_id)
+    with refused(Reason.IN_USE) as refusal:
+        await cli.routers.DeleteRouter(request)
+    assert (refusal.metadata["keys"], refusal.metadata["default"]) == ("1", "true")
+
+    request.force = True
+    async with changes(control, customer.customer_id) as told:
+        deleted = await cli.routers.DeleteRouter(request)
+    assert told["urgent"]
+    assert deleted.HasField("delete_time")
+    assert (await cli.keys.GetKey(GetKeyRequest(key_id=made.key.key_id))).HasField("revoke_time")
+    with refused(Reason.INVALID_API_KEY):
+        await authorize(edge, made.raw_key)
+    left = await cli.customers.GetCustomer(GetCustomerRequest(customer_id="acme"))
+    assert left.default_router_id == ""
+
+
+async def test_members_read_routers_and_change_none(control: RunningControl) -> None:
+    """A member picks a router for a key; making one takes an administrator."""
+    cli = await control.cli()
+    customer = await control.customer("acme")
+    router = await make_router(cli, "acme")
+    member = await control.person(customer.customer_id, Role.MEMBER)
+    named = GetRouterRequest(router_id=router.router_id)
+    assert await member.client.routers.GetRouter(named) == router
+    with refused(Reason.PERMISSION_DENIED):
+        await make_router(member.client, "acme")
