@@ -1,7 +1,8 @@
-"""`make mutants`: plants named bugs, one at a time, in a copy of the tree, and shows that the tests catch each.
+"""`make mutants`: plants named bugs, one at a time, in a copy of the tree, and shows that the tests catch
+each.
 
-A mutant is caught when its tests fail; one that survives makes the command exit 1. A replaced text that isn't there any
-more is an error, so that the list can't rot.
+A mutant is caught when its tests fail; one that survives makes the command exit 1. A replaced text that
+isn't there any more is an error, so that the list can't rot.
 """
 
 import os
@@ -69,7 +70,8 @@ MUTANTS = (
         "estimate over report: what the vendor said is overwritten by a guess",
         "src/control/ledger/postings.py",
         "        return Outcome.DUPLICATE\n    posting.conflicts",
-        "        posting.better.append((record, stored))\n        return Outcome.POSTED\n    posting.conflicts",
+        "        posting.better.append((record, stored))\n        return Outcome.POSTED\n"
+        "    posting.conflicts",
         MACHINE,
     ),
     Mutant(

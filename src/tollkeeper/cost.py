@@ -1,6 +1,7 @@
 """What a request costs, and the most it may cost: plain arithmetic on nano-dollars per million units.
 
-Used by the edge (to draw from leases) and by the control plane (whose figure is the one booked). docs/pricing.md explains it.
+Used by the edge (to draw from leases) and by the control plane (whose figure is the one booked).
+docs/pricing.md explains it.
 """
 
 from dataclasses import dataclass, fields
@@ -41,8 +42,8 @@ class PriceRates:
 
 @dataclass(frozen=True, slots=True)
 class UsageCounts:
-    """Model tokens as vendors report them: cached, cache write and audio input are within input, reasoning and audio
-    output within output."""
+    """Model tokens as vendors report them: cached, cache write and audio input are within input, reasoning
+    and audio output within output."""
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -72,8 +73,8 @@ def resolve(rates: dict[str, int]) -> Rates:
 
 
 def cost_nanousd(price: PriceRates, usage: UsageCounts) -> int:
-    """Exact cost, rounded up once. A detail larger than its parent (a vendor's mistake) is billed in full, and nothing
-    is ever subtracted below zero."""
+    """Exact cost, rounded up once. A detail larger than its parent (a vendor's mistake) is billed in full,
+    and nothing is ever subtracted below zero."""
     rates = price.at(usage.input_tokens)
     plain_input = usage.input_tokens - (
         usage.cached_input_tokens + usage.cache_write_tokens + usage.audio_input_tokens

@@ -1,7 +1,8 @@
-"""The one error type of the product: a reason from the contract, a message fit for the caller, and plain metadata.
+"""The one error type of the product: a reason from the contract, a message fit for the caller, and plain
+metadata.
 
-Domain and store raise it; control's interceptor turns it into google.rpc.Status with ErrorInfo, `clients.control` turns
-that back into the same class, and the edge's table turns it into an HTTP answer.
+Domain and store raise it; control's interceptor turns it into google.rpc.Status with ErrorInfo,
+`clients.control` turns that back into the same class, and the edge's table turns it into an HTTP answer.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ Reason = error_reason_pb2.ErrorReason
 class TollkeeperError(Exception):
     """A refusal or failure that callers can tell apart by `reason`.
 
-    `metadata` holds every variable of the message as text; `retry_after_s` is set where another try can help.
+    `metadata` holds every variable of the message as text; `retry_after_s` is set where another try can
+    help.
     """
 
     def __init__(

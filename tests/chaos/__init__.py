@@ -1,1 +1,1 @@
-"""`make chaos`: load from the SDK while every part is killed; then the ledger is held against the upstream's bill."""
+"""`make chaos`: every part is killed under load, and the ledger held against the upstream's own bill."""
