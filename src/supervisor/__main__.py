@@ -9,12 +9,9 @@ from pathlib import Path
 
 from supervisor.data_dir import Locked, find_data_dir, locked
 from supervisor.logs import say
-from supervisor.ports import problems
-from supervisor.screen import write_json, write_screen
-from supervisor.settings import SettingsError, load
-from supervisor.up import Stack, run
 
 UNUSABLE = 2
+INTERRUPTED = 130
 _SETTINGS = {
     "edge_port": "TOLLKEEPER_EDGE_PORT",
     "edge_workers": "TOLLKEEPER_EDGE_WORKERS",
@@ -31,6 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ[setting] = value
     data_dir = (options.data_dir or find_data_dir()).expanduser().absolute()
     try:
+        return _run(data_dir, options.json)
+    except KeyboardInterrupt:
+        # Before anything was started: later signals are handled in order.
+        return INTERRUPTED
+
+
+def _run(data_dir: Path, as_json: bool) -> int:
+    # Takes a moment to load, in which Ctrl-C is already ours.
+    from supervisor.ports import problems
+    from supervisor.screen import write_json, write_screen
+    from supervisor.settings import SettingsError, load
+    from supervisor.up import Stack, run
+
+    try:
         settings = load(data_dir, os.environ)
     except SettingsError as error:
         return _unusable(error.problems)
@@ -38,8 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         with locked(data_dir):
             if found := problems(settings.listeners):
                 return _unusable(found)
-            stack = Stack(settings, os.environ, labelled=not options.json)
-            show = write_json if options.json else write_screen
+            stack = Stack(settings, os.environ, for_people=not as_json)
+            if not as_json:
+                say(f"starting on {data_dir}")
+            show = write_json if as_json else write_screen
             return asyncio.run(run(stack, partial(show, settings)))
     except Locked as error:
         return _unusable([str(error)])

@@ -126,7 +126,10 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         command = await self.spec.command()
-        output = await self._relay.pipe()
+        try:
+            output = await self._relay.pipe()
+        except OSError as error:
+            raise StartFailed(f"{self.spec.name} can't be run: {error.strerror or error}") from error
         try:
             process = await spawn(
                 command,

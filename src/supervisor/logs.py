@@ -5,16 +5,26 @@ import os
 import select
 import sys
 from collections import deque
+from dataclasses import dataclass
 
 LINE_LIMIT_BYTES = 16 * 1024
 KEPT_LINES = 20
 
 
+@dataclass(slots=True)
+class LogStyle:
+    """How lines are shown: for people with the part's name, and only once everything is ready."""
+
+    labelled: bool
+    shown: bool
+
+
 class Relay:
     """Where one child's standard output and error go. Survives the child's restarts."""
 
-    def __init__(self, part: str, labelled: bool) -> None:
-        self._label = f"{part:<9} | ".encode() if labelled else b""
+    def __init__(self, part: str, style: LogStyle) -> None:
+        self._label = f"{part:<9} | ".encode() if style.labelled else b""
+        self._style = style
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._readers: set[asyncio.Task[None]] = set()
         self._dropped = 0
@@ -61,8 +71,16 @@ class Relay:
         finally:
             transport.close()
 
+    def show_kept(self) -> None:
+        """The last lines, where they were held back until now: they tell why a start failed."""
+        if not self._style.shown:
+            for line in self._kept:
+                _write(self._label + line + b"\n")
+
     def _pass_on(self, line: bytes) -> None:
         self._kept.append(line)
+        if not self._style.shown:
+            return
         if not _standard_error_takes_more():
             # Nobody reads: better to lose lines than to stop supervising.
             self._dropped += 1

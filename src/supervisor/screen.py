@@ -58,7 +58,7 @@ def write_screen(settings: Settings, secrets: Secrets) -> None:
     console.print("[bold green]Tollkeeper is ready.[/] Ctrl-C stops it; the data stay.")
     console.print()
     console.print(table)
-    for title, text in _snippets(settings, secrets.demo_key):
+    for title, text in snippets(settings.edge.url, secrets.demo_key):
         console.print()
         console.print(f"[bold]{title}[/]")
         console.print(Text(text))
@@ -89,11 +89,12 @@ def _facts(settings: Settings, secrets: Secrets) -> list[tuple[str, str]]:
     return facts
 
 
-def _snippets(settings: Settings, demo_key: str | None) -> list[tuple[str, str]]:
+def snippets(edge_url: str, demo_key: str | None) -> list[tuple[str, str]]:
+    """A line for the shell and one for Python, each with its title; they work as they are pasted."""
     key = demo_key or "$TOLLKEEPER_KEY"
     python_key = f'"{demo_key}"' if demo_key else 'os.environ["TOLLKEEPER_KEY"]'
     imports = "from openai import OpenAI" if demo_key else "import os; from openai import OpenAI"
-    base_url = f"{settings.edge.url}/v1"
+    base_url = f"{edge_url}/v1"
     body = json.dumps({"model": DEMO_MODEL, "messages": [{"role": "user", "content": "Hello"}]})
     curl = (
         f'curl {base_url}/chat/completions -H "authorization: Bearer {key}"'

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from supervisor import plan
 from supervisor.children import Child, ChildSpec, StartFailed
 from supervisor.data_dir import RunFiles
-from supervisor.logs import Relay, say
+from supervisor.logs import LogStyle, Relay, say
 from supervisor.screen import Secrets
 from supervisor.settings import Settings, environment_of_children
 from supervisor.setup import set_up
@@ -23,10 +23,11 @@ ABANDON_S = 3.0
 class Stack:
     """The running parts, in the order they drain: edge, control, simulator, postgres."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], labelled: bool) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], for_people: bool) -> None:
         self._settings = settings
         self._environment = environment
-        self._labelled = labelled
+        self._style = LogStyle(labelled=for_people, shown=not for_people)
+        self._relays: list[Relay] = []
         self._files = RunFiles(settings.data_dir)
         self._edge = self._child(plan.edge_spec(settings, environment))
         self._control = self._child(plan.control_spec(settings, environment))
@@ -42,7 +43,7 @@ class Stack:
             group.create_task(_start(self._simulator))
             await _start(self._postgres)
             environment = environment_of_children(self._settings, self._environment)
-            secrets = await set_up(self._settings, environment, Relay("setup", self._labelled))
+            secrets = await set_up(self._settings, environment, self._relay("setup"))
             group.create_task(_start(self._control))
             group.create_task(_start(self._edge))
         self._files.write_addresses(
@@ -52,7 +53,13 @@ class Stack:
                 "simulator": self._settings.simulator.url if self._settings.simulator else None,
             }
         )
+        self._style.shown = True
         return secrets
+
+    def explain(self) -> None:
+        """Shows what the parts said last, if it hasn't been shown."""
+        for relay in self._relays:
+            relay.show_kept()
 
     async def keep_alive(self) -> None:
         """Restarts parts as they die. Runs until it is cancelled."""
@@ -79,11 +86,15 @@ class Stack:
         self._files.remove_pid("up")
 
     def _child(self, spec: ChildSpec | None) -> Child | None:
-        return Child(spec, Relay(spec.name, self._labelled), self._files) if spec is not None else None
+        return Child(spec, self._relay(spec.name), self._files) if spec is not None else None
+
+    def _relay(self, part: str) -> Relay:
+        self._relays.append(Relay(part, self._style))
+        return self._relays[-1]
 
 
 async def run(stack: Stack, on_ready: Callable[[Secrets], None]) -> int:
-    """Starts, says so, and runs until SIGINT or SIGTERM. Returns the exit code; nothing is left running."""
+    """Starts, says so, and runs until a signal. Returns the exit code; nothing is left running."""
     stop, at_once = _signals()
     starting = asyncio.ensure_future(stack.start())
     await _first(starting, stop)
@@ -94,14 +105,26 @@ async def run(stack: Stack, on_ready: Callable[[Secrets], None]) -> int:
         return AT_ONCE
     if (error := starting.exception()) is not None:
         await stack.abandon()
+        stack.explain()
         say(_reason(error))
         return START_FAILED
-    on_ready(starting.result())
+    _tell(on_ready, starting.result())
     keeping = asyncio.ensure_future(stack.keep_alive())
     await _first(keeping, stop)
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
-    return await _end(stack, at_once)
+    if not keeping.done():
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        return await _end(stack, at_once)
+    say(_reason(keeping.exception()))
+    await stack.abandon()
+    return START_FAILED
+
+
+def _tell(on_ready: Callable[[Secrets], None], secrets: Secrets) -> None:
+    try:
+        on_ready(secrets)
+    except OSError as error:
+        say(f"standard output can't be written: {error.strerror or error}")
 
 
 async def _end(stack: Stack, at_once: asyncio.Event) -> int:
@@ -123,13 +146,13 @@ async def _start(child: Child | None) -> None:
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first and by the second SIGINT or SIGTERM."""
+    """Set by the first and by the second SIGINT, SIGTERM or SIGHUP."""
     stop, at_once = asyncio.Event(), asyncio.Event()
 
     def received() -> None:
         (at_once if stop.is_set() else stop).set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, received)
     return stop, at_once
 
@@ -141,7 +164,7 @@ async def _first(work: Awaitable[object], event: asyncio.Event) -> None:
     waiting.cancel()
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException | None) -> str:
     """The first line that explains it: parts fail together when one of them does."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

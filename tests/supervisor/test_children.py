@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.children import Child, ChildSpec, Command, StartFailed
 from supervisor.data_dir import RunFiles
-from supervisor.logs import Relay
+from supervisor.logs import LogStyle, Relay
 
 MakeChild = Callable[..., Child]
 
@@ -57,7 +57,7 @@ async def make(tmp_path: Path) -> AsyncIterator[MakeChild]:
             drain_s=drain_s,
             ready_within_s=ready_within_s,
         )
-        made.append(Child(spec, Relay("part", labelled=False), files))
+        made.append(Child(spec, Relay("part", LogStyle(labelled=False, shown=True)), files))
         return made[-1]
 
     yield child
@@ -98,7 +98,7 @@ async def test_a_program_that_is_missing(tmp_path: Path) -> None:
         return Command(("/nowhere/program",))
 
     spec = ChildSpec(name="part", command=command, ready=_yes, env={})
-    child = Child(spec, Relay("part", labelled=False), RunFiles(tmp_path))
+    child = Child(spec, Relay("part", LogStyle(labelled=False, shown=True)), RunFiles(tmp_path))
     with pytest.raises(StartFailed, match=r"^part can't be run: No such file or directory$"):
         await child.start()
 

@@ -8,16 +8,19 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from control import postgres
 from supervisor.ready import grpc_serving, http_ok
+from supervisor.screen import snippets
 from tests.supervisor.stack import FREE_PORTS, Up, close, directory, end, environment, eventually, gone, start
 
 PARTS = ("postgres", "control", "edge", "simulator")
@@ -93,6 +96,15 @@ def test_the_demo_key_works(first: Up) -> None:
     """A completion through edge and simulator, right after the ready line."""
     answer = _complete(first, first.ready["demo_key"])
     assert answer["choices"][0]["message"]["role"] == "assistant"
+
+
+def test_the_lines_to_paste_work(first: Up) -> None:
+    """The shell line and the Python line of the ready screen, as they are."""
+    (_, shell), (_, python) = snippets(first.ready["edge"], first.ready["demo_key"])
+    said = subprocess.check_output(["bash", "-c", shell], timeout=20, stderr=subprocess.DEVNULL)
+    answer = json.loads(said)["choices"][0]["message"]["content"]
+    printed = subprocess.check_output([sys.executable, "-c", python], text=True, timeout=20)
+    assert printed.strip() == answer
 
 
 def test_secrets_are_for_their_owner_alone(first: Up) -> None:
@@ -179,8 +191,48 @@ def test_nothing_outlives_a_killed_up(first: Up) -> None:
     again = start(first.data_dir)
     try:
         assert _completes(again, first.ready["demo_key"])
+        _stop_twice(again, first.ready["demo_key"])
     finally:
         end(again)
+
+
+def _stop_twice(up: Up, key: str) -> None:
+    """With a request under way that never ends: the first Ctrl-C drains, the second one stops all at once."""
+    family = up.family()
+    message = {"role": "user", "content": "[[sim stall]]"}
+    body = json.dumps({"model": "gpt-4o-mini", "messages": [message]})
+    host, _, port = up.ready["edge"].removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer {key}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        time.sleep(0.5)
+        up.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            up.process.wait(1)
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(5) == 130
+    eventually(lambda: gone(family), timeout_s=2)
+
+
+@pytest.mark.parametrize("part", ["up", "postgres", "control"])
+def test_ctrl_c_during_the_start(part: str) -> None:
+    """Whatever had been started by then is gone when it exits."""
+    with directory() as place:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor", "--json", "--data-dir", str(place / "data")],
+            env=environment(**FREE_PORTS),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        eventually((place / "data" / "run" / f"{part}.pid").exists)
+        own = psutil.Process(process.pid)
+        family = [own, *own.children(recursive=True)]
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+        assert (process.returncode, said) == (130, b"")
+        eventually(lambda: gone(family), timeout_s=3)
 
 
 def test_a_part_that_cannot_start_stops_everything(tmp_path: Path) -> None:
