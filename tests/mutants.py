@@ -20,6 +20,7 @@ TIMEOUT_S = 240
 
 LEDGER = "tests/control/ledger"
 RULES = f"{LEDGER}/test_ledger_rules.py"
+POSTINGS = f"{LEDGER}/test_postings.py"
 QUEUE = f"{LEDGER}/test_ledger_queue.py"
 MACHINE = f"{LEDGER}/test_ledger_machine.py"
 WINDOWS = f"{LEDGER}/test_windows.py"
@@ -43,7 +44,7 @@ MUTANTS = (
         "src/control/ledger/postings.py",
         "if usage_id in claimed:",
         "if usage_id not in posting.outcomes:",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "wrong window: a lease is drawn from after its window ended",
@@ -64,7 +65,7 @@ MUTANTS = (
         "src/control/domain/ledger.py",
         "estimate = min(lease.in_flight_nanousd, lease.held_nanousd)",
         "estimate = 0",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "estimate over report: what the vendor said is overwritten by a guess",
@@ -72,21 +73,21 @@ MUTANTS = (
         "        return Outcome.DUPLICATE\n    posting.conflicts",
         "        posting.better.append((record, stored))\n        return Outcome.POSTED\n"
         "    posting.conflicts",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "conflict hidden: other content under the same id passes as a duplicate",
         "src/control/ledger/postings.py",
         "if record.digest == stored.digest:",
         "if record.usage_id:",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "overrun unlabelled: what exceeds the hold is posted as if it had been held",
         "src/control/domain/ledger.py",
         "label = Label.OVERRUN if lease.state is LeaseState.OPEN else Label.LATE",
         "label = Label.POST",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "holds ignored: a grant looks at what is spent only",
@@ -163,7 +164,7 @@ MUTANTS = (
         "src/control/ledger/postings.py",
         "if lease.state is LeaseState.LOST:",
         "if False:",
-        MACHINE,
+        POSTINGS,
     ),
     Mutant(
         "cost rounded down",

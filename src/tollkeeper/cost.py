@@ -11,7 +11,7 @@ UNITS_PER_RATE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Nano-dollars per million units of each component, with absent ones already resolved to their parent's."""
+    """Nano-dollars per million units of each component; absent ones are resolved to their parent's."""
 
     input: int
     output: int

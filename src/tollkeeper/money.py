@@ -1,4 +1,4 @@
-"""Money is an integer number of nano-dollars (1e-9 USD). Decimal text appears only where people or HTTP read it."""
+"""Money is an integer number of nano-dollars (1e-9 USD); decimal text is for people and HTTP."""
 
 from decimal import Decimal, InvalidOperation
 
@@ -8,7 +8,7 @@ MAX_NANOUSD = 1_000_000_000 * NANOUSD_PER_USD
 
 
 def parse_usd(text: str) -> int:
-    """Nano-dollars of a decimal text such as `0.01`. Raises ValueError for anything that isn't exactly representable."""
+    """Nano-dollars of a decimal text such as `0.01`. Raises ValueError for what isn't exactly representable."""
     try:
         amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
