@@ -136,7 +136,7 @@ async def test_suspending_customer_team_or_user_stops_a_key(control: RunningCont
         assert (await authorize(edge, key.raw_key)).key_id == key.key.key_id
 
 
-async def test_a_grant_takes_four_queries(control: RunningControl) -> None:
+async def test_a_grant_takes_three_queries(control: RunningControl) -> None:
     """However many rules and prices there are: every statement is a round trip while a request waits."""
     cli = await control.cli()
     await control.customer("acme")
@@ -160,4 +160,4 @@ async def test_a_grant_takes_four_queries(control: RunningControl) -> None:
         event.remove(engine, "before_cursor_execute", count)
     assert len(grant.own_prices) == 3
     assert {rule.credential for rule in grant.rules} == {"opened"}
-    assert len(statements) == 4
+    assert len(statements) == 3

@@ -1,4 +1,4 @@
-"""Grants: all an edge needs to serve one key, read in one snapshot with four indexed queries."""
+"""Grants: all an edge needs to serve one key, read in one snapshot with three indexed queries."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,20 +24,17 @@ _KEY = text(
            c.version, c.cf_gateway_id, c.delete_time AS customer_delete_time,
            k.chain_version + c.chain_version + coalesce(u.chain_version, 0) + coalesce(t.chain_version, 0)
                AS chain_version,
-           c.suspended OR coalesce(u.suspended, false) OR coalesce(t.suspended, false) AS suspended
+           c.suspended OR coalesce(u.suspended, false) OR coalesce(t.suspended, false) AS suspended,
+           NOT EXISTS (
+               SELECT FROM budgets b
+               WHERE b.customer_id = k.customer_id AND b.delete_time IS NULL AND NOT b.soft
+                   AND b.scope_id = ANY(ARRAY[k.key_id, k.user_id, k.team_id, k.customer_id])) AS unlimited
     FROM directory d
     JOIN keys k ON k.customer_id = d.customer_id AND k.key_id = d.target_id
     JOIN customers c ON c.customer_id = d.customer_id
     LEFT JOIN users u ON u.customer_id = k.customer_id AND u.user_id = k.user_id
     LEFT JOIN teams t ON t.customer_id = k.customer_id AND t.team_id = k.team_id
     WHERE d.kind = 'key_hash' AND d.value = :value
-    """
-)
-_LIMITED = text(
-    """
-    SELECT EXISTS (
-        SELECT FROM budgets WHERE customer_id = :customer_id AND scope_id = ANY(CAST(:scope_ids AS uuid[]))
-            AND delete_time IS NULL AND NOT soft)
     """
 )
 _RULES = text(
@@ -74,19 +71,14 @@ async def load_grant(
     key = await fetch_optional(connection, _KEY, {"value": key_hash.hex()})
     _check(key, now)
     assert key is not None
-    customer_id: str = key["customer_id"]
-    scope_ids = [key["key_id"], key["user_id"], key["team_id"], customer_id]
-    limited = await connection.execute(
-        _LIMITED, {"customer_id": customer_id, "scope_ids": [scope for scope in scope_ids if scope]}
-    )
     grant = edge_pb2.Grant(
-        customer_id=customer_id,
+        customer_id=key["customer_id"],
         key_id=key["key_id"],
         team_id=key["team_id"] or "",
         user_id=key["user_id"] or "",
         version=key["version"],
         chain_version=key["chain_version"],
-        unlimited=not limited.scalar_one(),
+        unlimited=key["unlimited"],
         allowed_models=key["allowed_models"],
         default_output_limit=key["default_output_limit"],
         clamp_output=key["clamp_output"],
