@@ -8,7 +8,7 @@ MAX_NANOUSD = 1_000_000_000 * NANOUSD_PER_USD
 
 
 def parse_usd(text: str) -> int:
-    """Nano-dollars of a decimal text such as `0.01`. Raises ValueError for what isn't exactly representable."""
+    """Nano-dollars of a decimal text such as `0.01`. Raises ValueError for anything else."""
     try:
         amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
