@@ -41,6 +41,8 @@ class _Plan:
     attempts: list[AttemptPlan]
     dearest_nanousd: int
     sent_limit: int | None
+    """Written into the body; None: the client's own limit, or none, stands."""
+    clamped: bool
 
 
 class Chat:
@@ -135,7 +137,7 @@ class Chat:
         sent_limit = clamped_to
         if sent_limit is None and chat.demand.asked_output is None and grant.default_output_limit:
             sent_limit = grant.default_output_limit
-        return _Plan(options, attempts, dearest, sent_limit)
+        return _Plan(options, attempts, dearest, sent_limit, clamped_to is not None)
 
     def _limit(self, grant: GrantView, chat: ChatRequest, price: PriceView) -> int:
         """The output limit in force for each choice (L12)."""
@@ -172,7 +174,7 @@ class Chat:
             )
             upstream = await attempts.first_answer()
             provider = upstream.candidate.route.rule.provider_type
-            relay = Relay(self._ledger, opened, chat, upstream, client, started, _clamp_line(chat, plan))
+            relay = Relay(self._ledger, opened, chat, upstream, client, started, _clamp_line(plan))
             if upstream.complete and not (chat.stream and upstream.head.is_event_stream):
                 attempts.ended = True
                 return relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
@@ -264,9 +266,8 @@ def _largest_output(chat: ChatRequest, options: Sequence[Candidate], fits_nanous
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _clamp_line(chat: ChatRequest, plan: _Plan) -> bytes:
+def _clamp_line(plan: _Plan) -> bytes:
     """The header that owns up to a lowered limit."""
-    asked = chat.demand.asked_output
-    if plan.sent_limit is None or asked is None or plan.sent_limit >= asked:
+    if not plan.clamped or plan.sent_limit is None:
         return b""
     return b"x-tollkeeper-clamped-max-tokens: %d\r\n" % plan.sent_limit

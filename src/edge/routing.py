@@ -8,7 +8,7 @@ from edge.grants import GrantView, RuleView
 from edge.prices import PriceView
 from edge.upstream.cloudflare import Credential, Endpoint, Gateway, direct_endpoint, gateway_endpoint
 from tollkeeper.errors import Reason, TollkeeperError
-from tollkeeper.model_match import ModelList
+from tollkeeper.model_match import WILDCARD, ModelList
 
 # Of one grant; a key that asks for more different models than this is looked up anew each time.
 MAX_CACHED_MODELS = 256
@@ -83,17 +83,17 @@ class RouteTable:
         `priced` holds (provider type, model) of global prices, `own` (provider id, model) of the customer's.
         """
         offered: dict[str, str] = {}
-        names = {("type", kind, model) for kind, model in priced}
-        names |= {("id", provider, model) for provider, model in own}
+        by_type, by_id = _grouped(priced), _grouped(own)
         for entry in reversed(self._entries):  # so that the first rule has the last word
             rule = entry.rule
             if not rule.provider_enabled or entry.endpoint is None:
                 continue
-            for by, name, model in names:
-                if name != (rule.provider_type if by == "type" else rule.provider_id):
-                    continue
-                if rule.model_rewrite:
-                    continue  # whatever is asked for becomes one model; the names asked for aren't known
+            served = by_type.get(rule.provider_type, set()) | by_id.get(rule.provider_id, set())
+            if rule.model_rewrite:
+                # Whatever is asked for becomes one model: only names that the rule spells out are known.
+                exact = {name for name in rule.allowed_models if WILDCARD not in name}
+                served = exact if rule.model_rewrite in served else set()
+            for model in served:
                 if entry.models.allows(model) and self._models.allows(model):
                     offered[model] = rule.provider_type
         return offered
@@ -160,6 +160,13 @@ def endpoint_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> En
         "user": grant.user_id,
     }
     return gateway_endpoint(gateway, rule.provider_type, grant.cf_gateway_id, credential, metadata)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    grouped: dict[str, set[str]] = {}
+    for owner, model in pairs:
+        grouped.setdefault(owner, set()).add(model)
+    return grouped
 
 
 def _is_provider(rule: RuleView, name: str) -> bool:

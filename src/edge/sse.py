@@ -79,6 +79,8 @@ class Watcher:
         # Only the seam can complete an event that was pending; looking again at all of it would be quadratic.
         scan_from = max(0, len(self._pending) - 3)
         while (end := _EVENT_END.search(data, scan_from)) is not None:
+            if end.end() == len(data) and data.endswith(b"\n\r"):
+                break  # the LF of this CR is still to come
             event = data[start : end.end()]
             if self._look(event):
                 kept.append(event)

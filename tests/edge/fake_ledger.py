@@ -74,7 +74,7 @@ class FakeOpen:
     first_byte_ms: int = 0
     cf_log_id: str = ""
     cached: bool = False
-    finished_count: int = 0
+    finished: bool = False
     remaining_nanousd: int | None = 1_000_000_000
 
     @property
@@ -84,6 +84,7 @@ class FakeOpen:
     def end_attempt(
         self, state: int, *, status: int = 0, usage: UsageCounts | None = None, why: str = ""
     ) -> int:
+        assert not self.finished
         cost = 0
         if state == UsageState.USAGE_STATE_REPORTED:
             assert usage is not None
@@ -150,5 +151,5 @@ class FakeLedger:
         opened.plans.append(plan)
 
     def finish(self, opened: FakeOpen) -> int:
-        opened.finished_count += 1
+        opened.finished = True
         return sum(each.cost_nanousd for each in opened.ended)

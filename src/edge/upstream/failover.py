@@ -167,8 +167,8 @@ class Attempts:
             upstream.complete = first is None
             return upstream
         most = self._forwarder.max_response_bytes
-        if response.ended:
-            upstream.data = await response.read(most)
+        if response.ended:  # all of it has come with the head
+            upstream.data = await response.next_chunk() or b""
             upstream.complete = True
             return upstream
         pieces: list[bytes] = []

@@ -1,0 +1,127 @@
+"""Where requests go and with which headers."""
+
+import orjson
+import pytest
+
+from edge.upstream.cloudflare import Credential, Endpoint, Gateway, direct_endpoint, gateway_endpoint
+from edge.upstream.limits import Origin
+
+GATEWAY = Gateway(Origin("https", "gateway.ai.cloudflare.com", 443), "a" * 32, "cf-token", "shared")
+OWN_KEY = Credential("sk-own", "")
+
+
+def headers(endpoint: Endpoint) -> dict[str, str]:
+    """The header lines as they go on the wire."""
+    lines = endpoint.headers.decode().removesuffix("\r\n").split("\r\n")
+    return dict(line.split(": ", 1) for line in lines)
+
+
+def through(provider_type: str, credential: Credential = OWN_KEY, gateway: Gateway = GATEWAY) -> Endpoint:
+    """A provider of this type behind the customer's own gateway."""
+    return gateway_endpoint(gateway, provider_type, "acme", credential, {"customer": "c1", "key": "k1"})
+
+
+@pytest.mark.parametrize(
+    ("provider_type", "path", "prefix", "limit_field", "renames"),
+    [
+        ("openai", "openai/chat/completions", "", "max_completion_tokens", False),
+        ("groq", "groq/chat/completions", "", "max_completion_tokens", False),
+        ("mistral", "mistral/v1/chat/completions", "", "max_tokens", True),
+        ("deepseek", "deepseek/chat/completions", "", "max_tokens", True),
+        ("grok", "grok/v1/chat/completions", "", "max_completion_tokens", False),
+        ("openrouter", "openrouter/v1/chat/completions", "", "max_completion_tokens", False),
+        ("workers-ai", "workers-ai/v1/chat/completions", "", "max_tokens", True),
+        ("anthropic", "compat/chat/completions", "anthropic/", "max_tokens", False),
+        ("google", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
+        ("gemini", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
+        ("cohere", "compat/chat/completions", "cohere/", "max_tokens", False),
+    ],
+)
+def test_paths(provider_type: str, path: str, prefix: str, limit_field: str, renames: bool) -> None:
+    """What follows the gateway, as Cloudflare documents it for each provider."""
+    endpoint = through(provider_type)
+
+    assert endpoint.target == f"/v1/{'a' * 32}/acme/{path}"
+    assert (endpoint.model_prefix, endpoint.limit_field) == (prefix, limit_field)
+    assert endpoint.renames_limit is renames
+    assert endpoint.origin == GATEWAY.origin
+    assert not endpoint.direct
+
+
+def test_a_customer_without_a_gateway_shares_one() -> None:
+    """The shared one by its id."""
+    endpoint = gateway_endpoint(GATEWAY, "openai", "", OWN_KEY, {})
+
+    assert endpoint.target == f"/v1/{'a' * 32}/shared/openai/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("credential", "expected"),
+    [
+        (Credential("sk-own", ""), {"authorization": "Bearer sk-own"}),
+        (Credential("", "team-a"), {"cf-aig-byok-alias": "team-a"}),
+        (Credential("", ""), {}),
+    ],
+)
+def test_a_provider_header_only_with_a_credential(credential: Credential, expected: dict[str, str]) -> None:
+    """Any such header is forwarded in place of a stored key, and makes unified billing fail."""
+    sent = headers(through("openai", credential))
+
+    credentials = {name: sent[name] for name in ("authorization", "cf-aig-byok-alias") if name in sent}
+    assert credentials == expected
+    assert sent["cf-aig-authorization"] == "Bearer cf-token"
+    assert sent["cf-aig-skip-cache"] == "true"
+    assert sent["content-type"] == "application/json"
+    assert "cf-aig-collect-log" not in sent
+
+
+def test_without_a_token_no_authorization_at_the_gateway() -> None:
+    """An open gateway needs none."""
+    assert "cf-aig-authorization" not in headers(
+        through("openai", gateway=Gateway(GATEWAY.origin, "a" * 32, None, "shared"))
+    )
+
+
+def test_metadata_is_flat_and_short() -> None:
+    """One null or nested value would make Cloudflare drop all of it."""
+    metadata = {"customer": "c" * 300, "key": "ключ", "team": ""}
+    sent = headers(gateway_endpoint(GATEWAY, "openai", "", OWN_KEY, metadata))
+
+    assert orjson.loads(sent["cf-aig-metadata"]) == {"customer": "c" * 100, "key": "????"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin", "target"),
+    [
+        (
+            "https://llm.example.com/v1",
+            Origin("https", "llm.example.com", 443),
+            "/v1/chat/completions",
+        ),
+        (
+            "https://llm.example.com/v1/",
+            Origin("https", "llm.example.com", 443),
+            "/v1/chat/completions",
+        ),
+        (
+            "https://llm.example.com/x/chat/completions",
+            Origin("https", "llm.example.com", 443),
+            "/x/chat/completions",
+        ),
+        ("http://127.0.0.1:8090", Origin("http", "127.0.0.1", 8090), "/chat/completions"),
+        ("http://[::1]:8090/v1", Origin("http", "::1", 8090), "/v1/chat/completions"),
+    ],
+)
+def test_direct(base_url: str, origin: Origin, target: str) -> None:
+    """A base URL as it is when it names the endpoint, else with it."""
+    endpoint = direct_endpoint(base_url, OWN_KEY)
+
+    assert (endpoint.origin, endpoint.target, endpoint.direct) == (origin, target, True)
+    assert headers(endpoint)["authorization"] == "Bearer sk-own"
+    assert not any(name.startswith("cf-") for name in headers(endpoint))
+    assert endpoint.event_id_header == b"x-client-request-id: "
+
+
+def test_credentials_never_show() -> None:
+    """Neither in the repr of an endpoint nor of what it was made from."""
+    assert "sk-own" not in repr(through("openai")) + repr(OWN_KEY)
