@@ -42,11 +42,12 @@ class Relay:
         return writing
 
     def last_line(self) -> str:
-        """The last line that says something; empty when the child was silent."""
-        for line in reversed(self._kept):
-            if text := line.decode(errors="replace").strip():
-                return text
-        return ""
+        """The last line that says something, of a traceback the exception; empty when there was none."""
+        lines = [text for line in self._kept if (text := line.decode(errors="replace").rstrip())]
+        frames = [number for number, text in enumerate(lines) if text.startswith('  File "')]
+        after = lines[frames[-1] :] if frames else []
+        raised = [text for text in after if not text.startswith(" ")]
+        return raised[0] if raised else lines[-1].strip() if lines else ""
 
     async def finish(self, timeout_s: float) -> None:
         """Waits for what children have still to say; grandchildren may hold the pipe open for longer."""

@@ -13,7 +13,7 @@ from supervisor.settings import Settings, environment_of_children, environment_o
 
 POSTGRES_DRAIN_S = 20.0
 SIMULATOR_DRAIN_S = 5.0
-SLACK_S = 5.0
+SLACK_S = 10.0
 """Beyond a part's own time to drain, before it is killed."""
 
 

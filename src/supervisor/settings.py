@@ -99,7 +99,7 @@ def load(data_dir: Path, environment: Mapping[str, str]) -> Settings:
         database_url=control.database_url.get_secret_value() if control.database_url else None,
         control_tls=control.tls_cert_file is not None,
         operator_email=control.operator_email,
-        edge_drain_s=edge.drain_s,
+        edge_drain_s=edge.drain_s + edge_config.LEDGER_DRAIN_S,
         control_drain_s=control.drain_s,
     )
 
