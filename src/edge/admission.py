@@ -118,6 +118,9 @@ class Ledger:
         )
         self._root = settings.data_dir / JOURNAL_DIRECTORY
         self._registered = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # Set when the control plane took this worker for dead: the process must be replaced.
+        self.failed = asyncio.Event()
         self._ids = UsageIds()
         self._authorize = self.grants.authorize
         self._purses = self.book.purses
@@ -217,9 +220,9 @@ class Ledger:
     async def close(self) -> None:
         """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that
         starts."""
-        self._problem = CLOSED
-        if self._tick_task is None:
+        if self._problem == CLOSED or self._tick_task is None:
             return
+        self._problem = CLOSED
         self._tick_task.cancel()
         await asyncio.gather(self._tick_task, return_exceptions=True)
         for part in (self.watch, self.replayer, self.desk, self.grants, self.settler):
@@ -296,7 +299,7 @@ class Ledger:
         begin_time = record.begin_time
         begin_time.seconds = seconds = int(wall_s)
         begin_time.nanos = int((wall_s - seconds) * 1e9)
-        opened.add_attempt(plan, opened.held_nanousd)
+        opened.add_attempt(plan)
         journal.begin(sequence, opened.payload())
         opened.finished = False
 
@@ -310,7 +313,7 @@ class Ledger:
         if lacking and not self.book.draw_more(opened.lease, lacking, self._now_s()):
             await self._wait_for_more(opened, lacking)
         opened.held_nanousd += lacking
-        opened.add_attempt(plan, plan.hold_nanousd)
+        opened.add_attempt(plan)
         try:
             self.journal.attempt(opened.record.sequence, opened.payload())
         except TollkeeperError:
@@ -348,13 +351,14 @@ class Ledger:
         return cost
 
     def abandoned(self, opened: Open) -> None:
-        """An open request was dropped: it is billed as an estimate rather than lost."""
-        if self._problem == CLOSED:
+        """An open request was dropped: it is billed as an estimate rather than lost. May come from any
+        thread, since the garbage collector runs in any."""
+        if self._problem == CLOSED or self._loop.is_closed():
             # Its begin is in the journal; whoever replays that bills it.
             return
         self.abandoned_count += 1
         log.error("request_abandoned", usage_id=opened.usage_id)
-        self.finish(opened)
+        self._loop.call_soon_threadsafe(self.finish, opened)
 
     # ---- what comes from below
 
@@ -371,8 +375,8 @@ class Ledger:
             self.book.retire_all(purse)
 
     def _incarnation_closed(self) -> None:
-        """The control plane took this worker for dead. An incarnation never reopens: the process must be
-        replaced."""
+        """An incarnation never reopens."""
+        self.failed.set()
         self._problem = "the incarnation was closed"
 
     async def _tick_forever(self) -> None:

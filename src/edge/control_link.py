@@ -19,7 +19,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
+    # The control plane takes pings twice as often for abuse.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.lb_policy_name", "round_robin"),
 )
 AUTHORIZE_TIMEOUT_S = 2.0

@@ -136,6 +136,7 @@ class Journal:
             raise TollkeeperError(
                 Reason.JOURNAL_UNAVAILABLE, "The journal can't be written.", retry_after_s=1.0
             )
+        self.healthy = True
 
     def _retry_unwritten(self) -> None:
         while self._unwritten and self._try_write(Kind.END, self._unwritten[0]):

@@ -60,7 +60,6 @@ class Open:
         "_attempt",
         "_ledger",
         "_price",
-        "_spent_nanousd",
         "began_s",
         "cached",
         "cf_log_id",
@@ -94,8 +93,6 @@ class Open:
         self.cf_log_id = ""
         self.cached = False
         self._ledger = ledger
-        # Cost of the attempts that ended before the present one.
-        self._spent_nanousd = 0
 
     # ---- what the routes read and say
 
@@ -150,7 +147,7 @@ class Open:
 
     # ---- what the ledger does with it
 
-    def add_attempt(self, plan: AttemptPlan, hold_nanousd: int) -> None:
+    def add_attempt(self, plan: AttemptPlan) -> None:
         """Starts the next attempt in the record. The one before must have ended."""
         rule, record = plan.rule, self.record
         attempt = record.attempts.add()
@@ -160,16 +157,15 @@ class Open:
         attempt.provider_type = rule.provider_type
         attempt.model = plan.model
         attempt.price_id = plan.price.price_id
-        attempt.hold_nanousd = hold_nanousd
-        record.hold_nanousd += hold_nanousd
+        attempt.hold_nanousd = plan.hold_nanousd
+        record.hold_nanousd += plan.hold_nanousd
         self._attempt = attempt
         self._price = plan.price
 
     def close_attempt(self) -> None:
-        """Counts the attempt under way as over, in doubt unless its end was told."""
+        """The attempt under way is over, in doubt unless its end was told."""
         if not self._attempt.state:
             self.end_attempt(_ESTIMATED, why=IN_DOUBT)
-        self._spent_nanousd += self._attempt.cost_nanousd
 
     def drop_attempt(self) -> None:
         """Takes the attempt under way out again: it was never sent."""
@@ -180,7 +176,8 @@ class Open:
 
     def lacking_nanousd(self, hold_nanousd: int) -> int:
         """What a further attempt needs on top of what is held, after what was possibly billed (L13)."""
-        return max(0, self._spent_nanousd + hold_nanousd - self.held_nanousd)
+        billed_nanousd = sum(attempt.cost_nanousd for attempt in self.record.attempts)
+        return max(0, billed_nanousd + hold_nanousd - self.held_nanousd)
 
     def payload(self) -> bytes:
         """The record as it stands, serialized. Protobuf merges what is serialized one after the other."""
@@ -189,8 +186,7 @@ class Open:
     def seal(self, now_s: float) -> int:
         """Fills in the end of the record; returns the cost of the request."""
         record = self.record
-        if not self._attempt.state:
-            self.end_attempt(_ESTIMATED, why=IN_DOUBT)
+        self.close_attempt()
         if len(record.attempts) == 1:
             record.state, cost = self._attempt.state, self._attempt.cost_nanousd
         else:

@@ -79,9 +79,7 @@ class Watch:
             try:
                 await self._follow()
             except TollkeeperError as error:
-                log.info("watch_broken", reason=error.reason_name)
-                if error.reason == Reason.INCARNATION_CLOSED:
-                    self._on_closed()
+                self._broken(error)
             except TimeoutError:
                 log.info("watch_silent")
             except Exception:
@@ -92,6 +90,14 @@ class Watch:
             self._grants.down()
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))
             backoff_s = min(BACKOFF_MOST_S, backoff_s * 2)
+
+    def _broken(self, error: TollkeeperError) -> None:
+        if error.reason in (Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED):
+            log.error("edge_credential_refused", reason=error.reason_name)
+        else:
+            log.info("watch_broken", reason=error.reason_name)
+        if error.reason == Reason.INCARNATION_CLOSED:
+            self._on_closed()
 
     async def _follow(self) -> None:
         """One stream, from naming what is known here to its end."""

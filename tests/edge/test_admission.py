@@ -148,6 +148,49 @@ async def test_failover_holds_what_the_first_attempt_left(
     ledger.book.check()
 
 
+async def test_the_dearest_attempt_is_held_and_each_is_estimated_at_its_own(
+    control: FakeControl, start_worker: StartWorker
+) -> None:
+    """L15: the hold covers the dearest attempt; an estimate of a cheaper one isn't as much."""
+    secret = new_secret()
+    control.add_key(secret)
+    worker = await start_worker()
+    grant = await worker.ledger.authorize(secret)
+    plan = worker.plan(grant, 400_000)
+    opened = await worker.ledger.begin(grant, plan, requested_model="m", stream=True, hold_nanousd=1_000_000)
+    assert (opened.held_nanousd, opened.lease.in_flight_nanousd) == (1_000_000, 1_000_000)
+    opened.end_attempt(ESTIMATED, why="timeout")
+    await worker.ledger.next_attempt(opened, worker.plan(grant, 600_000))
+    assert opened.held_nanousd == 1_000_000
+    opened.end_attempt(VOIDED)
+    assert worker.ledger.finish(opened) == 400_000
+
+
+async def test_a_begin_that_cannot_be_journaled_holds_nothing(
+    control: FakeControl, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L21: 503, nothing is sent, the hold is free again, and readiness is off until a write succeeds."""
+    secret = new_secret()
+    control.add_key(secret)
+    worker = await start_worker(fsync_interval_s=60)
+    await worker.request(secret)
+
+    def fail(fd: int, data: bytes) -> int:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("edge.journal.os.write", fail)
+        with pytest.raises(TollkeeperError) as refused:
+            await worker.begin(secret)
+        assert refused.value.reason == Reason.JOURNAL_UNAVAILABLE
+        assert worker.ledger.ready() == "the journal can't be written"
+    (lease,) = worker.ledger.book.leases.values()
+    assert (lease.in_flight_nanousd, lease.open_count) == (0, 0)
+    await worker.request(secret)
+    assert worker.ledger.ready() is None
+    assert worker.ledger.journal.last_sequence == 2
+
+
 async def test_a_further_attempt_that_cannot_be_held_is_refused(
     control: FakeControl, start_worker: StartWorker
 ) -> None:
@@ -373,3 +416,4 @@ async def test_a_closed_incarnation_stops_admitting(control: FakeControl, start_
     with pytest.raises(TollkeeperError):
         await worker.begin(secret)
     assert worker.ledger.ready() == "the incarnation was closed"
+    assert worker.ledger.failed.is_set()
