@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -78,14 +78,6 @@ class Peer:
     def latency_ms(self, percentile: str) -> float:
         latencies: list[float] = [getattr(sample.outcome, percentile) for sample in self.samples]
         return statistics.median(latencies) / 1e3
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """Medians over rounds, milliseconds."""
-
-    p50_ms: float
-    p99_ms: float
 
 
 def chat_body(text: str = "", stream: bool = False) -> str:
@@ -152,22 +144,16 @@ class Bench:
                 sample = self._measure(peer, lambda target: load.full(target, seconds, OTHERS_CPU))
                 peer.samples.append(sample)
 
-    def half_load(self, rounds: int, seconds: float) -> dict[str, Latencies]:
-        """Latencies at half of the edge's rate: of the edge, of its rivals, and of the simulator alone."""
+    def half_load(self, rounds: int, seconds: float) -> list[Peer]:
+        """The peers at half of the edge's rate, and before them the simulator alone."""
         rate = self.edge.rps / 2
-        direct = Peer("simulator alone", self.direct, {})
-        taken: dict[str, list[Outcome]] = {}
+        paced = [replace(peer, samples=[]) for peer in self.peers]
+        paced.insert(0, Peer("simulator alone", self.direct, {"own": self.stack.pids["simulator"]}))
         for _ in range(rounds):
-            for peer in (direct, *self.peers):
+            for peer in paced:
                 sample = self._measure(peer, lambda target: load.paced(target, rate, seconds, OTHERS_CPU))
-                taken.setdefault(peer.name, []).append(sample.outcome)
-        return {
-            name: Latencies(
-                statistics.median(outcome.p50_us for outcome in outcomes) / 1e3,
-                statistics.median(outcome.p99_us for outcome in outcomes) / 1e3,
-            )
-            for name, outcomes in taken.items()
-        }
+                peer.samples.append(sample)
+        return paced
 
     def event_us(self, peer: Peer, drip_ms: int, rounds: int, seconds: float) -> float:
         """Processor time of one relayed event: of a stream, less that of a plain request, by its events."""
@@ -205,38 +191,37 @@ def audit(bench: Bench) -> None:
         raise SystemExit(f"FAILED: ledger verify\n{error.stdout[-2000:]}{error.stderr[-2000:]}") from None
 
 
-def print_tables(
-    bench: Bench, latencies: dict[str, Latencies], events: dict[str, tuple[float, float]]
-) -> None:
-    """For people."""
-    header = "CPU/request", "requests/s", "p50", "p99"
-    print(f"\n{'16 connections':22}{header[0]:>14}{header[1]:>13}{header[2]:>11}{header[3]:>11}")
-    for peer in bench.peers:
+def print_peers(title: str, peers: list[Peer]) -> None:
+    """A table for people."""
+    print(f"\n{title:28}{'CPU/request':>14}{'requests/s':>13}{'p50':>11}{'p99':>11}")
+    for peer in peers:
         print(
-            f"{peer.name:22}{peer.cpu_us():11.1f} µs{peer.rps:13.0f}"
+            f"{peer.name:28}{peer.cpu_us():11.1f} µs{peer.rps:13.0f}"
             f"{peer.latency_ms('p50_us'):8.2f} ms{peer.latency_ms('p99_us'):8.2f} ms"
         )
         for part in peer.parts:
             if part != "own":
-                print(f"  {part:20}{peer.cpu_us(part):11.1f} µs")
-    print(f"\n{f'{bench.edge.rps / 2:.0f} requests/s':47}{'p50':>13}{'p99':>11}")
-    for name, latency in latencies.items():
-        print(f"{name:49}{latency.p50_ms:8.2f} ms{latency.p99_ms:8.2f} ms")
-    print(f"\n{'CPU/event of a stream':36}{'as fast as it goes':>22}{f'every {SPACED_MS} ms':>13}")
+                print(f"  {part:26}{peer.cpu_us(part):11.1f} µs")
+
+
+def print_events(events: dict[str, tuple[float, float]]) -> None:
+    """A table for people."""
+    print(f"\n{'streams':24}{'CPU/event at once':>18}{f'every {SPACED_MS} ms':>13}")
     for name, (burst_us, spaced_us) in events.items():
-        print(f"{name:36}{burst_us:19.1f} µs{spaced_us:10.1f} µs")
+        print(f"{name:28}{burst_us:11.1f} µs{spaced_us:10.1f} µs")
 
 
-def last_line(bench: Bench, latencies: dict[str, Latencies], event_us: float, rss_mb: float) -> str:
+def last_line(bench: Bench, paced: list[Peer], event_us: float, rss_mb: float) -> str:
     """For programs."""
-    edge, direct = latencies["edge"], latencies["simulator alone"]
+    direct, edge = paced[:2]
+    added_ms = {name: edge.latency_ms(name) - direct.latency_ms(name) for name in ("p50_us", "p99_us")}
     nginx_cpu_us = f"{bench.nginx.cpu_us():.1f}" if bench.nginx else "-"
     return (
         f"BENCH cpu_us={bench.edge.cpu_us():.1f} control_cpu_us={bench.edge.cpu_us('control'):.1f}"
         f" postgres_cpu_us={bench.edge.cpu_us('postgres'):.1f}"
         f" bare_forwarder_cpu_us={bench.bare.cpu_us():.1f} nginx_cpu_us={nginx_cpu_us}"
         f" rps={bench.edge.rps:.0f}"
-        f" added_p50_ms={edge.p50_ms - direct.p50_ms:.2f} added_p99_ms={edge.p99_ms - direct.p99_ms:.2f}"
+        f" added_p50_ms={added_ms['p50_us']:.2f} added_p99_ms={added_ms['p99_us']:.2f}"
         f" sse_event_us={event_us:.1f} rss_mb={rss_mb:.0f}"
     )
 
@@ -253,15 +238,17 @@ def run(rounds: int, seconds: float) -> None:
         if bench.nginx is None:
             print("nginx isn't installed: skipped")
         bench.full_load(rounds, seconds)
-        latencies = bench.half_load(rounds=3, seconds=4)
+        paced = bench.half_load(rounds=3, seconds=4)
         events = {
             peer.name: (bench.event_us(peer, 0, 2, 3), bench.event_us(peer, SPACED_MS, 1, 4))
             for peer in (bench.edge, bench.bare)
         }
         rss_mb = cpu.peak_rss_mb(running.pids["edge"])
-        print_tables(bench, latencies, events)
+        print_peers(f"full load, {load.CONNECTIONS} connections", bench.peers)
+        print_peers("at half of that rate", paced)
+        print_events(events)
         audit(bench)
-        print(last_line(bench, latencies, events["edge"][1], rss_mb), flush=True)
+        print(last_line(bench, paced, events["edge"][1], rss_mb), flush=True)
 
 
 def stop_late(_: int, __: FrameType | None) -> None:
