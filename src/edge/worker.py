@@ -129,14 +129,9 @@ class Worker:
                 "idle": sum(each.idle for each in stats),
                 "in_use": sum(each.in_use for each in stats),
             }
-            ledger = self.ledger
-            names = {
-                "grants": len(ledger.grants),
-                "leases": len(ledger.book.leases),
-                "requests_open": ledger.journal.open_count,
-                "ready": 1 if ledger.ready() is None else 0,
-            }
-            metrics.set_gauges(self.chat.in_flight, self.hangups.drain_count, connections, names)
+            metrics.set_gauges(
+                self.chat.in_flight, self.hangups.drain_count, connections, _figures(self.ledger)
+            )
             await asyncio.sleep(GAUGE_INTERVAL_S)
 
 
@@ -167,11 +162,36 @@ async def _run(settings: EdgeSettings, number: int, parent: int) -> None:
         async with worker.running(listen(settings.host, settings.port)):
             _settle_memory()
             log.info("serving", host=settings.host, port=settings.port)
-            await stopping.wait()
-            log.info("draining", in_flight=worker.chat.in_flight)
+            await _first(stopping, worker.ledger.failed)
+            log.info("draining", in_flight=worker.chat.in_flight, failed=worker.ledger.failed.is_set())
     finally:
         watch.cancel()
     log.info("stopped")
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _figures(ledger: Ledger) -> dict[str, float]:
+    """The values of tollkeeper_edge_ledger (docs/metrics.md), of this worker."""
+    return {
+        "ready": 1 if ledger.ready() is None else 0,
+        "grants": len(ledger.grants),
+        "leases": len(ledger.book.leases),
+        "unsettled": ledger.journal.open_count,
+        "settle_queue": len(ledger.settler),
+        "journal_bytes": ledger.journal.written_bytes,
+        "rpcs": ledger.link.calls.total(),
+        "rpc_failures": ledger.link.failures.total(),
+        "watch_connects": ledger.watch.connects,
+        "abandoned": ledger.abandoned_count,
+    }
 
 
 def _gateway(settings: EdgeSettings) -> Gateway | None:
