@@ -1,0 +1,113 @@
+"""Keys from the command line to their end: made, used, limited, disabled, revoked."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.e2e.admin import Tenant, VirtualKey
+from tests.e2e.stack import Stack, found
+from tests.e2e.wire import Connection, Reply, ask, chat
+from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
+
+PUSHED_WITHIN_S = 1.0
+CONNECTIONS = 12
+
+
+def test_keys_from_the_command_line(stack: Stack) -> None:
+    """Created with a secret, shown without it, spent on, revoked; the object has the documented fields."""
+    made = stack.cli_json(
+        "keys", "create", "--customer", "demo", "--name", "tiny",
+        "--budget-usd", "0.01", "--budget-reset", "monthly",
+    )  # fmt: skip
+    secret = made.pop("raw_key")
+    assert secret.startswith("aig_")
+    assert set(made) == {
+        "id", "key_hash", "name", "user_id", "team_id", "user_email", "user_name", "team_name", "budget_usd",
+        "budget_reset", "spend_usd", "allowed_models", "disabled", "created_at",
+    }  # fmt: skip
+    assert stack.cli_json("keys", "show", made["id"]) == made
+    assert (made["budget_usd"], made["budget_reset"], made["spend_usd"]) == ("0.01", "monthly", "0.00")
+    reply = asyncio.run(ask(stack.edge, secret, chat(max_tokens=16)))
+    assert reply.status == 200, reply.body
+    cost = reply.headers["x-tollkeeper-cost-usd"]
+    found(lambda: stack.cli_json("keys", "show", made["id"])["spend_usd"] == cost)
+    [entry] = stack.cli_json("usage", "list", "--customer", "demo", "--key", made["id"])
+    assert entry["usage_id"] == reply.headers["x-tollkeeper-request-id"]
+    assert entry["cost_usd"] == cost
+    stack.cli_json("keys", "revoke", made["id"])
+    found(lambda: asyncio.run(ask(stack.edge, secret, chat())).status == 401, PUSHED_WITHIN_S)
+
+
+async def _at_every_worker(stack: Stack, key: VirtualKey) -> list[Connection]:
+    """Connections that the kernel spreads over the workers; each has served the key already."""
+    connections = [await Connection(stack.edge, key.secret).__aenter__() for _ in range(CONNECTIONS)]
+    for connection in connections:
+        assert (await connection.request(chat())).status == 200
+    return connections
+
+
+async def _refusals(connections: list[Connection]) -> list[Reply]:
+    """Each connection's first answer that isn't a success, all within the time that a push may take."""
+    deadline_s = time.monotonic() + PUSHED_WITHIN_S
+    replies = []
+    for connection in connections:
+        while (reply := await connection.request(chat())).status == 200:
+            assert time.monotonic() < deadline_s, "a worker still serves the key"
+            await asyncio.sleep(0.01)
+        replies.append(reply)
+        await connection.__aexit__(None, None, None)
+    return replies
+
+
+async def test_a_revoked_key_is_refused_by_every_worker(stack: Stack, tenant: Tenant) -> None:
+    """401 within a second, at workers that have the key's grant in memory."""
+    key = tenant.key()
+    connections = await _at_every_worker(stack, key)
+    tenant.admin.keys.RevokeKey(RevokeKeyRequest(customer_id=tenant.customer_id, key_id=key.key_id))
+    for reply in await _refusals(connections):
+        assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+
+
+async def test_a_disabled_key_is_refused_and_comes_back(stack: Stack, tenant: Tenant) -> None:
+    """401 while it is switched off, 200 again soon after it is switched on."""
+    key = tenant.key()
+    connections = await _at_every_worker(stack, key)
+    tenant.update_key(key, disabled=True)
+    for reply in await _refusals(connections):
+        assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+    tenant.update_key(key, disabled=False)
+    deadline_s = time.monotonic() + PUSHED_WITHIN_S
+    for _ in range(CONNECTIONS):
+        while (await ask(stack.edge, key.secret, chat())).status != 200:
+            assert time.monotonic() < deadline_s, "a worker still refuses the key"
+
+
+async def test_a_suspended_customer_is_refused_by_every_worker(stack: Stack, tenant: Tenant) -> None:
+    """403 for a key that itself is in order."""
+    key = tenant.key()
+    connections = await _at_every_worker(stack, key)
+    tenant.update(suspended=True)
+    for reply in await _refusals(connections):
+        assert (reply.status, reply.error["code"]) == (403, "customer_suspended")
+
+
+async def test_an_expired_key_is_refused(stack: Stack, tenant: Tenant) -> None:
+    """It works until its time and not after, without anybody pushing anything."""
+    ends = Timestamp()
+    ends.FromDatetime(datetime.now(UTC) + timedelta(seconds=1.5))
+    key = tenant.key(expire_time=ends)
+    assert (await ask(stack.edge, key.secret, chat())).status == 200
+    await asyncio.sleep(1.6)
+    reply = await ask(stack.edge, key.secret, chat())
+    assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+
+
+async def test_models_beyond_the_allow_list_are_refused(stack: Stack, tenant: Tenant) -> None:
+    """403 names the model's parameter; patterns of the list admit what they match."""
+    key = tenant.key(allowed_models=["gpt-4o-*"])
+    assert (await ask(stack.edge, key.secret, chat(model="gpt-4o-mini"))).status == 200
+    reply = await ask(stack.edge, key.secret, chat(model="gpt-3.5-turbo"))
+    assert reply.status == 403
+    assert (reply.error["code"], reply.error["param"]) == ("model_not_allowed", "model")

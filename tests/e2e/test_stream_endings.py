@@ -1,0 +1,169 @@
+"""However an answer ends, it is billed exactly once and labelled, and a broken stream never looks complete."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.admin import Tenant, VirtualKey
+from tests.e2e.bills import hold_nanousd, mini_nanousd
+from tests.e2e.stack import Stack, data_dir_for_edge, found, free_port, process
+from tests.e2e.wire import Connection, ask, events, steered
+from tollkeeper.money import format_usd
+from tollkeeper.v1.edge_pb2 import UsageState
+from tollkeeper.v1.usage_pb2 import UsageEntry
+
+ESTIMATED, REPORTED = UsageState.USAGE_STATE_ESTIMATED, UsageState.USAGE_STATE_REPORTED
+MAX_TOKENS = 16
+DONE = b"data: [DONE]\n\n"
+# How the stream goes on, the code of its last event (None: [DONE]), why the cost is an estimate (None: reported).
+STREAMS = [
+    ("cut_after=3", "upstream_disconnected", "upstream_cut"),
+    ("cut_after=3 rst", "upstream_disconnected", "upstream_cut"),
+    ("stall_after=3", "upstream_timeout", "upstream_timeout"),
+    # Eight words between the role and the finish chunk: the usage has come, [DONE] has not.
+    ("cut_after=11", "upstream_disconnected", None),
+    ("error_event_after=3", "upstream_disconnected", "upstream_error"),
+    ("no_usage", None, "usage_missing"),
+]
+
+
+def booked_once(stack: Stack, tenant: Tenant, before: int) -> tuple[UsageEntry, int]:
+    """The only usage record, and what the vendor billed for it. Raises AssertionError unless there is one of each."""
+    [entry] = tenant.settled(1)
+    [row] = stack.bill(before)
+    assert row["event_id"] == f"{entry.usage_id}-1"
+    assert tenant.entries(entry.usage_id) == [("post", entry.cost_nanousd)]
+    return entry, mini_nanousd(row)
+
+
+@pytest.mark.parametrize(("pairs", "code", "why"), STREAMS)
+async def test_a_stream_that_ends_badly(
+    stack: Stack, tenant: Tenant, pairs: str, code: str | None, why: str | None
+) -> None:
+    """An error event in place of [DONE]; the estimate is the hold, which covers what the vendor billed."""
+    body = steered(f"tokens=8 {pairs}", stream=True, max_tokens=MAX_TOKENS)
+    before = stack.billed()
+    reply = await ask(stack.edge, tenant.key().secret, body)
+    assert reply.status == 200
+    assert reply.body.endswith(DONE) == (code is None)
+    if code is not None:
+        assert events(reply.body)[-1]["error"]["code"] == code
+        assert b"[DONE]" not in reply.body
+    entry, billed_nanousd = booked_once(stack, tenant, before)
+    assert (entry.state, entry.why) == ((ESTIMATED, why) if why else (REPORTED, ""))
+    assert entry.cost_nanousd == (hold_nanousd(body, MAX_TOKENS) if why else billed_nanousd)
+    assert billed_nanousd <= entry.cost_nanousd
+
+
+async def test_a_stream_without_done_that_told_its_usage(stack: Stack, tenant: Tenant) -> None:
+    """The vendor closed in good order after the usage: nothing is made up, and the cost is exact."""
+    before = stack.billed()
+    reply = await ask(stack.edge, tenant.key().secret, steered("tokens=3 no_done", stream=True))
+    assert events(reply.body)[-1]["choices"][0]["finish_reason"] == "stop"
+    entry, billed_nanousd = booked_once(stack, tenant, before)
+    assert (entry.state, entry.cost_nanousd) == (REPORTED, billed_nanousd)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_garbage_with_status_200(stack: Stack, tenant: Tenant, stream: bool) -> None:
+    """What can't be read can't be priced: passed on as it is, and booked as an estimate."""
+    body = steered("garbage", stream=stream, max_tokens=MAX_TOKENS)
+    reply = await ask(stack.edge, tenant.key().secret, body)
+    assert reply.status == 200
+    assert b"<html>" in reply.body
+    [entry] = tenant.settled(1)
+    assert (entry.state, entry.why) == (ESTIMATED, "usage_missing")
+    assert entry.cost_nanousd == hold_nanousd(body, MAX_TOKENS)
+
+
+async def test_a_plain_answer_without_usage(stack: Stack, tenant: Tenant) -> None:
+    """The header owns up to the estimate's amount."""
+    body = steered("no_usage", max_tokens=MAX_TOKENS)
+    before = stack.billed()
+    reply = await ask(stack.edge, tenant.key().secret, body)
+    entry, _ = booked_once(stack, tenant, before)
+    assert (entry.state, entry.why) == (ESTIMATED, "usage_missing")
+    assert reply.headers["x-tollkeeper-cost-usd"] == format_usd(entry.cost_nanousd)
+
+
+async def test_a_plain_answer_cut_in_the_middle(stack: Stack, tenant: Tenant) -> None:
+    """Nothing has reached the client yet: a clean 502, and an estimate for what was produced."""
+    body = steered("cut_body", max_tokens=MAX_TOKENS)
+    before = stack.billed()
+    reply = await ask(stack.edge, tenant.key().secret, body)
+    assert (reply.status, reply.error["code"]) == (502, "all_providers_failed")
+    entry, billed_nanousd = booked_once(stack, tenant, before)
+    assert (entry.state, entry.why) == (ESTIMATED, "upstream_cut")
+    assert billed_nanousd <= entry.cost_nanousd == hold_nanousd(body, MAX_TOKENS)
+
+
+# The client hangs up
+
+
+async def hang_up(edge: str, key: VirtualKey, body: bytes, stream: bool) -> None:
+    """Leaves after the first event, or while the answer in one piece is waited for."""
+    async with Connection(edge, key.secret) as connection:
+        await connection.send(body)
+        if stream:
+            _, headers = await connection.head()
+            await anext(connection.pieces(headers))
+        else:
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_a_hang_up_is_drained(stack: Stack, tenant: Tenant, stream: bool) -> None:
+    """By default the answer is read on to its usage: the cost is exact although nobody got it."""
+    gate = f"drain-{tenant.customer_id}"
+    body = steered(f"tokens=8 gate={gate}", stream=stream, max_tokens=MAX_TOKENS)
+    before = stack.billed()
+    await hang_up(stack.edge, tenant.key(), body, stream)
+    await asyncio.sleep(0.1)
+    stack.open_gate(gate)
+    entry, billed_nanousd = booked_once(stack, tenant, before)
+    assert (entry.state, entry.status) == (REPORTED, 499)
+    assert entry.cost_nanousd == billed_nanousd
+
+
+@pytest.fixture(scope="module")
+def cancelling(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A second edge of the same product that cancels where the first one drains."""
+    path: Path = tmp_path_factory.mktemp("cancelling")
+    port = free_port()
+    settings = {
+        "TOLLKEEPER_DATA_DIR": str(data_dir_for_edge(stack, path / "data")),
+        "TOLLKEEPER_EDGE_PORT": str(port),
+        "TOLLKEEPER_EDGE_WORKERS": "1",
+        "TOLLKEEPER_CONTROL_ADDRESSES": str(stack.up.ready["control"]),
+        "TOLLKEEPER_CF_GATEWAY_URL": stack.simulator,
+        "CF_ACCOUNT_ID": "0" * 32,
+        "CF_AI_GATEWAY_API_TOKEN": "simulator",
+        "TOLLKEEPER_ON_HANGUP": "cancel",
+    }
+    url = f"http://127.0.0.1:{port}"
+    with process("edge", path / "edge.log", **settings):
+        found(lambda: _ready(url), timeout_s=20)
+        yield url
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+async def test_a_hang_up_is_cancelled(stack: Stack, cancelling: str, tenant: Tenant, stream: bool) -> None:
+    """By setting the upstream's connection is dropped at once: an estimate that covers what was produced."""
+    body = steered(f"tokens=8 gate=never-{tenant.customer_id}", stream=stream, max_tokens=MAX_TOKENS)
+    before = stack.billed()
+    await hang_up(cancelling, tenant.key(), body, stream)
+    found(lambda: stack.billed() > before)
+    entry, billed_nanousd = booked_once(stack, tenant, before)
+    assert stack.bill(before)[0]["finish"] == "hangup"
+    assert (entry.state, entry.why, entry.status) == (ESTIMATED, "client_hangup", 499)
+    assert billed_nanousd <= entry.cost_nanousd == hold_nanousd(body, MAX_TOKENS)
