@@ -74,7 +74,7 @@ async def test_a_dead_workers_requests_all_end(
     assert (first.state, first.cost_nanousd, first.attempts[0].why) == (ESTIMATED, 1000, "in_doubt")
     assert (second.state, second.cost_nanousd) == (ESTIMATED, 700)
     assert [attempt.state for attempt in second.attempts] == [VOIDED, ESTIMATED]
-    assert (root / f"{incarnation_id}{DONE_SUFFIX}").is_dir()
+    await until((root / f"{incarnation_id}{DONE_SUFFIX}").is_dir)
     assert not (root / incarnation_id).exists()
 
 

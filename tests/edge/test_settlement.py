@@ -150,7 +150,7 @@ async def test_an_idle_lease_is_closed(control: FakeControl, start_worker: Start
     worker = await start_worker(idle_lease_s=0.2)
     await worker.request(secret)
     assert control.held > 0
-    await until(lambda: all(lease.closed for lease in control.leases.values()))
-    assert not worker.ledger.book.leases
+    await until(lambda: not worker.ledger.book.leases)
+    assert all(lease.closed for lease in control.leases.values())
     await worker.request(secret)
     assert len(control.leases) == 2
