@@ -18,8 +18,6 @@ UNKNOWN_CONTEXT_TOKENS = 2_097_152
 # A search model decides by itself how often it searches; chat has no `max_tool_calls` to bound it.
 MAX_WEB_SEARCHES = 10
 
-_SEARCH_FIELDS = ("web_search_options", "search_parameters", "plugins")
-
 
 @dataclass(slots=True)
 class Demand:
@@ -65,20 +63,20 @@ class Demand:
 def demand(body: dict[str, Any], body_bytes: int) -> Demand:
     """Reads a checked chat body."""
     image_count, image_bytes, beyond_body = _parts(body["messages"])
-    searches = any(name in body for name in _SEARCH_FIELDS)
+    searches = "web_search_options" in body or "search_parameters" in body or "plugins" in body
     prediction = body.get("prediction")
     asked = body.get("max_completion_tokens")
     older = body.get("max_tokens")
     if asked is None or (older is not None and older > asked):
         asked = older
     return Demand(
-        prompt_bytes=body_bytes - image_bytes,
-        image_count=image_count,
-        beyond_body=beyond_body or searches,
-        asked_output=asked,
-        choice_count=body.get("n") or 1,
-        prediction_bytes=_text_bytes(prediction) if prediction is not None else 0,
-        web_searches=MAX_WEB_SEARCHES if searches else 0,
+        body_bytes - image_bytes,
+        image_count,
+        beyond_body or searches,
+        asked,
+        body.get("n") or 1,
+        0 if prediction is None else _text_bytes(prediction),
+        MAX_WEB_SEARCHES if searches else 0,
     )
 
 

@@ -1,5 +1,7 @@
 """The head of a vendor's answer: what goes on to the client, and what stays here."""
 
+from functools import lru_cache
+
 from edge.upstream.response import Response
 
 # Never `set-cookie` nor anything about the connection; Cloudflare's own headers are read, not passed.
@@ -9,7 +11,6 @@ _PASSED = frozenset(
         b"retry-after",
         b"retry-after-ms",
         b"x-should-retry",
-        b"content-encoding",
         b"content-language",
     }
 )
@@ -30,17 +31,16 @@ class Head:
         self.encoding = b""
         lines = b""
         for name, value in response.headers:
-            if name == b"content-type":
+            if _passes(name):
+                lines += b"%b: %b\r\n" % (name, value)
+            elif name == b"content-type":
                 self.media_type = value
             elif name == b"cf-aig-cache-status":
                 self.cache = _CACHE_WORDS.get(value, b"none")
             elif name == b"cf-aig-log-id":
                 self.cf_log_id = value
-            elif name in _PASSED or name.startswith(_PASSED_PREFIXES):
-                if name == b"content-encoding":
-                    if value.lower() == b"identity":
-                        continue
-                    self.encoding = value
+            elif name == b"content-encoding" and value.lower() != b"identity":
+                self.encoding = value
                 lines += b"%b: %b\r\n" % (name, value)
         self.lines = lines
 
@@ -52,3 +52,9 @@ class Head:
     def decoded_lines(self) -> bytes:
         """The header lines without the content encoding, for a body that was decoded here."""
         return self.lines.replace(b"content-encoding: %b\r\n" % self.encoding, b"", 1)
+
+
+# Vendors repeat a few dozen names; whatever else comes must not grow this.
+@lru_cache(maxsize=512)
+def _passes(name: bytes) -> bool:
+    return name in _PASSED or name.startswith(_PASSED_PREFIXES)
