@@ -34,7 +34,7 @@ async def test_records_go_in_batches(control: FakeControl, start_worker: StartWo
     assert await worker.ledger.settler.flush(5)
     control.calls.clear()
     for _ in range(100):
-        await worker.request(secret)
+        await worker.request(secret, output_tokens=1)
     assert await worker.ledger.settler.flush(5)
     assert [len(request.records) for request in control.requests("Settle")] == [40, 40, 20]
     assert worker.ledger.settler.outcomes[Outcome.POSTED] == 101
