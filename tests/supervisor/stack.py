@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import psutil
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 FREE_PORTS = {
     "TOLLKEEPER_EDGE_PORT": "0",
@@ -86,7 +86,7 @@ def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Up:
     line = _line(process.stdout, READY_TIMEOUT_S)
     if not line:
         process.kill()
-        process.wait()
+        process.communicate()
         raise AssertionError(f"`up` said nothing; its log ends with:\n{log.read_text()[-4000:]}")
     return Up(data_dir, process, log, json.loads(line))
 

@@ -159,16 +159,16 @@ def test_a_killed_part_comes_back(first: Up, part: str) -> None:
     """After kill -9 of any part there is a new process that serves, and the demo key works again."""
     old = first.pid(part)
     os.kill(old, signal.SIGKILL)
-    eventually(lambda: first.pid(part) != old)
-    eventually(lambda: _serves(first, part), timeout_s=15)
-    eventually(lambda: _completes(first, first.ready["demo_key"]), timeout_s=15)
+    eventually(lambda: first.pid(part) != old, timeout_s=20)
+    eventually(lambda: _serves(first, part), timeout_s=30)
+    eventually(lambda: _completes(first, first.ready["demo_key"]), timeout_s=30)
 
 
 def test_ctrl_c_drains_and_the_second_start_keeps_all(first: Up) -> None:
     """Exit code 0, nothing left running; then the old key works and no secret is shown again."""
     family = first.family()
     assert first.interrupt() == 0
-    eventually(lambda: gone(family), timeout_s=2)
+    eventually(lambda: gone(family), timeout_s=5)
     assert sorted(path.name for path in (first.data_dir / "run").glob("*.pid")) == []
     again = start(first.data_dir)
     try:
@@ -213,7 +213,7 @@ def _stop_twice(up: Up, key: str) -> None:
             up.process.wait(1)
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(5) == 130
-    eventually(lambda: gone(family), timeout_s=2)
+    eventually(lambda: gone(family), timeout_s=5)
 
 
 @pytest.mark.parametrize("part", ["up", "postgres", "control"])
@@ -226,13 +226,16 @@ def test_ctrl_c_during_the_start(part: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        eventually((place / "data" / "run" / f"{part}.pid").exists)
-        own = psutil.Process(process.pid)
-        family = [own, *own.children(recursive=True)]
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
+        try:
+            eventually((place / "data" / "run" / f"{part}.pid").exists, timeout_s=30)
+            own = psutil.Process(process.pid)
+            family = [own, *own.children(recursive=True)]
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
         assert (process.returncode, said) == (130, b"")
-        eventually(lambda: gone(family), timeout_s=3)
+        eventually(lambda: gone(family), timeout_s=5)
 
 
 def test_a_part_that_cannot_start_stops_everything(tmp_path: Path) -> None:

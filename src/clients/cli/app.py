@@ -1,13 +1,15 @@
 """The console script: `tollkeeper NOUN VERB`, or a part of Tollkeeper to run."""
 
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from clients.cli import parts
+from clients.cli import output, parts
 from clients.cli.commands import HELP_SETTINGS
 from clients.cli.run import run
 
@@ -44,7 +46,9 @@ def build(named: str) -> typer.Typer:
         add_completion=False,
         context_settings=HELP_SETTINGS,
         rich_markup_mode=None,
+        invoke_without_command=True,
     )
+    app.callback()(_version)
     for part, summary in parts.SUMMARIES.items():
         app.command(part, help=summary, context_settings=_PASSED_ON, rich_help_panel="Run")(_passed_on)
     for noun, summary in NOUNS.items():
@@ -61,6 +65,20 @@ def build(named: str) -> typer.Typer:
         app.command("login", help="Sign in: prints a credential.")(_passed_on)
         app.command("whoami", help="Show who the control plane takes you for.")(_passed_on)
     return app
+
+
+def _version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        try:
+            number = importlib.metadata.version("tollkeeper")
+        except importlib.metadata.PackageNotFoundError:
+            number = "(run from its sources)"
+        output.raw(f"tollkeeper {number}")
+        raise typer.Exit
 
 
 def _empty() -> typer.Typer:

@@ -35,4 +35,4 @@ def become(module: str, arguments: Sequence[str]) -> NoReturn:
     environment = {**os.environ}
     environment.setdefault("TOLLKEEPER_DATA_DIR", str(find_data_dir()))
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], environment)  # noqa: S606

@@ -273,6 +273,11 @@ def test_every_noun_explains_itself(cli: Run, noun: str) -> None:
     assert "Usage: tollkeeper" in cli(noun)
 
 
+def test_the_version(cli: Run) -> None:
+    """Of what is installed."""
+    assert re.match(r"tollkeeper (\d|\()", cli("--version"))
+
+
 def _shell(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from clients.cli.app import main; main()", *arguments],
