@@ -143,7 +143,7 @@ MUTANTS = (
         "src/control/ledger/batch.py",
         "        work.reset()",
         "        pass",
-        MACHINE,
+        QUEUE,
     ),
     Mutant(
         "opening forgotten: a budget born mid-month starts at nothing",

@@ -28,7 +28,11 @@ def configure(level: LogLevel, form: LogFormat, **context: object) -> None:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dump)]
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # The default formatter shows local variables, and those may be secrets.
+        plain = structlog.dev.plain_traceback
+        processors.append(
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        )
         factory = structlog.PrintLoggerFactory(sys.stderr)
     structlog.configure(
         processors=processors,

@@ -3,8 +3,10 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
 from control.domain.records import prepare
 from control.ledger.batch import BatchResult
@@ -129,6 +131,24 @@ async def test_a_late_record_of_an_unknown_lease_posts(database: Database) -> No
     assert spent == [25, 25]
     assert labels == ["late"]
     assert (await verify(database)).violations == []
+
+
+async def test_an_undone_decision_is_forgotten(database: Database, database_url: str) -> None:
+    """A transaction that PostgreSQL undid decides again, by what is true then."""
+    tenant = await create_tenant(database, {KEY: 100})
+
+    def undo_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "INSERT INTO lease_grants" in statement:
+            event.remove(database.engine.sync_engine, "before_cursor_execute", undo_once)
+            url = database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("UPDATE budgets SET limit_nanousd = 10")
+            raise DBAPIError(statement, None, psycopg.errors.SerializationFailure())
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", undo_once)
+    with pytest.raises(TollkeeperError) as caught:
+        await make_queue(database).acquire(tenant.acquire(str(uuid7()), 1, [50]), 0)
+    assert caught.value.reason == Reason.INSUFFICIENT_QUOTA
 
 
 async def acquire_or_spent(
