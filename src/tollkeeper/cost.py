@@ -5,6 +5,7 @@ docs/pricing.md explains it.
 """
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 UNITS_PER_RATE = 1_000_000
 
@@ -40,8 +41,7 @@ class PriceRates:
         return rates
 
 
-@dataclass(frozen=True, slots=True)
-class UsageCounts:
+class UsageCounts(NamedTuple):
     """Model tokens as vendors report them: cached, cache write and audio input are within input, reasoning
     and audio output within output."""
 
