@@ -18,7 +18,7 @@ from edge.grants import GrantView
 from edge.hangup import Client, EdgeProtocol, HangupPolicy
 from edge.prices import PriceView
 from edge.relay import CLIENT_GONE_STATUS, Relay
-from edge.routing import Candidate, RouteTable, candidates
+from edge.routing import Candidate, Route, RouteTable, candidates
 from edge.upstream.cloudflare import Gateway
 from edge.upstream.failover import Attempts, Forwarder
 from edge.upstream.transport import InvalidRequest, encode_headers
@@ -28,8 +28,8 @@ from tollkeeper.money import MAX_NANOUSD
 log = structlog.get_logger()
 
 ROUTE = "chat"
-# Route tables kept, newest last; the oldest goes when there are more keys than this in use.
-MAX_ROUTE_TABLES = 10_000
+# Keys whose route tables are kept; the oldest goes when more are in use.
+MAX_ROUTE_TABLES = 4096
 _METADATA_HEADER = "x-tollkeeper-metadata"
 
 
@@ -60,7 +60,7 @@ class Chat:
         self._forwarder = forwarder
         self._gateway = gateway
         self._hangups = hangups
-        self._tables: dict[GrantView, RouteTable] = {}
+        self._tables: dict[bytes, RouteTable] = {}
         self._max_in_flight = settings.max_in_flight
         self._fallback_output = settings.fallback_output_tokens
         self._forward_headers = settings.forward_headers
@@ -89,18 +89,18 @@ class Chat:
 
     def table(self, grant: GrantView) -> RouteTable:
         """The routes of a grant, worked out on its first request."""
-        table = self._tables.get(grant)
-        if table is None:
-            if len(self._tables) >= MAX_ROUTE_TABLES:
+        table = self._tables.get(grant.key_hash)
+        if table is None or table.grant is not grant:
+            if table is None and len(self._tables) >= MAX_ROUTE_TABLES:
                 del self._tables[next(iter(self._tables))]
-            table = self._tables[grant] = RouteTable(grant, self._gateway)
+            table = self._tables[grant.key_hash] = RouteTable(grant, self._gateway)
         return table
 
     # Before anything is sent
 
     async def _admit(self, grant: GrantView, chat: ChatRequest) -> tuple[_Plan, Open]:
         routes = self.table(grant).routes(chat.model, chat.provider)
-        options = candidates(routes, partial(self._ledger.price, grant), chat.model)
+        options = self._priced(grant, routes, chat.model)
         plan = self._plan(grant, chat, options, None)
         try:
             return plan, await self._begin(grant, chat, plan)
@@ -110,9 +110,22 @@ class Chat:
                 raise
             if largest >= self._limit(grant, chat, options[0].price):
                 raise
-        clamped = self._plan(grant, chat, options, largest)
+        plan = self._plan(grant, chat, options, largest)
+        try:
+            opened = await self._begin(grant, chat, plan)
+        except TollkeeperError as error:
+            _explain(error, chat, plan)
+            raise
         metrics.clamped()
-        return clamped, await self._begin(grant, chat, clamped)
+        return plan, opened
+
+    def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
+        try:
+            return candidates(routes, partial(self._ledger.price, grant), model)
+        except TollkeeperError as error:
+            if error.reason == Reason.MODEL_NOT_PRICED:
+                self._ledger.missing_models.count(grant.customer_id, model)
+            raise
 
     async def _begin(self, grant: GrantView, chat: ChatRequest, plan: _Plan) -> Open:
         return await self._ledger.begin(
@@ -182,10 +195,13 @@ class Chat:
             await relay.stream(request)
             return None
         except TollkeeperError as error:
-            rendered = render(error)
-            opened.status = CLIENT_GONE_STATUS if client.gone else rendered.status
-            return error_answer(rendered, opened.usage_id)
+            return self._failed(error, opened, client)
+        except Exception:
+            log.exception("request failed", request_id=opened.usage_id)
+            return self._failed(TollkeeperError(Reason.INTERNAL, ""), opened, client)
         finally:
+            if attempts is not None:
+                attempts.close()
             if attempts is None or not attempts.ended:
                 self._abandon(opened, client, attempts)
             self._ledger.finish(opened)
@@ -193,6 +209,11 @@ class Chat:
             if isinstance(protocol, EdgeProtocol):
                 protocol.client = None
             metrics.request_ended(ROUTE, provider, opened.status, chat.stream, monotonic() - started)
+
+    def _failed(self, error: TollkeeperError, opened: Open, client: Client) -> Answer:
+        rendered = render(error)
+        opened.status = CLIENT_GONE_STATUS if client.gone else rendered.status
+        return error_answer(rendered, opened.usage_id)
 
     def _abandon(self, opened: Open, client: Client, attempts: Attempts | None) -> None:
         """The attempt under way was cut off before it answered: cancelled, or by a fault of ours."""
@@ -202,7 +223,8 @@ class Chat:
         else:
             opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, why=why)
             metrics.estimated(why)
-        opened.status = CLIENT_GONE_STATUS if client.gone else 500
+        if client.gone:
+            opened.status = CLIENT_GONE_STATUS
 
     def _forwarded(self, request: Request) -> bytes:
         """Client headers that a setting sends on. One that can't be a header line is left out."""

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import orjson
+import structlog
 from sanic.exceptions import RequestCancelled
 from sanic.request import Request
 
@@ -29,6 +30,8 @@ from edge.usage import counts
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.money import format_usd
+
+log = structlog.get_logger()
 
 CLIENT_GONE_STATUS = 499
 # After [DONE] a stream has nothing more to say; its connection is worth this much waiting to be used again.
@@ -114,22 +117,26 @@ class Relay:
         watcher = Watcher(withhold_usage=not self._chat.wants_usage)
         head = upstream.head
         lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
-        answer = await request.respond(Answer(upstream.status, head.media_type, lines, b""))
+        answer = Answer(upstream.status, head.media_type, lines, b"")
         why = "in_doubt"
         try:
+            await request.respond(answer)
             await self._pass(answer, watcher if is_events else None)
             why = "usage_missing" if watcher.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:
             why = "upstream_timeout" if isinstance(failure, IdleTimeout) else "upstream_cut"
-            await self._break_off(request, answer, _broken(why) if is_events and not watcher.done else b"")
+            await self._break_off(request, answer, _broken(why) if is_events else b"")
         except asyncio.CancelledError:
             why = "client_hangup" if self._client.gone else "cancelled"
             raise
+        except Exception:
+            log.exception("stream failed", request_id=self._opened.usage_id)
+            last = event(TollkeeperError(Reason.INTERNAL, "")) if is_events else b""
+            await self._break_off(request, answer, last)
         finally:
             self._settle_stream(watcher, why)
-            if watcher.done and not upstream.response.ended:
-                await self._linger()
-            upstream.response.close()
+        if watcher.done and not upstream.response.ended:
+            await self._linger()
 
     async def _pass(self, answer: Answer, watcher: Watcher | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""

@@ -4,11 +4,16 @@ grant."""
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from edge.grants import GrantView, RuleView
 from edge.prices import PriceView
 from edge.upstream.cloudflare import Credential, Endpoint, Gateway, direct_endpoint, gateway_endpoint
+from edge.upstream.failures import InvalidRequest
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.model_match import WILDCARD, ModelList
+
+log = structlog.get_logger()
 
 # Of one grant; a key that asks for more different models than this is looked up anew each time.
 MAX_CACHED_MODELS = 256
@@ -123,7 +128,8 @@ class RouteTable:
         )
         if not routes:
             message = (
-                f"No provider for the model {model!r} can be reached: this gateway has no Cloudflare account."
+                f"No provider for the model {model!r} can be reached: base URL or credential can't be used, "
+                "or this gateway has no Cloudflare account."
             )
             raise TollkeeperError(Reason.ALL_PROVIDERS_FAILED, message, {"attempts": "[]"})
         return routes
@@ -146,8 +152,16 @@ def candidates(
 
 
 def endpoint_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Endpoint | None:
-    """Where a rule leads: its base URL if it has one, else through Cloudflare. None where neither is
-    there."""
+    """Where a rule leads: its base URL if it has one, else through Cloudflare. None where neither works
+    out."""
+    try:
+        return _endpoint(rule, grant, gateway)
+    except (ValueError, InvalidRequest) as error:
+        log.warning("rule leads nowhere", rule_id=rule.rule_id, why=type(error).__name__)
+        return None
+
+
+def _endpoint(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Endpoint | None:
     credential = Credential(rule.credential, rule.stored_key_alias)
     if rule.base_url:
         return direct_endpoint(rule.base_url, credential)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import grpc
 import structlog
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 BACKLOG = 1024
 GAUGE_INTERVAL_S = 0.25
 DRAIN_STEP_S = 0.05
+CUT_S = 1.0
 PARENT_CHECK_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -82,8 +83,6 @@ class Worker:
             await self.ledger.start()
             stack.push_async_callback(self.ledger.close)
             stack.push_async_callback(self.ledger.drain, LEDGER_DRAIN_S)
-            stack.push_async_callback(self.direct_transport.close)
-            stack.push_async_callback(self.gateway_transport.close)
             server = await self._serve(listener)
             stack.push_async_callback(self._drain, server)
             gauges = asyncio.create_task(self._set_gauges())
@@ -118,9 +117,13 @@ class Worker:
             log.warning("drain ended early", in_flight=self.chat.in_flight)
         for connection in list(server.connections):
             connection.abort()
-        # Cancelled requests settle in their own finally blocks, in the loop's next turns.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        for transport in (self.gateway_transport, self.direct_transport):
+            await transport.close()
+        # What was cut off settles in its own finally blocks.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_S):
+                while self.chat.in_flight:  # noqa: ASYNC110 - requests don't announce their end
+                    await asyncio.sleep(DRAIN_STEP_S)
 
     async def _set_gauges(self) -> None:
         while True:

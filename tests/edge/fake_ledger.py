@@ -105,6 +105,16 @@ class PriceNames:
         return [("openai", name) for name in self.names]
 
 
+@dataclass
+class CountedModels:
+    """Models refused for want of a price, in order."""
+
+    names: list[str] = field(default_factory=list)
+
+    def count(self, customer_id: str, model: str) -> None:
+        self.names.append(model)
+
+
 class FakeLedger:
     """What `Ledger` promises. `refuse` is raised by the next `begin`."""
 
@@ -113,6 +123,7 @@ class FakeLedger:
         self.opened: list[FakeOpen] = []
         self.refuse: list[TollkeeperError] = []
         self.keep = True
+        self.missing_models = CountedModels()
         self._prices = {each.model: PriceView(each) for each in prices}
         self.prices = PriceNames(list(self._prices))
 

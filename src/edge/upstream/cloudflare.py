@@ -134,7 +134,7 @@ def direct_endpoint(base_url: str, credential: Credential) -> Endpoint:
 def split_url(url: str) -> tuple[Origin, str]:
     """Origin and path of an http(s) URL. Raises ValueError."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii():
         raise ValueError(f"{url!r} is not an http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return Origin(parts.scheme, parts.hostname, port), parts.path

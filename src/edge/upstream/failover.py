@@ -68,6 +68,7 @@ class Attempts:
         "_ledger",
         "_opened",
         "_plans",
+        "_response",
         "_sent_limit",
         "ended",
         "sent",
@@ -94,6 +95,7 @@ class Attempts:
         self._sent_limit = sent_limit
         self._extra_headers = extra_headers
         self._failures: list[dict[str, object]] = []
+        self._response: Response | None = None
         self.sent = False
         """A byte of the attempt under way may have left."""
         self.ended = False
@@ -113,11 +115,16 @@ class Attempts:
                 return answer
         raise self._all_failed()
 
+    def close(self) -> None:
+        """Lets go of the answer: an upstream connection isn't kept busy for nothing. Idempotent."""
+        if self._response is not None:
+            self._response.close()
+
     async def _try(self, candidate: Candidate) -> Upstream | None:
         self.sent = self.ended = False
         response: Response | None = None
         try:
-            response = await self._send(candidate)
+            response = self._response = await self._send(candidate)
             if 200 <= response.status < 300:
                 return await self._begin(candidate, response)
             body = await response.read(MAX_ERROR_BODY_BYTES)

@@ -125,6 +125,13 @@ async def test_an_unexpected_fault_tells_nothing(edge: Edge, monkeypatch: pytest
     assert "secret detail" not in answer.text
 
 
+async def test_a_model_without_a_price_is_counted(edge: Edge) -> None:
+    """So that somebody can add one."""
+    await post(edge, model="brand-new")
+
+    assert edge.ledger.missing_models.names == ["brand-new"]
+
+
 def quota(fits_nanousd: int) -> TollkeeperError:
     """The control plane's refusal."""
     metadata = {
