@@ -9,9 +9,8 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 from google.protobuf.descriptor import FileDescriptor
-from google.rpc import error_details_pb2, status_pb2
 
-from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
+from clients.refusals import error_of
 from tollkeeper.v1 import (
     budgets_pb2,
     customers_pb2,
@@ -56,17 +55,6 @@ _FILES = (
 _REPEATABLE_PREFIXES = ("Get", "List")
 _REPEATABLE = frozenset({"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"})
 _MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-_STATUS_DETAILS_KEY = "grpc-status-details-bin"
-_REASONS: dict[str, Any] = dict(Reason.items())
-_CODE_REASONS: dict[grpc.StatusCode, Any] = {
-    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
-    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
-    grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND: Reason.NOT_FOUND,
-}
 
 
 class ControlClient:
@@ -110,36 +98,6 @@ class ControlClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def error_of(error: grpc.RpcError) -> TollkeeperError:
-    """What the control plane said; where it said nothing (it can't be reached), the status of the call."""
-    code, text = error.code(), error.details() or ""
-    trailers: Any = error.trailing_metadata() or ()
-    for key, value in trailers:
-        if key == _STATUS_DETAILS_KEY:
-            told = _told(status_pb2.Status.FromString(value))
-            if told is not None:
-                return told
-    if code is grpc.StatusCode.UNAVAILABLE:
-        return TollkeeperError(
-            Reason.UNAVAILABLE, f"The control plane can't be reached: {text}", retry_after_s=1
-        )
-    return TollkeeperError(_CODE_REASONS.get(code, Reason.INTERNAL), text or code.name)
-
-
-def _told(status: status_pb2.Status) -> TollkeeperError | None:
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    retry_after_s: float | None = None
-    for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-        elif detail.Unpack(retry):
-            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
-    if info.domain != ERROR_DOMAIN:
-        return None
-    reason = _REASONS.get(info.reason, Reason.INTERNAL)
-    return TollkeeperError(reason, status.message, dict(info.metadata), retry_after_s)
 
 
 def _options() -> list[tuple[str, int | str]]:

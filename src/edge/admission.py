@@ -33,6 +33,7 @@ from edge.journal import Journal, JournalSettings
 from edge.lease_book import LeaseBook
 from edge.lease_desk import LeaseDesk
 from edge.leases import Lease
+from edge.missing_models import MissingModels
 from edge.prices import PriceBook, PriceView
 from edge.records import AttemptPlan, Open, UsageIds, UsageState
 from edge.replay import Replayer
@@ -103,6 +104,7 @@ class Ledger:
         self._now_s, self._wall_s = clock.now_s, clock.wall_s
         self.link = ControlLink(channel, credential)
         self.prices = PriceBook()
+        self.missing_models = MissingModels(self.link)
         self.book = LeaseBook(self.incarnation_id, settings.idle_lease_s)
         self.grants = GrantCache(
             self.link,
@@ -225,7 +227,14 @@ class Ledger:
         self._problem = CLOSED
         self._tick_task.cancel()
         await asyncio.gather(self._tick_task, return_exceptions=True)
-        for part in (self.watch, self.replayer, self.desk, self.grants, self.settler):
+        for part in (
+            self.watch,
+            self.replayer,
+            self.desk,
+            self.grants,
+            self.settler,
+            self.missing_models,
+        ):
             await part.close()
         await self.journal.close(done=self._done)
 
@@ -389,5 +398,6 @@ class Ledger:
                     self.desk.turn(purse)
                 self.desk.tidy()
                 self.settler.tick()
+                self.missing_models.tick()
             except Exception:
                 log.exception("ledger_tick_failed")

@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import grpc
 import grpc.aio
-from google.rpc import error_details_pb2, status_pb2
 
-from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
-from tollkeeper.v1 import edge_pb2, error_reason_pb2
+from clients.refusals import error_of
+from tollkeeper.errors import Reason
+from tollkeeper.v1 import edge_pb2
 
 SERVICE = "/tollkeeper.v1.EdgeService/"
-STATUS_DETAILS_KEY = "grpc-status-details-bin"
 MOST_MESSAGE_BYTES = 64 * 1024 * 1024
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -31,19 +30,6 @@ CLOSE_TIMEOUT_S = 15.0
 
 # Nobody can tell whether the call took effect.
 UNKNOWN_OUTCOMES = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.INTERNAL})
-
-_CODE_REASONS = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
-    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
-    grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
-    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.UNAVAILABLE,
-}
-
-_REASONS = cast("dict[str, Reason]", dict(error_reason_pb2.ErrorReason.items()))
 
 Answer = TypeVar("Answer")
 Method = Callable[..., Awaitable[Answer]]
@@ -72,6 +58,7 @@ class ControlLink:
         self._return = _method(channel, "ReturnLease", messages.ReturnLeaseResponse.FromString)
         self._settle = _method(channel, "Settle", messages.SettleResponse.FromString)
         self._close = _method(channel, "CloseIncarnation", messages.CloseIncarnationResponse.FromString)
+        self._count = _method(channel, "CountMissingModels", messages.CountMissingModelsResponse.FromString)
         self._watch = channel.unary_stream(
             f"{SERVICE}Watch",
             request_serializer=edge_pb2.WatchRequest.SerializeToString,
@@ -116,6 +103,11 @@ class ControlLink:
         answer = await self._call("CloseIncarnation", self._close, data, CLOSE_TIMEOUT_S)
         return answer.gap_count
 
+    async def count_missing_models(self, request: edge_pb2.CountMissingModelsRequest) -> None:
+        """Tells which models were refused for want of a price."""
+        data = request.SerializeToString()
+        await self._call("CountMissingModels", self._count, data, RETURN_TIMEOUT_S)
+
     async def watch(self, request: edge_pb2.WatchRequest) -> AsyncGenerator[edge_pb2.WatchResponse, None]:
         """Pushes, until the stream ends or breaks."""
         self.calls["Watch"] += 1
@@ -142,30 +134,3 @@ def _method(channel: grpc.aio.Channel, name: str, parse: Callable[[bytes], Answe
     """A unary method that takes its request serialized: what the journal has isn't serialized again."""
     method: Method[Answer] = channel.unary_unary(f"{SERVICE}{name}", response_deserializer=parse)
     return method
-
-
-def error_of(error: grpc.aio.AioRpcError) -> TollkeeperError:
-    """The error the control plane raised; by status code where the answer says no more."""
-    message = error.details() or "The control plane didn't answer."
-    for key, value in error.trailing_metadata() or ():
-        if key == STATUS_DETAILS_KEY and isinstance(value, bytes):
-            return _error_of_details(status_pb2.Status.FromString(value), message)
-    reason = _CODE_REASONS.get(error.code(), Reason.INTERNAL)
-    if reason is Reason.UNAVAILABLE:
-        # The text names addresses of the installation, which are no client's business.
-        message = "The control plane can't be reached."
-    return TollkeeperError(reason, message, retry_after_s=1.0 if reason is Reason.UNAVAILABLE else None)
-
-
-def _error_of_details(status: status_pb2.Status, message: str) -> TollkeeperError:
-    reason: Reason = Reason.INTERNAL
-    metadata: dict[str, str] = {}
-    retry_after_s: float | None = None
-    for detail in status.details:
-        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-        if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
-            reason = _REASONS.get(info.reason, Reason.INTERNAL)
-            metadata = dict(info.metadata)
-        elif detail.Unpack(retry):
-            retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    return TollkeeperError(reason, message, metadata, retry_after_s)

@@ -76,11 +76,12 @@ class PriceSchedule:
 class PriceBook:
     """Global prices by (provider type, model), kept current by Watch."""
 
-    __slots__ = ("_incoming", "_replaces", "_schedules", "version")
+    __slots__ = ("_by_model", "_incoming", "_replaces", "_schedules", "version")
 
     def __init__(self) -> None:
         self.version = 0
         self._schedules: dict[tuple[str, str], PriceSchedule] = {}
+        self._by_model: dict[str, list[PriceSchedule]] = {}
         self._incoming: list[prices_pb2.Price] = []
         self._replaces = False
 
@@ -88,9 +89,16 @@ class PriceBook:
         return len(self._schedules)
 
     def lookup(self, provider_type: str, model: str, now_s: float) -> PriceView | None:
-        """The global price in force, if the model has one."""
+        """The global price in force, if the model has one.
+
+        A model that other vendors serve under the same name (`gpt-4o` at a custom endpoint) has the dearest
+        of their prices: no own price may stand for such a name.
+        """
         schedule = self._schedules.get((provider_type, model))
-        return schedule.at(now_s) if schedule is not None else None
+        if schedule is not None:
+            return schedule.at(now_s)
+        prices = [price for named in self._by_model.get(model, ()) if (price := named.at(now_s)) is not None]
+        return max(prices, key=lambda price: price.worst.input + price.worst.output, default=None)
 
     def apply(self, update: edge_pb2.PriceBook, now_s: float) -> None:
         """Takes a part of the book; nothing shows before the last part is here."""
@@ -103,6 +111,9 @@ class PriceBook:
             key = (price.provider_type, price.model)
             schedules.setdefault(key, PriceSchedule()).put(price, now_s)
         self._schedules, self.version = schedules, update.version
+        self._by_model = {}
+        for (_, model), schedule in schedules.items():
+            self._by_model.setdefault(model, []).append(schedule)
         self.restart()
 
     def restart(self) -> None:

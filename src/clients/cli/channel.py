@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from tollkeeper.errors import TollkeeperError
+from tollkeeper.errors import Reason, TollkeeperError
 
 CALL_TIMEOUT_S = 30.0
 
@@ -23,11 +23,14 @@ def open_channel(address: str, secret: str | None, authority: bytes | None = Non
 
 
 def refusal(error: grpc.RpcError) -> TollkeeperError:
-    """What the control plane said; where it said nothing (it can't be reached), the status of the call."""
-    # Only now: the asyncio client takes a while to load.
-    from clients.control import error_of
+    """What the control plane said; where it can't be reached, which address was tried."""
+    # Only now: a command that isn't refused needs none of it.
+    from clients.refusals import error_of
 
-    return error_of(error)
+    told = error_of(error)
+    if told.reason == Reason.UNAVAILABLE and not told.metadata:
+        told = TollkeeperError(told.reason, f"{told.message} {error.details() or ''}".strip())
+    return told
 
 
 class _Details(NamedTuple):

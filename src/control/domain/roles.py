@@ -67,6 +67,7 @@ _METHODS = {
         "ReturnLease": _EDGE,
         "Settle": _EDGE,
         "CloseIncarnation": _EDGE,
+        "CountMissingModels": _EDGE,
         "Watch": _EDGE,
     },
     "SessionsService": {"CreateSession": _ANYONE, "GetSession": _SELF, "DeleteSession": _SELF},

@@ -14,7 +14,7 @@ from control.domain.records import PreparedRecord, RejectedRecord, check, prepar
 from control.ledger import closing
 from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
-from control.store import grants, incarnations
+from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
 from control.store.price_rates import PriceRatesCache
 from control.store.refused import refuse
@@ -27,6 +27,7 @@ Outcome = edge_pb2.SettleOutcome
 MAX_RECORDS_PER_SETTLE = 1000
 MAX_REPORTS = 10_000
 MAX_HOLDS = 10_000
+MAX_MISSING_COUNTS = 1000
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -107,6 +108,22 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         if gap_count:
             log.warning("sequence_gaps", incarnation_id=request.incarnation_id, gap_count=gap_count)
         return edge_pb2.CloseIncarnationResponse(freed_nanousd=freed, gap_count=gap_count)
+
+    async def CountMissingModels(
+        self, request: edge_pb2.CountMissingModelsRequest, context: "Context"
+    ) -> edge_pb2.CountMissingModelsResponse:
+        """Adds to the counts of models without a price (A8)."""
+        if len(request.counts) > MAX_MISSING_COUNTS:
+            raise invalid(f"At most {MAX_MISSING_COUNTS} models a call.")
+        for count in request.counts:
+            _check_uuid("customer_id", count.customer_id)
+        async with self._database.write() as connection:
+            # In one order, so that two edges never wait for each other.
+            for count in sorted(request.counts, key=lambda count: (count.customer_id, count.model)):
+                await prices.count_missing_model(
+                    connection, count.customer_id, count.model, max(1, count.request_count)
+                )
+        return edge_pb2.CountMissingModelsResponse()
 
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: "Context"

@@ -174,12 +174,15 @@ async def known_models(connection: AsyncConnection) -> set[tuple[str, str]]:
     return {(row.provider_type, row.model) for row in await connection.execute(statement.distinct())}
 
 
-async def count_missing_model(connection: AsyncConnection, customer_id: str, model: str) -> None:
-    """Counts a request for a model without a price. Names past MAX_MISSING_MODELS are not taken up."""
+async def count_missing_model(
+    connection: AsyncConnection, customer_id: str, model: str, request_count: int = 1
+) -> None:
+    """Counts requests for a model without a price. Names past MAX_MISSING_MODELS are not taken up."""
     values: Mapping[str, Any] = {
         "customer_id": customer_id,
         "model": model.replace("\0", "")[:MAX_MISSING_MODEL_CHARS],
         "bound": MAX_MISSING_MODELS,
+        "request_count": request_count,
     }
     counted = await connection.execute(_COUNT_AGAIN, values)
     if counted.rowcount == 0:
@@ -214,16 +217,16 @@ _PENDING = -1
 
 _COUNT_AGAIN = text(
     """
-    UPDATE missing_models SET request_count = request_count + 1, last_seen_time = now()
+    UPDATE missing_models SET request_count = request_count + :request_count, last_seen_time = now()
     WHERE customer_id = :customer_id AND model = :model
     """
 )
 _COUNT_FIRST = text(
     """
     INSERT INTO missing_models (customer_id, model, request_count, last_seen_time)
-    SELECT :customer_id, :model, 1, now()
+    SELECT :customer_id, :model, :request_count, now()
     WHERE (SELECT count(*) FROM missing_models WHERE customer_id = :customer_id) < :bound
     ON CONFLICT (customer_id, model) DO UPDATE
-    SET request_count = missing_models.request_count + 1, last_seen_time = now()
+    SET request_count = missing_models.request_count + :request_count, last_seen_time = now()
     """
 )

@@ -336,6 +336,26 @@ class CloseIncarnationResponse(_message.Message):
     gap_count: int
     def __init__(self, freed_nanousd: _Optional[int] = ..., gap_count: _Optional[int] = ...) -> None: ...
 
+class CountMissingModelsRequest(_message.Message):
+    __slots__ = ("counts",)
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[MissingModelCount]
+    def __init__(self, counts: _Optional[_Iterable[_Union[MissingModelCount, _Mapping]]] = ...) -> None: ...
+
+class MissingModelCount(_message.Message):
+    __slots__ = ("customer_id", "model", "request_count")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    model: str
+    request_count: int
+    def __init__(self, customer_id: _Optional[str] = ..., model: _Optional[str] = ..., request_count: _Optional[int] = ...) -> None: ...
+
+class CountMissingModelsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class WatchRequest(_message.Message):
     __slots__ = ("incarnation_id", "lease_ids", "customers", "price_version", "edge_name")
     INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]

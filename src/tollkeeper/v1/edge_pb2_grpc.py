@@ -61,6 +61,11 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationResponse.FromString,
                 _registered_method=True)
+        self.CountMissingModels = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/CountMissingModels',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/tollkeeper.v1.EdgeService/Watch',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.WatchRequest.SerializeToString,
@@ -113,6 +118,13 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountMissingModels(self, request, context):
+        """Requests refused because nobody could bill their model. Best effort: no request waits for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27).
         """
@@ -147,6 +159,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.CloseIncarnation,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationResponse.SerializeToString,
+            ),
+            'CountMissingModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountMissingModels,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -291,6 +308,33 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/CloseIncarnation',
             tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.CloseIncarnationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountMissingModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/CountMissingModels',
+            tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

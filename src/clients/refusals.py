@@ -1,0 +1,53 @@
+"""What a failed call says, as the one error type of the product."""
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
+
+_STATUS_DETAILS_KEY = "grpc-status-details-bin"
+_REASONS: dict[str, Any] = dict(Reason.items())
+_CODE_REASONS: dict[grpc.StatusCode, Any] = {
+    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,
+    # gRPC's own: too many calls at once, or a message over a limit.
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: Reason.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND: Reason.NOT_FOUND,
+}
+
+
+def error_of(error: grpc.RpcError) -> TollkeeperError:
+    """What the control plane said; where it said nothing (it can't be reached), the status of the call."""
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
+        if key == _STATUS_DETAILS_KEY:
+            told = _told(status_pb2.Status.FromString(value))
+            if told is not None:
+                return told
+    code = error.code()
+    reason = _CODE_REASONS.get(code, Reason.INTERNAL)
+    if reason == Reason.UNAVAILABLE:
+        # gRPC's text names addresses of the installation, which are no client's business.
+        return TollkeeperError(reason, "The control plane can't be reached.", retry_after_s=1)
+    return TollkeeperError(reason, error.details() or code.name)
+
+
+def _told(status: status_pb2.Status) -> TollkeeperError | None:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    retry_after_s: float | None = None
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+    if info.domain != ERROR_DOMAIN:
+        return None
+    reason = _REASONS.get(info.reason, Reason.INTERNAL)
+    return TollkeeperError(reason, status.message, dict(info.metadata), retry_after_s)
