@@ -23,7 +23,8 @@ async def raise_counter(connection: AsyncConnection, name: str) -> int:
 
 
 async def customer_changed(connection: AsyncConnection, customer_id: str, urgent: bool = False) -> int:
-    """Marks that grants of this customer are out of date; urgent ones (revoked, disabled, suspended) are dropped at once.
+    """Marks that grants of this customer are out of date; urgent ones (revoked, disabled, suspended) are
+    dropped at once.
 
     The last thing a changing transaction does. Returns the new version.
     """
