@@ -1,4 +1,4 @@
-"""An operator's hands: tenants with keys, and what the ledger says about them, over the control plane's gRPC."""
+"""An operator's hands: tenants with keys, and what the ledger says about them, over gRPC."""
 
 import time
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class Tenant:
         return str(self.admin.providers.CreateProvider(request).provider_id)
 
     def route(self, *rules: str | routers_pb2.RoutingRule) -> str:
-        """A new router, for keys made from now on; a provider's id stands for a rule that takes all models."""
+        """A new router, for keys made from now on; a provider's id is a rule that takes all models."""
         given = [
             routers_pb2.RoutingRule(provider_id=rule, priority=place) if isinstance(rule, str) else rule
             for place, rule in enumerate(rules, 1)
@@ -124,7 +124,7 @@ class Tenant:
         request = providers_pb2.UpdateProviderRequest(provider=provider, update_mask=mask)
         self.admin.providers.UpdateProvider(request)
 
-    def price(self, provider_id: str, model: str, **rates: int) -> None:
+    def price(self, provider_id: str, model: str, **rates: Any) -> None:
         """The customer's own price of a model; rates in nano-dollars per million."""
         price = prices_pb2.Price(
             customer_id=self.customer_id,
@@ -140,14 +140,20 @@ class Tenant:
         return int(self.admin.keys.GetKey(request).spend_nanousd)
 
     def usage(self, key: VirtualKey | None = None) -> list[UsageEntry]:
-        """What was settled, newest first: at most 1000 requests."""
+        """What was settled, newest first."""
+        found: list[UsageEntry] = []
         request = ListUsageRequest(
             customer_id=self.customer_id, key_id=key.key_id if key else "", page_size=1000
         )
-        return list(self.admin.usage.ListUsage(request).usage)
+        while True:
+            answer = self.admin.usage.ListUsage(request)
+            found += answer.usage
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
 
     def settled(self, count: int, key: VirtualKey | None = None) -> list[UsageEntry]:
-        """The usage once it holds `count` requests, newest first. Raises AssertionError when it never does."""
+        """The usage once it holds `count` requests, newest first. Raises AssertionError otherwise."""
         deadline_s = time.monotonic() + SETTLED_WITHIN_S
         while len(usage := self.usage(key)) < count:
             assert time.monotonic() < deadline_s, f"{len(usage)} of {count} requests were settled"

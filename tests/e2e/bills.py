@@ -1,17 +1,17 @@
-"""The simulator's bill priced by the tests themselves, with nothing of ours: gpt-4o-mini at 0.15, 0.075, 0.60."""
+"""The simulator's bill, priced by the tests themselves with nothing of ours."""
 
 from collections.abc import Iterable
 from typing import Any
 
 INPUT, CACHED_INPUT, OUTPUT = 150, 75, 600
-"""Nano-dollars per model token."""
+"""Nano-dollars per model token of gpt-4o-mini."""
 
 
 def mini_nanousd(row: dict[str, Any]) -> int:
     """What one row of the bill costs; reasoning is part of the output, cache writes cost as input."""
     assert row["model"] == "gpt-4o-mini", row
-    plain = row["prompt_tokens"] - row["cached_tokens"]
-    return plain * INPUT + row["cached_tokens"] * CACHED_INPUT + row["completion_tokens"] * OUTPUT
+    prompt, cached, completion = (int(row[f"{part}_tokens"]) for part in ("prompt", "cached", "completion"))
+    return (prompt - cached) * INPUT + cached * CACHED_INPUT + completion * OUTPUT
 
 
 def total_nanousd(rows: Iterable[dict[str, Any]]) -> int:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +53,7 @@ class Stack:
     metrics_url: str
     admin: Admin
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    _killed: int = 0
 
     @property
     def edge(self) -> str:
@@ -82,6 +83,22 @@ class Stack:
     def workers(self) -> list[int]:
         """Process ids of the edge's workers."""
         return [child.pid for child in psutil.Process(self.up.pid("edge")).children()]
+
+    def kill_control(self) -> None:
+        """kill -9; the supervisor starts it again."""
+        self._killed = self.up.pid("control")
+        os.kill(self._killed, signal.SIGKILL)
+
+    def control_is_back(self, workers: int) -> bool:
+        """Whether the new control plane serves, and so many edge workers found it."""
+        return self.up.pid("control") != self._killed and self.watches() == workers
+
+    def watches(self) -> int:
+        """Watch streams open at the control plane; none while it is away."""
+        try:
+            return self.counted("tollkeeper_control_watch_streams")
+        except httpx.TransportError:
+            return 0
 
     # What the simulator knows
 
@@ -193,12 +210,3 @@ def process(
         for child in family:
             if child.is_running():
                 child.kill()
-
-
-def data_dir_for_edge(stack: Stack, path: Path) -> Path:
-    """A second machine's data directory: nothing but the edge's credential."""
-    path.mkdir()
-    shutil.copy(stack.up.data_dir / "edge.credential", path)
-    (path / "metrics").mkdir()
-    os.chmod(path / "edge.credential", 0o600)
-    return path

@@ -87,7 +87,7 @@ async def test_a19_all_choices_are_billed(stack: Stack, tenant: Tenant) -> None:
 
 
 async def test_a19_the_last_usage_counts(stack: Stack, tenant: Tenant) -> None:
-    """A vendor that reports usage on every chunk isn't billed their sum; in the finish chunk it counts too."""
+    """A vendor that reports usage on every chunk isn't billed their sum; the finish chunk will do, too."""
     key = tenant.key()
     await ask(stack.edge, key.secret, steered("prompt=100 tokens=10 usage_every_chunk", stream=True))
     await ask(stack.edge, key.secret, steered("prompt=100 tokens=10 usage_in_finish", stream=True))

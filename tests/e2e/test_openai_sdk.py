@@ -93,14 +93,18 @@ def test_several_choices(client: openai.OpenAI, stream: bool) -> None:
         assert [choice.message.content for choice in answer.choices] == [SENTENCE, SENTENCE]
 
 
+def _calls(answer: Any) -> list[tuple[str, str]]:
+    return [(call.function.name, call.function.arguments) for call in answer.choices[0].message.tool_calls]
+
+
+CALLS = [("look_up", '{"text":"the"}'), ("write_down", '{"text":"the"}')]
+
+
 def test_tools(client: openai.OpenAI) -> None:
     """Parallel calls with arguments that are JSON."""
     answer = client.chat.completions.create(model=MODEL, messages=ASK, tools=TOOLS, tool_choice="required")
-    calls = answer.choices[0].message.tool_calls
     assert answer.choices[0].finish_reason == "tool_calls"
-    assert calls is not None
-    assert [call.function.name for call in calls] == ["look_up", "write_down"]
-    assert [call.function.arguments for call in calls] == ['{"text":"the"}', '{"text":"the"}']
+    assert _calls(answer) == CALLS
 
 
 def test_tools_streamed(client: openai.OpenAI) -> None:
@@ -109,12 +113,7 @@ def test_tools_streamed(client: openai.OpenAI) -> None:
         model=MODEL, messages=ASK, tools=TOOLS, tool_choice="required"
     ) as stream:
         answer = stream.get_final_completion()
-    calls = answer.choices[0].message.tool_calls
-    assert calls is not None
-    assert [(call.function.name, call.function.arguments) for call in calls] == [
-        ("look_up", '{"text":"the"}'),
-        ("write_down", '{"text":"the"}'),
-    ]
+    assert _calls(answer) == CALLS
 
 
 async def test_async_plain_and_streamed(async_client: openai.AsyncOpenAI) -> None:

@@ -38,7 +38,10 @@ STREAMS = {
     "as OpenAI sends it": (framed([*PLAIN, USAGE, DONE]), framed([*PLAIN, DONE])),
     "CR LF": (framed([*PLAIN, USAGE, DONE], b"\r\n"), framed([*PLAIN, DONE], b"\r\n")),
     "split within characters": (split(b"".join(framed([*PLAIN, USAGE, DONE])), 3), framed([*PLAIN, DONE])),
-    "CR LF split": (split(b"".join(framed([*PLAIN, USAGE, DONE], b"\r\n")), 5), framed([*PLAIN, DONE], b"\r\n")),
+    "CR LF split": (
+        split(b"".join(framed([*PLAIN, USAGE, DONE], b"\r\n")), 5),
+        framed([*PLAIN, DONE], b"\r\n"),
+    ),
     "all in one piece": ([b"".join(framed([*PLAIN, USAGE, DONE]))], framed([*PLAIN, DONE])),
     "comments": (
         [b": ping\n\n", *framed([ROLE]), b": ping\n\n", *framed([WORD, FINISH, USAGE, DONE])],

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: every byte of an answer as it came, and thousands of requests a second from one process."""
+"""HTTP/1.1 by hand: every byte of an answer as it came, and thousands of requests a second."""
 
 import asyncio
 import json
@@ -103,6 +103,16 @@ async def ask(url: str, secret: str, body: bytes, **options: Any) -> Reply:
     """One request on a connection of its own."""
     async with Connection(url, secret) as connection:
         return await connection.request(body, **options)
+
+
+async def until(url: str, secret: str, body: bytes, status: int, within_s: float) -> Reply:
+    """The first answer with this status. Raises TimeoutError when none comes in time."""
+    async with asyncio.timeout(within_s):
+        while True:
+            reply = await ask(url, secret, body)
+            if reply.status == status:
+                return reply
+            await asyncio.sleep(0.02)
 
 
 async def burst(url: str, requests: Iterable[tuple[str, bytes]]) -> list[Reply]:
