@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 EDGE_CPU, OTHERS_CPU = 0, 1
+LOWEST_PRIORITY = 19
 
 
 def used_s(pid: int) -> float:
@@ -22,6 +23,13 @@ def pin(pid: int, cpu: int) -> None:
     for process in _tree(pid):
         for thread in process.threads():
             os.sched_setaffinity(thread.id, {cpu})
+
+
+def yield_to_others(pid: int) -> None:
+    """Lets a process, its descendants and their threads run only when nobody else wants the core."""
+    for process in _tree(pid):
+        for thread in process.threads():
+            os.setpriority(os.PRIO_PROCESS, thread.id, LOWEST_PRIORITY)
 
 
 def peak_rss_mb(pid: int) -> float:
