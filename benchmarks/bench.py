@@ -10,14 +10,12 @@ programs; docs/benchmarks.md tells what each figure means.
 
 import argparse
 import os
-import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from urllib.parse import urlsplit
 
 from benchmarks import cpu, load, nginx, stack
@@ -147,8 +145,8 @@ class Bench:
     def half_load(self, rounds: int, seconds: float) -> list[Peer]:
         """The peers at half of the edge's rate, and before them the simulator alone.
 
-        What is timed here are answers, so control plane and PostgreSQL yield the core they share with load and
-        simulator, which are elsewhere in real life. There is no way back from that, so this comes last.
+        What is timed here are answers, so control plane and PostgreSQL yield the core they share with load
+        and simulator, which are elsewhere in real life. There is no way back from that, so this comes last.
         """
         for part in ("control", "postgres"):
             cpu.yield_to_others(self.stack.pids[part])
@@ -235,7 +233,7 @@ def last_line(bench: Bench, paced: list[Peer], event_us: float, rss_mb: float) -
 def run(rounds: int, seconds: float) -> None:
     """All of it. Raises SystemExit when something fails, LoadFailed when a request did."""
     with ExitStack() as exit_stack:
-        running = exit_stack.enter_context(stack.running(workers=1))
+        running = exit_stack.enter_context(stack.running(workers=1, limit_s=LIMIT_S))
         for part, pid in running.pids.items():
             cpu.pin(pid, EDGE_CPU if part == "edge" else OTHERS_CPU)
         with stack.Admin(running) as admin:
@@ -257,10 +255,6 @@ def run(rounds: int, seconds: float) -> None:
         print(last_line(bench, paced, events["edge"][1], rss_mb), flush=True)
 
 
-def stop_late(_: int, __: FrameType | None) -> None:
-    raise SystemExit(f"FAILED: not done within {LIMIT_S} s")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -270,8 +264,6 @@ def main() -> None:
     options = parser.parse_args()
     if (os.cpu_count() or 1) <= OTHERS_CPU:
         raise SystemExit("two cores are needed")
-    signal.signal(signal.SIGALRM, stop_late)
-    signal.alarm(LIMIT_S)
     try:
         run(options.rounds, options.seconds)
     except (LoadFailed, TimeoutError) as error:

@@ -212,7 +212,7 @@ async def _closed_loop(target: Target, seconds: float) -> Outcome:
 
 
 class Socket:
-    """A connection for the open loop, which does without asyncio: its timers are coarser, and it costs more."""
+    """A connection for the open loop, which does without asyncio: that has coarser timers and costs more."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._socket = socket.create_connection(address)

@@ -21,7 +21,8 @@ from benchmarks.load import Connection, Target
 from benchmarks.stack import Admin, Stack
 
 WORKERS = 4
-LIMIT_MS = 1000.0
+MOST_MS = 1000.0
+LIMIT_S = 180
 GIVE_UP_S = 15.0
 POLL_S = 0.002
 MAX_CONNECTIONS = 256
@@ -94,11 +95,11 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=300, help="of revocations")
     count = parser.parse_args().count
-    with stack.running(workers=WORKERS) as running:
+    with stack.running(workers=WORKERS, limit_s=LIMIT_S) as running:
         took_ms = sorted(asyncio.run(measure(running, count)))
     p50_ms, p99_ms, max_ms = statistics.median(took_ms), took_ms[int(count * 0.99)], took_ms[-1]
     print(f"REVOCATION n={count} p50_ms={p50_ms:.1f} p99_ms={p99_ms:.1f} max_ms={max_ms:.1f}", flush=True)
-    return 1 if max_ms >= LIMIT_MS else 0
+    return 1 if max_ms >= MOST_MS else 0
 
 
 if __name__ == "__main__":

@@ -99,8 +99,14 @@ class Stack:
 
 
 @contextmanager
-def running(workers: int) -> Iterator[Stack]:
-    """Starts everything, and leaves nothing behind. Raises SystemExit with the log when it can't."""
+def running(workers: int, limit_s: int) -> Iterator[Stack]:
+    """Starts everything, and leaves nothing behind, also when it is terminated or takes too long.
+
+    Raises SystemExit, with the log when it can't start. Main thread only.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"FAILED: not done within {limit_s} s"))
+    signal.alarm(limit_s)
     DATA_ROOT.mkdir(exist_ok=True)
     DATA_ROOT.chmod(0o711)  # PostgreSQL may run as another user, who has to get through.
     with tempfile.TemporaryDirectory(dir=DATA_ROOT, ignore_cleanup_errors=True) as folder:
@@ -125,6 +131,7 @@ def running(workers: int) -> Iterator[Stack]:
             sys.stderr.write(log.read_text()[-3000:])
             raise
         finally:
+            signal.alarm(0)
             _stop(process)
 
 
