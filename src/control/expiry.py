@@ -9,10 +9,11 @@ import time
 
 import structlog
 
-from control.ledger.closing import lose_lease
+from control.ledger.closing import close_leases, lose_lease
 from control.metrics import Metrics
 from control.store import leases as lease_store
 from control.store.database import Database
+from control.store.incarnations import OpenLease
 from control.watch import Hub
 from tollkeeper.errors import TollkeeperError
 
@@ -62,15 +63,23 @@ class Expiry:
     async def look(self, passed_s: float) -> None:
         """One look at every open lease, `passed_s` after the one before."""
         seen: dict[tuple[str, str], tuple[int, float]] = {}
-        async for customer_id, lease_id, renewals in lease_store.open_leases(self._database):
-            before, still_s = self._still.get((customer_id, lease_id), (None, 0.0))
-            still_s = still_s + passed_s if before == renewals else 0.0
-            if still_s < self._grace_s:
-                seen[customer_id, lease_id] = (renewals, still_s)
+        async for lease in lease_store.open_leases(self._database):
+            name = lease.customer_id, lease.lease_id
+            if lease.over:
+                # Its incarnation was closed with all records in: nothing is in flight (L20).
+                await close_leases(self._database, [OpenLease(*name)])
                 continue
-            result = await lose_lease(self._database, customer_id, lease_id, renewals)
-            if result is not None:
-                self._metrics.expired_leases.inc()
-                log.warning("lease_lost", customer_id=customer_id, lease_id=lease_id)
-                self._hub.on_ledger_result(customer_id, result)
+            before, still_s = self._still.get(name, (None, 0.0))
+            still_s = still_s + passed_s if before == lease.renewals else 0.0
+            if still_s < self._grace_s:
+                seen[name] = (lease.renewals, still_s)
+            else:
+                await self._lose(*name, lease.renewals)
         self._still = seen
+
+    async def _lose(self, customer_id: str, lease_id: str, renewals: int) -> None:
+        result = await lose_lease(self._database, customer_id, lease_id, renewals)
+        if result is not None:
+            self._metrics.expired_leases.inc()
+            log.warning("lease_lost", customer_id=customer_id, lease_id=lease_id)
+            self._hub.on_ledger_result(customer_id, result)

@@ -6,7 +6,7 @@ poll sooner.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -37,14 +37,24 @@ class Stream:
     def __init__(self, overflows: Counter) -> None:
         self._overflows = overflows
         self._queue: asyncio.Queue[edge_pb2.WatchResponse | None] = asyncio.Queue()
+        self._capacity = STREAM_CAPACITY
         self.closed = False
+
+    def begin(self, messages: Collection[edge_pb2.WatchResponse]) -> None:
+        """What an edge hears first. As much as it named, so it has room of its own: a stream that closed over
+        it would close again at every try."""
+        self._capacity += len(messages)
+        for message in messages:
+            self.push(message)
 
     def push(self, message: edge_pb2.WatchResponse) -> None:
         """Never waits: a full queue closes the stream."""
-        if self._queue.qsize() >= STREAM_CAPACITY:
+        if self.closed:
+            return
+        if self._queue.qsize() >= self._capacity:
             self._overflows.inc()
             self.close()
-        elif not self.closed:
+        else:
             self._queue.put_nowait(message)
 
     def close(self) -> None:
@@ -55,9 +65,11 @@ class Stream:
     async def next(self, timeout_s: float) -> edge_pb2.WatchResponse | None:
         """The next message; None when time is up or the stream is closed."""
         try:
-            return await asyncio.wait_for(self._queue.get(), timeout_s)
+            message = await asyncio.wait_for(self._queue.get(), timeout_s)
         except TimeoutError:
             return None
+        self._capacity = max(STREAM_CAPACITY, self._capacity - 1)
+        return message
 
 
 class Hub:
@@ -69,6 +81,7 @@ class Hub:
         self._notices = notices
         self._streams: set[Stream] = set()
         self._wake = asyncio.Event()
+        self._polled = asyncio.Event()
         self._last_poll_s = 0.0
         self._customer_version: int | None = None
         self._price_version: int | None = None
@@ -98,6 +111,8 @@ class Hub:
         self._streams.add(stream)
         self._metrics.watch_streams.set(len(self._streams))
         try:
+            # The first poll only learns where to count from: changes before it are heard by nobody.
+            await self._polled.wait()
             async with self._database.read() as connection:
                 timeline = await changes.timeline(connection)
                 missed = await changes.customers_behind(
@@ -107,11 +122,11 @@ class Hub:
         except BaseException:
             self.leave(stream)
             raise
-        stream.push(edge_pb2.WatchResponse(hello=edge_pb2.Hello(database_timeline=timeline)))
+        first = [edge_pb2.WatchResponse(hello=edge_pb2.Hello(database_timeline=timeline))]
         if book_version != request.price_version or not request.price_version:
-            push_book(stream, book_version, prices)
-        for change in missed:
-            stream.push(edge_pb2.WatchResponse(customer_changed=change))
+            first += book_messages(book_version, prices)
+        first += [edge_pb2.WatchResponse(customer_changed=change) for change in missed]
+        stream.begin(first)
         return stream
 
     def leave(self, stream: Stream) -> None:
@@ -190,17 +205,17 @@ class Hub:
                     max(0.0, time.time() - change.change_time.ToMicroseconds() / 1e6)
                 )
                 self._broadcast(edge_pb2.WatchResponse(customer_changed=change))
-            if book is not None:
-                for stream in list(self._streams):
-                    push_book(stream, *book)
+            for message in book_messages(*book) if book is not None else ():
+                self._broadcast(message)
         self._customer_version, self._price_version = customer_version, price_version
+        self._polled.set()
 
 
-def push_book(stream: Stream, version: int, prices: Sequence[prices_pb2.Price]) -> None:
+def book_messages(version: int, prices: Sequence[prices_pb2.Price]) -> Iterator[edge_pb2.WatchResponse]:
     """The whole book, in messages of bounded size."""
     for start in range(0, max(1, len(prices)), PRICES_PER_MESSAGE):
         part = prices[start : start + PRICES_PER_MESSAGE]
         book = edge_pb2.PriceBook(
             version=version, prices=part, full=start == 0, last=start + PRICES_PER_MESSAGE >= len(prices)
         )
-        stream.push(edge_pb2.WatchResponse(price_book=book))
+        yield edge_pb2.WatchResponse(price_book=book)

@@ -69,6 +69,18 @@ class Window:
         self.spent_nanousd += spent_nanousd
         self.held_nanousd += held_nanousd
         self.changed = True
+        if not self.hard:
+            # A soft budget allows whatever comes; should it harden, that was no violation.
+            self._allow(self.spent_nanousd + self.held_nanousd)
+
+    def lend(self, amount_nanousd: int) -> None:
+        """Sets an amount aside for a lease, under the limit in force."""
+        self.add(0, amount_nanousd)
+        if self.hard:
+            self._allow(self.limit_nanousd)
+
+    def _allow(self, limit_nanousd: int) -> None:
+        self.highest_limit_nanousd = max(self.highest_limit_nanousd, limit_nanousd)
 
 
 @dataclass(slots=True)
@@ -167,22 +179,29 @@ def _covered(holds_nanousd: Sequence[int], room_nanousd: int) -> tuple[int, int]
 
 def grant(lease: Lease, amount_nanousd: int, needed_nanousd: int) -> None:
     """Moves an amount from the windows' room into the lease."""
-    lease.granted_nanousd += amount_nanousd
     lease.undrawn_nanousd += amount_nanousd - needed_nanousd
     lease.in_flight_nanousd += needed_nanousd
+    _lend(lease, amount_nanousd)
+
+
+def _lend(lease: Lease, amount_nanousd: int) -> None:
+    lease.granted_nanousd += amount_nanousd
     _touch(lease)
     for window in lease.windows:
-        window.add(0, amount_nanousd)
-        if window.hard:
-            window.highest_limit_nanousd = max(window.highest_limit_nanousd, window.limit_nanousd)
+        window.lend(amount_nanousd)
+
+
+def _lend_unasked(lease: Lease, amount_nanousd: int) -> None:
+    """A lease without an amount gets what it turns out to need, unless a budget above it has hardened since
+    and has no room (I1)."""
+    if lease.unlimited and lease.state is LeaseState.OPEN:
+        room = min((window.room_nanousd for window in lease.windows if window.hard), default=amount_nanousd)
+        _lend(lease, max(0, min(amount_nanousd, room)))
 
 
 def post(lease: Lease, cost_nanousd: int) -> list[Part]:
     """Books a cost: from what the lease holds, and the rest as an excused part."""
-    if lease.unlimited and lease.state is LeaseState.OPEN:
-        lease.granted_nanousd += cost_nanousd
-        for window in lease.windows:
-            window.add(0, cost_nanousd)
+    _lend_unasked(lease, cost_nanousd)
     covered = min(cost_nanousd, lease.held_nanousd)
     lease.posted_nanousd += covered
     _touch(lease)
@@ -234,6 +253,7 @@ def close(lease: Lease, state: LeaseState = LeaseState.CLOSED) -> int:
 
 def lose(lease: Lease) -> Part | None:
     """Grace ran out: books the last reported in-flight holds as an estimate, and frees the rest (L22)."""
+    _lend_unasked(lease, lease.in_flight_nanousd)
     estimate = min(lease.in_flight_nanousd, lease.held_nanousd)
     lease.posted_nanousd += estimate
     for window in lease.windows:

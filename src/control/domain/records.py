@@ -2,10 +2,12 @@
 comes again."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tollkeeper.cost import PriceRates, UsageCounts, cost_nanousd
 from tollkeeper.ids import is_uuid
@@ -13,6 +15,13 @@ from tollkeeper.money import MAX_NANOUSD
 from tollkeeper.v1 import edge_pb2
 
 UsageState = edge_pb2.UsageState
+STATES = frozenset(
+    {
+        UsageState.USAGE_STATE_REPORTED,
+        UsageState.USAGE_STATE_ESTIMATED,
+        UsageState.USAGE_STATE_VOIDED,
+    }
+)
 MAX_ATTEMPTS = 20
 MAX_TEXT_CHARS = 300
 
@@ -40,16 +49,11 @@ class PreparedRecord:
 def check(record: edge_pb2.UsageRecord) -> None:
     """Shape only. Raises RejectedRecord."""
     for name in ("usage_id", "incarnation_id", "customer_id", "key_id", "lease_id"):
-        if not is_uuid(getattr(record, name)):
-            raise RejectedRecord(f"{name} is not a UUID")
+        _check_id(name, getattr(record, name))
     for name in ("team_id", "user_id"):
-        if getattr(record, name) and not is_uuid(getattr(record, name)):
-            raise RejectedRecord(f"{name} is not a UUID")
-    if record.state not in (
-        UsageState.USAGE_STATE_REPORTED,
-        UsageState.USAGE_STATE_ESTIMATED,
-        UsageState.USAGE_STATE_VOIDED,
-    ):
+        if getattr(record, name):
+            _check_id(name, getattr(record, name))
+    if record.state not in STATES:
         raise RejectedRecord("state is missing")
     if not 1 <= len(record.attempts) <= MAX_ATTEMPTS:
         raise RejectedRecord(f"a record has 1 to {MAX_ATTEMPTS} attempts")
@@ -58,11 +62,29 @@ def check(record: edge_pb2.UsageRecord) -> None:
     for attempt in record.attempts:
         _check_attempt(attempt)
     for window in record.windows:
-        if not is_uuid(window.budget_id):
-            raise RejectedRecord("budget_id of a window is not a UUID")
+        _check_id("budget_id of a window", window.budget_id)
+        _check_time("start_time of a window", window.start_time)
+        _check_time("end_time of a window", window.end_time)
+    if len({window.budget_id for window in record.windows}) < len(record.windows):
+        raise RejectedRecord("two windows of one budget")
+
+
+def _check_id(name: str, value: str) -> None:
+    # Rows are found again by this very text, and PostgreSQL gives ids back in lower case.
+    if not is_uuid(value) or value != value.lower():
+        raise RejectedRecord(f"{name} is not a UUID")
+
+
+def _check_time(name: str, value: Timestamp) -> None:
+    try:
+        value.ToDatetime(tzinfo=UTC)
+    except ValueError:
+        raise RejectedRecord(f"{name} is out of range") from None
 
 
 def _check_attempt(attempt: edge_pb2.Attempt) -> None:
+    if attempt.state not in STATES:
+        raise RejectedRecord("the state of an attempt is missing")
     if not 0 <= attempt.cost_nanousd <= MAX_NANOUSD or not 0 <= attempt.hold_nanousd <= MAX_NANOUSD:
         raise RejectedRecord("an amount is out of range")
     usage = attempt.usage
@@ -90,14 +112,24 @@ def prepare(
     if cost > MAX_NANOUSD:
         raise RejectedRecord("the cost is out of range")
     digest = _digest(record)
+    state = _state_of({attempt.state for attempt in record.attempts})
     return PreparedRecord(
         message=record,
-        state=record.state,
+        state=state,
         cost_nanousd=cost,
         edge_cost_nanousd=record.cost_nanousd,
         digest=digest,
-        row=_row(record, cost, digest, post_time),
+        row=_row(record, state, cost, digest, post_time),
     )
+
+
+def _state_of(states: Set[int]) -> int:
+    """What the attempts make of a record: an estimate anywhere makes it one, and what may cost is not void
+    (L13)."""
+    for state in (UsageState.USAGE_STATE_ESTIMATED, UsageState.USAGE_STATE_REPORTED):
+        if state in states:
+            return state
+    return UsageState.USAGE_STATE_VOIDED
 
 
 def _attempt_cost(attempt: edge_pb2.Attempt, prices: Mapping[str, PriceRates]) -> int:
@@ -141,7 +173,9 @@ def _digest(record: edge_pb2.UsageRecord) -> bytes:
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 
-def _row(record: edge_pb2.UsageRecord, cost: int, digest: bytes, post_time: datetime) -> Mapping[str, Any]:
+def _row(
+    record: edge_pb2.UsageRecord, state: int, cost: int, digest: bytes, post_time: datetime
+) -> Mapping[str, Any]:
     """The usage_records row; counts are summed over the attempts, the rest is the last one's."""
     last = record.attempts[-1]
     usages = [attempt.usage for attempt in record.attempts]
@@ -154,7 +188,7 @@ def _row(record: edge_pb2.UsageRecord, cost: int, digest: bytes, post_time: date
         "key_id": record.key_id,
         "user_id": record.user_id or None,
         "team_id": record.team_id or None,
-        "state": record.state,
+        "state": state,
         "digest": digest,
         "cost_nanousd": cost,
         "why": ", ".join(dict.fromkeys(_text(attempt.why) for attempt in record.attempts if attempt.why))[

@@ -124,13 +124,17 @@ async def _lock(
     lease_ids |= {report.lease_id for settle in settles for report in settle.reports}
     lease_ids |= {report.lease_id for work in acquires for report in work.request.reports}
     leases, pinned = await ledger.lock_leases(connection, customer_id, lease_ids)
-    postings.add_unknown_leases(posting, leases, pinned)
+    await chains.restore_windows(
+        connection, customer_id, postings.add_unknown_leases(posting, leases, pinned)
+    )
+    await postings.load_lost(connection, customer_id, posting, leases)
     chain_of = await chains.load_chains(connection, customer_id, {w.request.key_id for w in acquires}, now)
-    for work in acquires:
-        if work.request.next_window and work.request.key_id in chain_of:
-            chains.next_windows(chain_of[work.request.key_id], now)
     budgets = [budget for chain in chain_of.values() for budget in chain.budgets]
     await chains.ensure_windows(connection, customer_id, budgets, now)
+    if any(work.request.next_window for work in acquires):
+        for chain in chain_of.values():
+            chains.next_windows(chain, now)
+        await chains.ensure_windows(connection, customer_id, budgets, now)
     keys = {key for keys in pinned.values() for key in keys} | {budget.key for budget in budgets}
     windows = await ledger.lock_windows(connection, customer_id, keys)
     for lease_id, lease in leases.items():

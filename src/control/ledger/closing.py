@@ -2,13 +2,14 @@
 back."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain import ledger as rules
-from control.domain.ledger import Label, Lease, LeaseState
+from control.domain.ledger import Lease, LeaseState, Part
 from control.domain.records import UsageState
 from control.ledger.batch import BatchResult
 from control.store import incarnations, ledger
@@ -34,19 +35,50 @@ async def close_leases(database: Database, leases: Sequence[OpenLease]) -> int:
     return freed
 
 
-async def close_forgotten(database: Database, incarnation_id: str, known: Collection[str]) -> int:
-    """An edge names its leases when it connects; its others are closed (L5). Returns what came free."""
+async def close_forgotten(
+    database: Database, incarnation_id: str, known: Collection[str], asked: datetime | None = None
+) -> int:
+    """An edge names its leases when it connects; its others are closed (L5). Returns what came free.
+
+    Leases opened since it `asked` (database time) stay: a call that was held up knows nothing of them.
+    """
     async with database.read() as connection:
-        leases = await incarnations.open_leases(connection, incarnation_id)
+        leases = await incarnations.open_leases(connection, incarnation_id, asked)
     return await close_leases(database, [lease for lease in leases if lease.lease_id not in known])
 
 
 async def close_incarnation(database: Database, incarnation_id: str, last_sequence: int) -> tuple[int, int]:
-    """All records of the incarnation are in: frees its leases at once (L20). Returns what came free and the
-    gap count."""
+    """All records of the incarnation are in: frees its leases at once (L20), and takes back what is left of
+    estimates for those that were lost, unless a gap says that records are missing (L22). Returns what came
+    free and the gap count."""
     async with database.write() as connection:
         gap_count = await incarnations.close(connection, incarnation_id, last_sequence)
-    return await close_forgotten(database, incarnation_id, ()), gap_count
+    freed = await close_forgotten(database, incarnation_id, ())
+    if not gap_count:
+        await _take_back_estimates(database, incarnation_id)
+    return freed, gap_count
+
+
+async def _take_back_estimates(database: Database, incarnation_id: str) -> None:
+    async with database.read() as connection:
+        lost = await incarnations.lost_leases(connection, incarnation_id)
+    for lease in lost:
+
+        async def work(connection: AsyncConnection, lease: OpenLease = lease) -> None:
+            locked = await _lock(connection, lease.customer_id, [lease.lease_id])
+            await _take_back_estimate(connection, lease.customer_id, locked[0])
+
+        await database.write_again(work)
+
+
+async def _take_back_estimate(connection: AsyncConnection, customer_id: str, lease: Lease) -> None:
+    stored = (await ledger.lock_records(connection, customer_id, [lease.lease_id]))[lease.lease_id]
+    if not stored.cost_nanousd:
+        return
+    part = rules.correct(lease, -stored.cost_nanousd)
+    await _insert_entry(connection, customer_id, lease, stored.next_part, part)
+    await ledger.set_costs(connection, customer_id, {lease.lease_id: 0})
+    await ledger.save_windows(connection, customer_id, rules.changed_windows([lease]))
 
 
 async def lose_lease(
@@ -63,7 +95,7 @@ async def lose_lease(
         part = rules.lose(lease)
         now = await ledger.database_now(connection)
         if part is not None:
-            await _insert_estimate(connection, customer_id, lease, part.amount_nanousd)
+            await _insert_estimate(connection, customer_id, lease, part)
         await ledger.save_leases(connection, customer_id, locked, now)
         await ledger.save_windows(connection, customer_id, rules.changed_windows(locked))
         return BatchResult(roomier=[window.key for window in lease.windows])
@@ -71,9 +103,7 @@ async def lose_lease(
     return await database.write_again(work)
 
 
-async def _insert_estimate(
-    connection: AsyncConnection, customer_id: str, lease: Lease, amount_nanousd: int
-) -> None:
+async def _insert_estimate(connection: AsyncConnection, customer_id: str, lease: Lease, part: Part) -> None:
     """The estimate's usage id is the lease's id; sequence 0 stands for no request."""
     now = await ledger.database_now(connection)
     await ledger.claim_records(
@@ -87,25 +117,32 @@ async def _insert_estimate(
                 "lease_id": lease.lease_id,
                 "key_id": lease.key_id,
                 "state": int(UsageState.USAGE_STATE_ESTIMATED),
-                "cost_nanousd": amount_nanousd,
+                "cost_nanousd": part.amount_nanousd,
                 "why": "lease_lost",
                 "begin_time": now,
                 "post_time": now,
             }
         ],
     )
+    await _insert_entry(connection, customer_id, lease, 0, part)
+
+
+async def _insert_entry(
+    connection: AsyncConnection, customer_id: str, lease: Lease, number: int, part: Part
+) -> None:
+    """An entry of the estimate for a lost lease."""
     await ledger.insert_entries(
         connection,
         [
             {
                 "customer_id": customer_id,
                 "usage_id": lease.lease_id,
-                "part": 0,
+                "part": number,
                 "lease_id": lease.lease_id,
-                "label": Label.LEASE_LOST,
-                "amount_nanousd": amount_nanousd,
+                "label": part.label,
+                "amount_nanousd": part.amount_nanousd,
                 "estimated": True,
-                "post_time": now,
+                "post_time": await ledger.database_now(connection),
             }
         ],
     )

@@ -1,6 +1,6 @@
 """Booking usage records: which are new, which came before, and the entries that follow (L17, L18)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,10 +68,17 @@ async def claim(connection: AsyncConnection, customer_id: str, records: Sequence
             posting.outcomes[id(record)] = Outcome.POSTED
         else:
             posting.outcomes[id(record)] = _compare(record, stored[usage_id], posting)
-    posting.lost = await ledger.lock_records(
-        connection, customer_id, {r.message.lease_id for r in posting.fresh}
-    )
     return posting
+
+
+async def load_lost(
+    connection: AsyncConnection, customer_id: str, posting: Posting, leases: Mapping[str, Lease]
+) -> None:
+    """Loads the estimates that stand for the lost ones of these leases. Only under the leases' locks: a lease
+    may be lost while its records wait for them."""
+    lost = {r.message.lease_id for r in posting.fresh}
+    lost = {lease_id for lease_id in lost if leases[lease_id].state is LeaseState.LOST}
+    posting.lost = await ledger.lock_records(connection, customer_id, lost)
 
 
 def _compare(record: PreparedRecord, stored: StoredRecord, posting: Posting) -> Outcome:
@@ -88,8 +95,10 @@ def _compare(record: PreparedRecord, stored: StoredRecord, posting: Posting) -> 
 
 def add_unknown_leases(
     posting: Posting, leases: dict[str, Lease], pinned: dict[str, list[WindowKey]]
-) -> None:
-    """A record whose lease is unknown posts all the same, to the windows it names, as late (L21)."""
+) -> list[edge_pb2.WindowRef]:
+    """A record whose lease is unknown posts all the same, to the windows it names, as late (L21). Returns
+    these windows."""
+    named: list[edge_pb2.WindowRef] = []
     for record in posting.fresh:
         lease_id = record.message.lease_id
         if lease_id not in leases:
@@ -99,6 +108,8 @@ def add_unknown_leases(
             ]
             leases[lease_id] = chains.closed_lease(lease_id, record.message.key_id, keys)
             pinned[lease_id] = keys
+            named.extend(record.message.windows)
+    return named
 
 
 def apply(posting: Posting, leases: dict[str, Lease], roomier: list[WindowKey]) -> None:
@@ -198,9 +209,9 @@ def _rollups(customer_id: str, posting: Posting) -> list[dict[str, Any]]:
     """Sums by scope and hour of all that was posted."""
     sums: dict[tuple[int, str, datetime], dict[str, Any]] = {}
     for record in posting.fresh:
-        _roll_up(sums, customer_id, record, 1, record.cost_nanousd)
+        _roll_up(sums, customer_id, record, None)
     for record, stored in posting.better:
-        _roll_up(sums, customer_id, record, 0, record.cost_nanousd - stored.cost_nanousd)
+        _roll_up(sums, customer_id, record, stored)
     return list(sums.values())
 
 
@@ -208,9 +219,9 @@ def _roll_up(
     sums: dict[tuple[int, str, datetime], dict[str, Any]],
     customer_id: str,
     record: PreparedRecord,
-    request_count: int,
-    cost_nanousd: int,
+    before: StoredRecord | None,
 ) -> None:
+    """Adds a record, or what it differs by from the one that was counted `before` it."""
     message = record.message
     hour = record.row["begin_time"].replace(minute=0, second=0, microsecond=0)
     for scope, scope_id in _scopes(customer_id, message):
@@ -227,10 +238,10 @@ def _roll_up(
                 "output_tokens": 0,
             },
         )
-        total["request_count"] += request_count
-        total["cost_nanousd"] += cost_nanousd
-        total["input_tokens"] += record.row["input_tokens"]
-        total["output_tokens"] += record.row["output_tokens"]
+        total["request_count"] += 1 if before is None else 0
+        total["cost_nanousd"] += record.cost_nanousd - (before.cost_nanousd if before else 0)
+        total["input_tokens"] += record.row["input_tokens"] - (before.input_tokens if before else 0)
+        total["output_tokens"] += record.row["output_tokens"] - (before.output_tokens if before else 0)
 
 
 def _scopes(customer_id: str, message: edge_pb2.UsageRecord) -> Iterable[tuple[int, str]]:

@@ -45,6 +45,10 @@ class AcquireJob:
     deadline_s: float
     done: "asyncio.Future[edge_pb2.AcquireLeaseResponse]"
 
+    @property
+    def next_window(self) -> bool:
+        return self.work.request.next_window
+
 
 class LedgerQueue:
     """The way into the ledger. `on_result` hears of recalls and of room, after commit."""
@@ -126,6 +130,8 @@ class _Line:
         self._customer_id = customer_id
         self._settles: deque[SettleJob] = deque()
         self._acquires: deque[AcquireJob] = deque()
+        # Whose turn it was: acquires of the present windows, or of the next ones.
+        self._next_windows = False
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -155,47 +161,64 @@ class _Line:
             self._arrived.clear()
             settles, acquires = self._take()
             if settles or acquires:
-                await self._work(settles, acquires)
+                waiting = await self._work(settles, acquires)
+                self._acquires.extendleft(reversed(waiting))
             if not self._settles and self._acquires:
                 await self._wait_for_room()
         self._task = None
         self._queue.forget(self._customer_id)
 
     def _take(self) -> tuple[list[SettleJob], list[AcquireJob]]:
-        """The next transaction's share. Leases of the present and of the next windows don't mix (L7)."""
+        """The next transaction's share."""
         settles: list[SettleJob] = []
         records = 0
         while self._settles and records < MAX_RECORDS_PER_BATCH:
             settles.append(self._settles.popleft())
             records += len(settles[-1].work.records)
-        acquires: list[AcquireJob] = []
-        others: list[AcquireJob] = []
-        for job in self._acquires:
-            if job.done.done():
-                continue
-            same = not acquires or acquires[0].work.request.next_window == job.work.request.next_window
-            (acquires if same and len(acquires) < MAX_ACQUIRES_PER_BATCH else others).append(job)
-        self._acquires = deque(others)
-        return settles, acquires
+        return settles, self._take_acquires()
 
-    async def _work(self, settles: list[SettleJob], acquires: list[AcquireJob]) -> None:
+    def _take_acquires(self) -> list[AcquireJob]:
+        """Those of the present or of the next windows: they don't mix (L7), and take turns, so that neither
+        is stuck behind others that wait for room."""
+        waiting = [job for job in self._acquires if not job.done.done()]
+        kinds = {job.next_window for job in waiting}
+        if kinds != {self._next_windows}:
+            self._next_windows = not self._next_windows
+        taken: list[AcquireJob] = []
+        left: deque[AcquireJob] = deque()
+        for job in waiting:
+            mine = job.next_window == self._next_windows and len(taken) < MAX_ACQUIRES_PER_BATCH
+            (taken if mine else left).append(job)
+        self._acquires = left
+        return taken
+
+    async def _work(self, settles: list[SettleJob], acquires: list[AcquireJob]) -> list[AcquireJob]:
+        """Runs one transaction and tells what came of it; returns the acquires that go on waiting."""
         try:
             await self._queue.run_batch(self._customer_id, settles, acquires)
         except TollkeeperError as error:
             self._fail(settles, acquires, error)
         except Exception as error:
             if len(settles) + len(acquires) > 1:
-                # One job the database can't take must not take the others with it.
-                for settle in settles:
-                    await self._work([settle], [])
-                for acquire in acquires:
-                    await self._work([], [acquire])
-            else:
-                self._fail(settles, acquires, error)
+                return await self._work_one_by_one(settles, acquires)
+            self._fail(settles, acquires, error)
         else:
-            self._deliver(settles, acquires)
+            return self._deliver(settles, acquires)
+        return []
 
-    def _deliver(self, settles: list[SettleJob], acquires: list[AcquireJob]) -> None:
+    async def _work_one_by_one(
+        self, settles: list[SettleJob], acquires: list[AcquireJob]
+    ) -> list[AcquireJob]:
+        """One job the database can't take must not take the others with it."""
+        for settle in settles:
+            await self._work([settle], [])
+        waiting: list[AcquireJob] = []
+        for acquire in acquires:
+            waiting += await self._work([], [acquire])
+        return waiting
+
+    @staticmethod
+    def _deliver(settles: list[SettleJob], acquires: list[AcquireJob]) -> list[AcquireJob]:
         for settle in settles:
             if not settle.done.done():
                 settle.done.set_result(settle.work.outcomes)
@@ -213,7 +236,7 @@ class _Line:
                 job.done.set_exception(work.held)
             else:
                 waiting.append(job)
-        self._acquires.extendleft(reversed(waiting))
+        return waiting
 
     @staticmethod
     def _fail(settles: list[SettleJob], acquires: list[AcquireJob], error: Exception) -> None:

@@ -1,9 +1,10 @@
 """EdgeService: what edges ask for while they serve requests."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -16,6 +17,7 @@ from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
+from control.store.ledger import database_now
 from control.store.price_rates import PriceRatesCache
 from control.store.refused import refuse
 from control.watch import HEARTBEAT_S, Hub
@@ -130,11 +132,14 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     ) -> AsyncIterator[edge_pb2.WatchResponse]:
         """Pushes until the edge is too slow or the server drains."""
         _check_uuid("incarnation_id", request.incarnation_id)
+        arrived_s = time.monotonic()
         async with self._database.write() as connection:
             alive = await incarnations.register(connection, request.incarnation_id, request.edge_name)
+            now = await database_now(connection)
         if not alive:
             raise TollkeeperError(Reason.INCARNATION_CLOSED, "This incarnation has been closed.")
-        await closing.close_forgotten(self._database, request.incarnation_id, set(request.lease_ids))
+        asked = now - timedelta(seconds=time.monotonic() - arrived_s)
+        await closing.close_forgotten(self._database, request.incarnation_id, set(request.lease_ids), asked)
         stream = await self._hub.open(request)
         try:
             while not stream.closed:
@@ -217,8 +222,9 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
                 raise
             if len(records) == 1:
                 await refuse(self._database, records[0].message, "the database refused it")
-                return [Outcome.REJECTED]
-        outcomes = [(await self._book(customer_id, [record], ()))[0] for record in records]
+                outcomes = [Outcome.REJECTED]
+            else:
+                outcomes = [(await self._book(customer_id, [record], ()))[0] for record in records]
         if reports:
             await self._queue.settle(customer_id, (), reports)
         return outcomes

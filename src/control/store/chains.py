@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -12,6 +12,7 @@ from control.domain.budgets import window_at
 from control.domain.ledger import Label, Lease, LeaseState, Window, WindowKey
 from control.store import ledger
 from tollkeeper.ids import uuid7
+from tollkeeper.v1 import edge_pb2
 
 # In this part of a window's end the next one may be taken (L7).
 NEXT_WINDOW_SPAN = timedelta(seconds=60)
@@ -49,6 +50,22 @@ _BUDGETS = text(
     WHERE b.customer_id = :customer_id AND b.scope_id = ANY(CAST(:scope_ids AS uuid[])) AND b.delete_time IS
     NULL
     ORDER BY b.scope, b.budget_id
+    """
+)
+_RESTORE_WINDOWS = text(
+    """
+    INSERT INTO windows (customer_id, budget_id, start_time, end_time, scope)
+    SELECT DISTINCT ON (b.scope, b.budget_id, k.start_time)
+           b.customer_id, b.budget_id, k.start_time, k.end_time, b.scope
+    FROM unnest(CAST(:budget_ids AS uuid[]), CAST(:start_times AS timestamptz[]),
+                CAST(:end_times AS timestamptz[])) AS k(budget_id, start_time, end_time)
+    JOIN budgets b ON b.customer_id = :customer_id AND b.budget_id = k.budget_id
+    WHERE k.start_time < k.end_time AND NOT EXISTS (
+        SELECT FROM windows w
+        WHERE w.customer_id = b.customer_id AND w.budget_id = b.budget_id
+          AND w.start_time < k.end_time AND k.start_time < w.end_time)
+    ORDER BY b.scope, b.budget_id, k.start_time
+    ON CONFLICT DO NOTHING
     """
 )
 _SPENT_SINCE = text(
@@ -167,6 +184,8 @@ async def ensure_windows(
     missing = {budget.key: budget for budget in budgets if not budget.exists}
     if not missing:
         return
+    for budget in budgets:
+        budget.exists = True
     openings = {key: await _opening(connection, customer_id, budget) for key, budget in missing.items()}
     created = await ledger.insert_windows(
         connection,
@@ -188,6 +207,24 @@ async def ensure_windows(
     for key in created:
         if openings[key]:
             await _insert_opening(connection, customer_id, missing[key], openings[key], now)
+
+
+async def restore_windows(
+    connection: AsyncConnection, customer_id: str, named: Sequence[edge_pb2.WindowRef]
+) -> None:
+    """Brings back windows that records name and the database doesn't know: it was set back to before they
+    began (L21). Where another window lies in the way, or the budget is gone too, there is nothing to bring
+    back."""
+    if named:
+        await connection.execute(
+            _RESTORE_WINDOWS,
+            {
+                "customer_id": customer_id,
+                "budget_ids": [window.budget_id for window in named],
+                "start_times": [window.start_time.ToDatetime(tzinfo=UTC) for window in named],
+                "end_times": [window.end_time.ToDatetime(tzinfo=UTC) for window in named],
+            },
+        )
 
 
 async def _opening(connection: AsyncConnection, customer_id: str, budget: ChainBudget) -> int:

@@ -1,12 +1,13 @@
 """Lives of edge workers, and the leases they leave behind (L20)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.store.tables import incarnations, leases
+from control.store.tables import incarnations, leases, usage_records
 
 _SETTLED = text(
     """
@@ -37,14 +38,34 @@ async def register(connection: AsyncConnection, incarnation_id: str, edge_name: 
     return closed.scalar_one() is None
 
 
-async def open_leases(connection: AsyncConnection, incarnation_id: str) -> list[OpenLease]:
-    """Leases of one incarnation that still hold or may hold something."""
-    found = await connection.execute(
+async def open_leases(
+    connection: AsyncConnection, incarnation_id: str, before: datetime | None = None
+) -> list[OpenLease]:
+    """Leases of one incarnation that still hold or may hold something; those opened `before` a time, where
+    one is given."""
+    wanted = (
         select(leases.c.customer_id, leases.c.lease_id)
         .where(leases.c.incarnation_id == incarnation_id, leases.c.close_time.is_(None))
         .order_by(leases.c.customer_id, leases.c.lease_id)
     )
-    return [OpenLease(row.customer_id, row.lease_id) for row in found]
+    if before is not None:
+        wanted = wanted.where(leases.c.create_time < before)
+    return [OpenLease(row.customer_id, row.lease_id) for row in await connection.execute(wanted)]
+
+
+async def lost_leases(connection: AsyncConnection, incarnation_id: str) -> list[OpenLease]:
+    """Leases of one incarnation whose estimates still stand for something (L22): sequence 0 is no
+    request's."""
+    found = await connection.execute(
+        select(usage_records.c.customer_id, usage_records.c.usage_id)
+        .where(
+            usage_records.c.incarnation_id == incarnation_id,
+            usage_records.c.sequence == 0,
+            usage_records.c.cost_nanousd > 0,
+        )
+        .order_by(usage_records.c.customer_id, usage_records.c.usage_id)
+    )
+    return [OpenLease(row.customer_id, row.usage_id) for row in found]
 
 
 async def close(connection: AsyncConnection, incarnation_id: str, last_sequence: int) -> int:

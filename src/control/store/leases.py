@@ -1,18 +1,30 @@
 """Open leases, page by page."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store.database import Database
-from control.store.tables import leases
+from control.store.tables import incarnations, leases
 
 PAGE = 1000
 
 
-async def open_leases(database: Database) -> AsyncIterator[tuple[str, str, int]]:
-    """(customer_id, lease_id, renewals) of every open lease, in short transactions."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An open lease as the expiry task sees it."""
+
+    customer_id: str
+    lease_id: str
+    renewals: int
+    # Its incarnation has been closed: an acquire under way at that moment opened it all the same.
+    over: bool
+
+
+async def open_leases(database: Database) -> AsyncIterator[Standing]:
+    """Every open lease, in short transactions."""
     after = ("00000000-0000-0000-0000-000000000000",) * 2
     while True:
         async with database.read() as connection:
@@ -21,15 +33,17 @@ async def open_leases(database: Database) -> AsyncIterator[tuple[str, str, int]]
             yield row
         if len(page) < PAGE:
             return
-        after = page[-1][0], page[-1][1]
+        after = page[-1].customer_id, page[-1].lease_id
 
 
-async def _page(connection: AsyncConnection, after: tuple[str, str]) -> list[tuple[str, str, int]]:
+async def _page(connection: AsyncConnection, after: tuple[str, str]) -> list[Standing]:
+    over = incarnations.c.close_time.is_not(None)
     found = await connection.execute(
-        select(leases.c.customer_id, leases.c.lease_id, leases.c.renewals)
+        select(leases.c.customer_id, leases.c.lease_id, leases.c.renewals, over.label("over"))
+        .outerjoin(incarnations, incarnations.c.incarnation_id == leases.c.incarnation_id)
         .where(leases.c.close_time.is_(None))
         .where(tuple_(leases.c.customer_id, leases.c.lease_id) > after)
         .order_by(leases.c.customer_id, leases.c.lease_id)
         .limit(PAGE)
     )
-    return [(row.customer_id, row.lease_id, row.renewals) for row in found]
+    return [Standing(row.customer_id, row.lease_id, row.renewals, row.over) for row in found]

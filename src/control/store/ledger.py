@@ -62,7 +62,7 @@ _UPDATE_WINDOWS = row_sets.update_statement(
 _LOCK_RECORDS = text(
     """
     SELECT CAST(usage_id AS text) AS usage_id, CAST(lease_id AS text) AS lease_id, state, digest,
-    cost_nanousd,
+    cost_nanousd, input_tokens, output_tokens,
            (SELECT max(part) FROM entries e
              WHERE e.customer_id = u.customer_id AND e.usage_id = u.usage_id) AS last_part
     FROM usage_records u
@@ -155,6 +155,8 @@ class StoredRecord:
     cost_nanousd: int
     # Number the next entry of this usage id gets.
     next_part: int
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 async def database_now(connection: AsyncConnection) -> datetime:
@@ -198,6 +200,8 @@ async def lock_records(
             bytes(row.digest),
             row.cost_nanousd,
             0 if row.last_part is None else row.last_part + 1,
+            row.input_tokens,
+            row.output_tokens,
         )
         for row in found
     }

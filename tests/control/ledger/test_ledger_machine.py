@@ -393,6 +393,10 @@ class LedgerMachine(RuleBasedStateMachine):
                 window.spent -= replaced
 
     def _model_lose(self, lease: ModelLease) -> None:
+        if lease.unlimited:
+            lease.granted += lease.in_flight
+            for window in lease.windows:
+                window.held += lease.in_flight
         estimate = min(lease.in_flight, lease.held)
         lease.posted += estimate
         lease.lost_estimate = estimate
