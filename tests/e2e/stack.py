@@ -120,6 +120,11 @@ class Stack:
         """Lets the answers go on that were steered to wait at this gate."""
         self.http.post(f"{self.simulator}/_sim/gates/{name}/open").raise_for_status()
 
+    def waits_at(self, gate: str) -> bool:
+        """Whether an answer waits at this gate, so that its request has reached the vendor."""
+        gates: dict[str, dict[str, int]] = self.http.get(f"{self.simulator}/_sim/gates").json()
+        return gates.get(gate, {}).get("waiting", 0) > 0
+
     # What the control plane counts
 
     def counted(self, metric: str, **labels: str) -> int:

@@ -1,5 +1,6 @@
 """A16: hard budgets hold under bursts, and hardly any of them is left over when they are spent."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +9,15 @@ import pytest
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.bills import hold_nanousd, total_nanousd
 from tests.e2e.stack import Stack, found, running
-from tests.e2e.wire import Reply, ask, burst, steered, until
+from tests.e2e.wire import Reply, ask, burst, chat, steered, until
 from tollkeeper.money import format_usd, parse_usd
 from tollkeeper.v1.budgets_pb2 import Period
 
 LIMIT = 10_000_000
 """One cent, in nano-dollars."""
 BURST = 200
-MAX_TOKENS = 100
+# Output limits whose holds are below a hundredth, and just below a tenth, of the limit.
+SIZES = [100, 1500]
 MAX_BURSTS = 12
 
 
@@ -28,7 +30,7 @@ def stack(request: pytest.FixtureRequest, stacks: list[Stack]) -> Iterator[Stack
         stacks.remove(stack)
 
 
-def spending(place: int = 0, max_tokens: int = MAX_TOKENS) -> bytes:
+def spending(place: int = 0, max_tokens: int = SIZES[0]) -> bytes:
     """A request whose answer is as long as it may be; every other one is streamed."""
     return steered("tokens=max", max_tokens=max_tokens, stream=place % 2 == 1)
 
@@ -43,22 +45,25 @@ def checked(replies: list[Reply]) -> int:
     return len(replies) - len(refused)
 
 
-async def burst_until_refused(stack: Stack, keys: list[VirtualKey]) -> Reply:
+async def burst_until_refused(stack: Stack, keys: list[VirtualKey], max_tokens: int) -> Reply:
     """Bursts over all keys until a request that is alone is refused, which is returned."""
     for _ in range(MAX_BURSTS):
-        asked = [(keys[place % len(keys)].secret, spending(place // len(keys))) for place in range(BURST)]
+        asked = [
+            (keys[place % len(keys)].secret, spending(place // len(keys), max_tokens))
+            for place in range(BURST)
+        ]
         checked(await burst(stack.edge, asked))
-        alone = await ask(stack.edge, keys[0].secret, spending())
+        alone = await ask(stack.edge, keys[0].secret, spending(0, max_tokens))
         if alone.status != 200:
             return alone
     raise AssertionError(f"not spent after {MAX_BURSTS} bursts")
 
 
-async def exhaust(stack: Stack, tenant: Tenant, keys: list[VirtualKey]) -> Reply:
+async def exhaust(stack: Stack, tenant: Tenant, keys: list[VirtualKey], max_tokens: int) -> Reply:
     """Spends the budget; checks the bill against it, and the ledger against the bill. Returns the refusal."""
-    assert hold_nanousd(spending(1), MAX_TOKENS) <= LIMIT // 10
+    assert hold_nanousd(spending(1, max_tokens), max_tokens) <= LIMIT // 10
     before = stack.billed()
-    refusal = await burst_until_refused(stack, keys)
+    refusal = await burst_until_refused(stack, keys, max_tokens)
     billed_nanousd = total_nanousd(stack.bill(before))
     assert billed_nanousd <= LIMIT
     assert billed_nanousd >= LIMIT * 9 // 10
@@ -75,18 +80,22 @@ async def test_a16_one_burst_never_passes_a_key_budget(stack: Stack, tenant: Ten
     assert 0 < total_nanousd(stack.bill(before)) <= LIMIT
 
 
-async def test_a16_a_key_budget_is_spent_to_nine_tenths(stack: Stack, tenant: Tenant) -> None:
+@pytest.mark.parametrize("max_tokens", SIZES)
+async def test_a16_a_key_budget_is_spent_to_nine_tenths(
+    stack: Stack, tenant: Tenant, max_tokens: int
+) -> None:
     """Repeated bursts leave at most a tenth of it unspent; then a lone request is refused for good."""
     key = tenant.key(budget_nanousd=LIMIT)
-    refusal = await exhaust(stack, tenant, [key])
+    refusal = await exhaust(stack, tenant, [key], max_tokens)
     assert_final(refusal, "key", key.key_id, tenant.spend(key))
 
 
-async def test_a16_a_customer_budget_shared_by_five_keys(stack: Stack) -> None:
+@pytest.mark.parametrize("max_tokens", SIZES)
+async def test_a16_a_customer_budget_shared_by_five_keys(stack: Stack, max_tokens: int) -> None:
     """The same over five keys that have no budget of their own."""
     tenant = stack.admin.tenant(budget_nanousd=LIMIT)
     keys = [tenant.key() for _ in range(5)]
-    refusal = await exhaust(stack, tenant, keys)
+    refusal = await exhaust(stack, tenant, keys, max_tokens)
     spent = sum(tenant.spend(key) for key in keys)
     assert_final(refusal, "customer", tenant.customer_id, spent)
 
@@ -143,3 +152,26 @@ async def test_a16_a_raised_limit_serves_again(stack: Stack, tenant: Tenant) -> 
     stack.cli_json("keys", "update", key.key_id, "--customer", tenant.customer_id, "--budget-usd", "0.01")
     await until(stack.edge, key.secret, spending(), 200, within_s=3)
     found(lambda: tenant.spend(key) > 1_000)
+
+
+async def test_a_clamped_key_is_served_what_it_can_pay(stack: Stack, tenant: Tenant) -> None:
+    """In place of a refusal the vendor gets a lower limit, and a header says which."""
+    key = tenant.key(budget_nanousd=LIMIT, clamp_output=True)
+    reply = await ask(stack.edge, key.secret, spending(max_tokens=100_000))
+    assert reply.status == 200, reply.body
+    clamped = int(reply.headers["x-tollkeeper-clamped-max-tokens"])
+    assert json.loads(stack.captured(1)[0]["body"])["max_tokens"] == clamped
+    assert reply.json()["usage"]["completion_tokens"] == clamped
+    found(lambda: LIMIT * 9 // 10 < tenant.spend(key) <= LIMIT)
+
+
+async def test_a_default_output_limit_is_sent_and_held_for(stack: Stack, tenant: Tenant) -> None:
+    """Without it the model's own maximum would never fit this budget; the client's own limit stays."""
+    poor = 1_000_000
+    assert (await ask(stack.edge, tenant.key(budget_nanousd=poor).secret, chat())).status == 429
+    key = tenant.key(budget_nanousd=poor, default_output_limit=50)
+    assert (await ask(stack.edge, key.secret, chat())).status == 200
+    assert json.loads(stack.captured(1)[0]["body"])["max_completion_tokens"] == 50
+    assert (await ask(stack.edge, key.secret, chat(max_tokens=7))).status == 200
+    sent = json.loads(stack.captured(1)[0]["body"])
+    assert (sent["max_tokens"], sent.get("max_completion_tokens")) == (7, None)

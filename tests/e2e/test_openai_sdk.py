@@ -151,6 +151,18 @@ def test_headers(client: openai.OpenAI, tenant: Tenant, key: VirtualKey) -> None
     assert Decimal(remaining) == Decimal("0.01") - Decimal(cost) < Decimal("0.01")
 
 
+def test_a19_metadata_in_the_body(client: openai.OpenAI) -> None:
+    """Cost, provider and latency as a field of the answer, for those who ask; otherwise it isn't there."""
+    answer = client.chat.completions.create(
+        model=MODEL, messages=ASK, extra_headers={"x-tollkeeper-metadata": "body"}
+    )
+    metadata = (answer.model_extra or {})["_gateway_metadata"]
+    assert set(metadata) == {"cost", "provider", "latency_ms"}
+    assert (metadata["provider"], Decimal(metadata["cost"]) > 0) == ("openai", True)
+    plain = client.chat.completions.create(model=MODEL, messages=ASK)
+    assert "_gateway_metadata" not in (plain.model_extra or {})
+
+
 @pytest.mark.parametrize(
     ("steering", "error"),
     [

@@ -102,25 +102,26 @@ async def test_a_plain_answer_cut_in_the_middle(stack: Stack, tenant: Tenant) ->
 # The client hangs up
 
 
-async def hang_up(edge: str, key: VirtualKey, body: bytes, stream: bool) -> None:
-    """Leaves after the first event, or while the answer in one piece is waited for."""
+async def hang_up(stack: Stack, edge: str, key: VirtualKey, gate: str, stream: bool) -> bytes:
+    """Leaves after the first event, or while the answer in one piece is waited for; returns the body sent."""
+    body = steered(f"tokens=8 gate={gate}", stream=stream, max_tokens=MAX_TOKENS)
     async with Connection(edge, key.secret) as connection:
         await connection.send(body)
+        found(lambda: stack.waits_at(gate))
         if stream:
             _, headers = await connection.head()
             await anext(connection.pieces(headers))
-        else:
-            await asyncio.sleep(0.2)
+    return body
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 async def test_a_hang_up_is_drained(stack: Stack, tenant: Tenant, stream: bool) -> None:
     """By default the answer is read on to its usage: the cost is exact although nobody got it."""
     gate = f"drain-{tenant.customer_id}"
-    body = steered(f"tokens=8 gate={gate}", stream=stream, max_tokens=MAX_TOKENS)
     before = stack.billed()
-    await hang_up(stack.edge, tenant.key(), body, stream)
-    await asyncio.sleep(0.1)
+    await hang_up(stack, stack.edge, tenant.key(), gate, stream)
+    # For the edge to notice; nothing outside tells when it has.
+    await asyncio.sleep(0.3)
     stack.open_gate(gate)
     entry, billed_nanousd = booked_once(stack, tenant, before)
     assert (entry.state, entry.status) == (REPORTED, 499)
@@ -137,9 +138,8 @@ def cancelling(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 async def test_a_hang_up_is_cancelled(stack: Stack, cancelling: str, tenant: Tenant, stream: bool) -> None:
     """By setting the upstream's connection is dropped at once: an estimate that covers what was produced."""
-    body = steered(f"tokens=8 gate=never-{tenant.customer_id}", stream=stream, max_tokens=MAX_TOKENS)
     before = stack.billed()
-    await hang_up(cancelling, tenant.key(), body, stream)
+    body = await hang_up(stack, cancelling, tenant.key(), f"never-{tenant.customer_id}", stream)
     found(lambda: stack.billed() > before)
     entry, billed_nanousd = booked_once(stack, tenant, before)
     assert stack.bill(before)[0]["finish"] == "hangup"
