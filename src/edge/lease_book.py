@@ -85,10 +85,14 @@ class LeaseBook:
             lease.in_flight_nanousd += hold_nanousd
             lease.purse.in_flight_nanousd += hold_nanousd
             return True
-        if lease.purse.current is not lease or self.draw(lease.purse, hold_nanousd, now_s) is not lease:
+        if not self.in_hand(lease, now_s) or self.draw(lease.purse, hold_nanousd, now_s) is None:
             return False
         lease.open_count -= 1
         return True
+
+    def in_hand(self, lease: Lease, now_s: float) -> bool:
+        """Whether its key draws from this very lease."""
+        return lease.purse.current is lease and now_s < lease.draws_until_s
 
     def wants_refill(self, lease: Lease, now_s: float) -> bool:
         """Whether more should be fetched ahead of need: half of the last grant is left, or its time runs
@@ -450,13 +454,20 @@ class LeaseBook:
         return following
 
     def _look_again(self, at_s: float, item: Lease | Purse) -> None:
-        heapq.heappush(self._due, (at_s, next(self._order), item))
+        """Sees that an item is looked at by then. One that will be sooner decides for itself when next."""
+        if at_s < item.look_at_s:
+            item.look_at_s = at_s
+            heapq.heappush(self._due, (at_s, next(self._order), item))
 
     def due(self, now_s: float, most: int = 1000) -> None:
         """Ends what has run its time: draw deadlines, idle leases, refusals nobody asks about, marks."""
         while self._due and self._due[0][0] <= now_s and most:
             most -= 1
-            item = heapq.heappop(self._due)[2]
+            at_s, _, item = heapq.heappop(self._due)
+            if at_s != item.look_at_s:
+                # It was to be looked at sooner, and has been.
+                continue
+            item.look_at_s = inf
             if isinstance(item, Purse):
                 self._due_purse(item, now_s)
             elif not item.retired and item.lease_id in self.leases:

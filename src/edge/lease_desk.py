@@ -197,7 +197,9 @@ class LeaseDesk:
 
     def _fail(self, line: Line, waiter: Waiter, error: TollkeeperError) -> None:
         line.waiters.remove(waiter)
-        waiter.future.set_exception(error)
+        # One that was cancelled in this turn of the loop hasn't noticed yet.
+        if not waiter.future.done():
+            waiter.future.set_exception(error)
 
     def _fail_all(self, line: Line, error: TollkeeperError) -> None:
         while line.waiters:
@@ -221,7 +223,11 @@ class LeaseDesk:
         purse = self._purse(line.grant)
         while line.waiters:
             waiter = line.waiters[0]
-            if waiter.only is not None and waiter.only is not purse.current:
+            if waiter.future.done():
+                # Cancelled in this turn of the loop: it takes nothing along.
+                line.waiters.popleft()
+                continue
+            if waiter.only is not None and not self._book.in_hand(waiter.only, now_s):
                 self._fail(line, waiter, _held())
                 continue
             lease = self._book.draw(purse, waiter.hold_nanousd, now_s)

@@ -38,6 +38,7 @@ class Lease:
         "in_flight_nanousd",
         "last_draw_s",
         "lease_id",
+        "look_at_s",
         "marked_until_s",
         "next_window",
         "not_before_s",
@@ -94,6 +95,8 @@ class Lease:
         self.marked_until_s = -inf
         self.window_end_wall_s = inf
         self.turn_lead_s = random.uniform(1.0, NEXT_WINDOW_LEAD_S)
+        # When the book looks at it next, by itself.
+        self.look_at_s = inf
         # Left in the tightest hard window at the last answer, plus what of this lease was in its spend
         # already.
         self.room_nanousd: int | None = None
@@ -160,6 +163,7 @@ class Purse:
         "in_flight_nanousd",
         "key_id",
         "last_refill_s",
+        "look_at_s",
         "opening",
         "peak_before_nanousd",
         "peak_nanousd",
@@ -187,6 +191,8 @@ class Purse:
         self.peak_turn_s = -inf
         self.factor = FACTOR_START
         self.last_refill_s = -inf
+        # When the book looks at it next, by itself.
+        self.look_at_s = inf
 
     def peak(self, now_s: float) -> int:
         """The most that was in flight at once within the last ten to twenty seconds."""
