@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, found, running
-from tests.e2e.wire import ask, chat, load
+from tests.e2e.wire import ask, chat, load, until
 from tollkeeper.v1.budgets_pb2 import Budget, CreateBudgetRequest, Scope
 from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
 
@@ -158,7 +158,7 @@ async def test_what_happened_during_a_cut_is_learned_afterwards(stack: Stack, tm
         cable.mend()
         await _until(lambda: stack.watches() == watches)
         before = stack.rpcs()
-        assert (await ask(url, revoked.secret, chat())).status == 401
+        await until(url, revoked.secret, chat(), 401, within_s=1)
         assert set(await load(url, kept.secret, chat(), 300, connections=4)) == {200}
         assert stack.rpcs()["Authorize"] - before["Authorize"] <= 2
 
