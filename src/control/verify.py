@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,17 +28,59 @@ CHECKS = {
         WHERE g.customer_id = :customer_id AND (s->>'hard')::boolean AND g.granted_nanousd > 0
           AND (s->>'spent')::bigint + (s->>'held')::bigint + g.granted_nanousd > (s->>'limit')::bigint
         """,
+    "I1 what a lease was granted is the sum of its grants": """
+        SELECT lease_id, l.granted_nanousd, g.amount AS grants_nanousd
+        FROM (SELECT * FROM leases WHERE customer_id = :customer_id AND NOT unlimited) l
+        FULL JOIN (
+            SELECT lease_id, sum(granted_nanousd) AS amount FROM lease_grants
+            WHERE customer_id = :customer_id GROUP BY 1) g USING (lease_id)
+        WHERE coalesce(l.granted_nanousd, 0) <> coalesce(g.amount, 0)
+        """,
+    # Limits come from the grants: the window's own note counts only where it was soft for a time, which
+    # leaves no other trace.
     "I1 spent and held stay within the highest limit and the excused parts": """
         SELECT w.budget_id, w.start_time, w.spent_nanousd, w.held_nanousd, w.highest_limit_nanousd
         FROM windows w JOIN budgets b USING (customer_id, budget_id)
+        LEFT JOIN (
+            SELECT CAST(s->>'budget_id' AS uuid) AS budget_id,
+                   CAST(s->>'start_time' AS timestamptz) AS start_time,
+                   max((s->>'limit')::bigint) FILTER (WHERE (s->>'hard')::boolean) AS highest,
+                   bool_or(NOT (s->>'hard')::boolean) AS was_soft
+            FROM lease_grants g, jsonb_array_elements(g.seen) s
+            WHERE g.customer_id = :customer_id GROUP BY 1, 2) seen USING (budget_id, start_time)
         LEFT JOIN LATERAL (
             SELECT coalesce(sum(e.amount_nanousd) FILTER (WHERE e.amount_nanousd > 0), 0) AS amount
             FROM lease_windows lw JOIN entries e USING (customer_id, lease_id)
             WHERE lw.customer_id = w.customer_id AND lw.budget_id = w.budget_id AND lw.start_time =
             w.start_time
               AND e.label IN ('overrun', 'late', 'correction', 'opening')) excused ON true
-        WHERE w.customer_id = :customer_id AND NOT b.soft AND w.highest_limit_nanousd > 0
-          AND w.spent_nanousd + w.held_nanousd > w.highest_limit_nanousd + excused.amount
+        WHERE w.customer_id = :customer_id AND NOT b.soft
+          AND w.spent_nanousd + w.held_nanousd > excused.amount + CASE
+              WHEN seen.was_soft THEN greatest(w.highest_limit_nanousd, seen.highest)
+              ELSE coalesce(seen.highest, 0) END
+        """,
+    "I2 no window is below nothing": """
+        SELECT budget_id, start_time, spent_nanousd, held_nanousd FROM windows
+        WHERE customer_id = :customer_id AND (spent_nanousd < 0 OR held_nanousd < 0)
+        """,
+    "I2 a lease pins the windows that its grants saw, and they exist": """
+        SELECT pinned.lease_id, pinned.budget_id, pinned.start_time
+        FROM (
+            SELECT g.lease_id, CAST(s->>'budget_id' AS uuid) AS budget_id,
+                   CAST(s->>'start_time' AS timestamptz) AS start_time
+            FROM lease_grants g, jsonb_array_elements(g.seen) s WHERE g.customer_id = :customer_id
+            UNION
+            SELECT lease_id, budget_id, start_time FROM lease_windows WHERE customer_id = :customer_id
+        ) pinned
+        LEFT JOIN lease_windows lw ON lw.customer_id = :customer_id AND lw.lease_id = pinned.lease_id
+            AND lw.budget_id = pinned.budget_id AND lw.start_time = pinned.start_time
+        LEFT JOIN windows w ON w.customer_id = :customer_id
+            AND w.budget_id = pinned.budget_id AND w.start_time = pinned.start_time
+        WHERE lw.lease_id IS NULL OR w.budget_id IS NULL
+        """,
+    "I2 every entry belongs to a lease": """
+        SELECT e.usage_id, e.part, e.lease_id FROM entries e LEFT JOIN leases l USING (customer_id, lease_id)
+        WHERE e.customer_id = :customer_id AND l.lease_id IS NULL
         """,
     "I2 spent is the sum of the entries": """
         SELECT w.budget_id, w.start_time, w.spent_nanousd, coalesce(s.amount, 0) AS entries_nanousd
@@ -56,11 +99,12 @@ CHECKS = {
             WHERE lw.customer_id = :customer_id GROUP BY 1, 2) s USING (budget_id, start_time)
         WHERE w.customer_id = :customer_id AND w.held_nanousd <> coalesce(s.amount, 0)
         """,
-    "I2 no lease holds less than nothing, or anything once it is closed": """
+    "I2 no lease holds less than nothing, nor anything where it is closed or has no amount": """
         SELECT lease_id, granted_nanousd, posted_nanousd, returned_nanousd FROM leases
         WHERE customer_id = :customer_id
           AND (granted_nanousd - posted_nanousd - returned_nanousd < 0
-               OR close_time IS NOT NULL AND granted_nanousd <> posted_nanousd + returned_nanousd)
+               OR (unlimited OR state <> 1 OR close_time IS NOT NULL)
+                  AND granted_nanousd <> posted_nanousd + returned_nanousd)
         """,
     "I2 windows of a budget never overlap": """
         SELECT a.budget_id, a.start_time, b.start_time AS other_start_time
@@ -92,17 +136,38 @@ CHECKS = {
           AND (u.state = 3) = EXISTS (SELECT 1 FROM entries e
                WHERE e.customer_id = u.customer_id AND e.usage_id = u.usage_id)
         """,
+    "I4 every request has one of the three outcomes, and its content": """
+        SELECT usage_id, state FROM usage_records
+        WHERE customer_id = :customer_id AND (state NOT IN (1, 2, 3) OR sequence > 0 AND digest = '')
+        """,
+    "I4 what an estimate costs is labelled so, and what replaces it is not": """
+        SELECT u.usage_id, u.state, e.part, e.label
+        FROM usage_records u JOIN entries e USING (customer_id, usage_id)
+        WHERE u.customer_id = :customer_id
+          AND (u.state = 2 AND NOT e.estimated
+               OR u.state = 1 AND e.estimated AND EXISTS (
+                   SELECT FROM entries before WHERE before.customer_id = e.customer_id
+                     AND before.usage_id = e.usage_id AND before.part < e.part AND NOT before.estimated))
+        """,
     "I4 no sequence of an incarnation is used twice": """
         SELECT incarnation_id, sequence, count(*) FROM usage_records
         WHERE customer_id = :customer_id AND sequence > 0 GROUP BY 1, 2 HAVING count(*) > 1
         """,
     "rollups are the sums of the records": """
-        SELECT r.cost_nanousd, u.cost_nanousd AS records_nanousd
-        FROM (SELECT coalesce(sum(cost_nanousd), 0) AS cost_nanousd FROM rollups
-               WHERE customer_id = :customer_id AND scope = 4) r,
-             (SELECT coalesce(sum(cost_nanousd), 0) AS cost_nanousd FROM usage_records
-               WHERE customer_id = :customer_id AND sequence > 0) u
-        WHERE r.cost_nanousd <> u.cost_nanousd
+        SELECT scope, scope_id, r.cost_nanousd, u.cost_nanousd AS records_nanousd
+        FROM (
+            SELECT scope, scope_id, sum(request_count) AS request_count, sum(cost_nanousd) AS cost_nanousd,
+                   sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+            FROM rollups WHERE customer_id = :customer_id GROUP BY 1, 2) r
+        FULL JOIN (
+            SELECT s.scope, s.scope_id, count(*) AS request_count, sum(cost_nanousd) AS cost_nanousd,
+                   sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
+            FROM usage_records,
+                 LATERAL (VALUES (1, key_id), (2, user_id), (3, team_id), (4, customer_id)) s(scope, scope_id)
+            WHERE customer_id = :customer_id AND sequence > 0 AND s.scope_id IS NOT NULL
+            GROUP BY 1, 2) u USING (scope, scope_id)
+        WHERE (r.request_count, r.cost_nanousd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
+              (u.request_count, u.cost_nanousd, u.input_tokens, u.output_tokens)
         """,
 }
 
@@ -121,10 +186,23 @@ LISTINGS = {
         WHERE customer_id = :customer_id GROUP BY outcome
         """,
 }
-_GAPS = """
+# Sequences aren't a customer's: they are checked incarnation by incarnation.
+_INCARNATIONS = """
     SELECT incarnation_id, last_sequence, gap_count FROM incarnations
-    WHERE close_time IS NOT NULL AND gap_count > 0
+    WHERE close_time IS NOT NULL ORDER BY incarnation_id
     """
+_SEQUENCES = """
+    SELECT count(DISTINCT sequence) FILTER (WHERE sequence <= :last_sequence) AS settled,
+           count(*) FILTER (WHERE posted) - count(DISTINCT sequence) FILTER (WHERE posted) AS repeated
+    FROM (
+        SELECT sequence, true AS posted FROM usage_records
+        WHERE incarnation_id = :incarnation_id AND sequence > 0
+        UNION ALL
+        SELECT sequence, false FROM refused_records WHERE incarnation_id = :incarnation_id AND sequence > 0
+    ) records
+    """
+VANISHED = "I4 every sequence of a closed incarnation is settled or was a gap when it closed"
+REPEATED = "I4 no sequence of an incarnation is used twice, by whatever customers"
 _STATES = {1: "reported", 2: "estimated", 3: "voided"}
 MAX_NAMED = 20
 
@@ -142,34 +220,50 @@ class Report:
     violations: list[dict[str, object]] = field(default_factory=list)
     violation_count: int = 0
 
+    def violated(self, check: str, row: Mapping[str, object]) -> None:
+        """Counts a violation, and names it unless too many are named already."""
+        self.violation_count += 1
+        if len(self.violations) < MAX_NAMED:
+            self.violations.append({"check": check, **_plain(row)})
+
 
 async def verify(database: Database) -> Report:
-    """Checks every customer."""
+    """Checks every customer, and every incarnation that is over."""
     report = Report()
     async with database.read() as connection:
         ids = list((await connection.execute(select(customers.c.customer_id))).scalars())
-        report.gaps = [_plain(dict(row)) for row in (await connection.execute(text(_GAPS))).mappings()]
+        lives = [dict(row) for row in (await connection.execute(text(_INCARNATIONS))).mappings()]
     for customer_id in ids:
         async with database.read() as connection:
             await _verify_customer(connection, customer_id, report)
+    for life in lives:
+        async with database.read() as connection:
+            await _verify_incarnation(connection, life, report)
     return report
+
+
+async def _verify_incarnation(connection: AsyncConnection, life: Mapping[str, Any], report: Report) -> None:
+    if life["gap_count"]:
+        report.gaps.append(_plain(life))
+    row = (await connection.execute(text(_SEQUENCES), life)).one()
+    # Records may come after the close, and fill gaps; none may go.
+    if life["last_sequence"] - row.settled > life["gap_count"]:
+        report.violated(VANISHED, {**life, "settled": row.settled})
+    if row.repeated:
+        report.violated(REPEATED, {**life, "repeated": row.repeated})
 
 
 async def _verify_customer(connection: AsyncConnection, customer_id: str, report: Report) -> None:
     report.customers += 1
     for check, query in CHECKS.items():
         for violation in (await connection.execute(text(query), {"customer_id": customer_id})).mappings():
-            report.violation_count += 1
-            if len(report.violations) < MAX_NAMED:
-                report.violations.append(
-                    {"check": check, "customer_id": customer_id, **_plain(dict(violation))}
-                )
+            report.violated(check, {"customer_id": customer_id, **violation})
     found = {
         name: (await connection.execute(text(query), {"customer_id": customer_id})).all()
         for name, query in LISTINGS.items()
     }
     for row in found["records"]:
-        name = _STATES[row.state]
+        name = _STATES.get(row.state, "unknown")
         report.records[name] = report.records.get(name, 0) + row.number
     for row in found["excused"]:
         report.excused[row.label] = report.excused.get(row.label, 0) + row.number
