@@ -134,7 +134,8 @@ class Replayer:
     async def look(self) -> None:
         """Replays every journal that nobody holds, and deletes what has been kept long enough.
 
-        Raises TollkeeperError when the control plane is away; the rest is for another time.
+        Raises TollkeeperError when the control plane is away; the rest is for another time. A journal that
+        can't be read or sent for another reason is for another time too, and holds up no other.
         """
         if self._own is not None:
             await self._send_own_again(self._own)
@@ -146,6 +147,12 @@ class Replayer:
                 continue
             try:
                 await self._adopt(directory)
+            except TollkeeperError as error:
+                if error.reason is Reason.UNAVAILABLE:
+                    raise
+                log.error("journal_not_replayed", incarnation_id=directory.name, reason=error.reason_name)
+            except Exception:
+                log.exception("journal_not_replayed", incarnation_id=directory.name)
             finally:
                 os.close(lock_fd)
         await asyncio.to_thread(purge, self._root, self._settings)

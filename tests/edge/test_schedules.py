@@ -2,6 +2,7 @@
 failover, refusals that are probed for days."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from edge.admission import AttemptPlan, UsageState
 from tests.edge.conftest import MODEL, StartWorker, until
 from tests.edge.fake_control import FakeControl, Fault, new_secret
 from tests.edge.test_leases import REFUSED, WALL_S, answer, make_book, open_lease
+from tests.edge.test_replay import dead_journal
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.v1 import edge_pb2
 
 
 async def test_a_client_that_leaves_as_its_money_comes_takes_none_along(
@@ -154,3 +157,30 @@ def test_a_lease_that_is_topped_up_often_costs_no_more_memory() -> None:
     # It is looked at in time all the same.
     book.due(40.0)
     assert lease.retired
+
+
+async def test_one_journal_that_cant_be_sent_holds_up_no_other(
+    control: FakeControl, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """L20: what the control plane can't take, or this worker can't read, is tried again later; the rest of
+    the dead workers' journals are adopted meanwhile."""
+    root = tmp_path / "journal"
+    dead = sorted([await dead_journal(root) for _ in range(3)])
+    refused, unreadable, sound = (incarnation_id for incarnation_id, _, _ in dead)
+    segment = next((root / unreadable).glob("*.journal"))
+    segment.rename(segment.with_suffix(".kept"))
+    segment.mkdir()
+
+    def outcome(record: edge_pb2.UsageRecord) -> int | None:
+        if record.incarnation_id == refused:
+            raise TollkeeperError(Reason.INTERNAL, "scripted")
+        return None
+
+    control.outcome_of = outcome
+    await start_worker()
+    await until(lambda: sound in control.closed_incarnations)
+    assert set(control.closed_incarnations) == {sound}
+    control.outcome_of = lambda record: None
+    segment.rmdir()
+    segment.with_suffix(".kept").rename(segment)
+    await until(lambda: len(control.closed_incarnations) == 3)
