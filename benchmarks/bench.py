@@ -246,7 +246,7 @@ def run(rounds: int, seconds: float) -> None:
             peer.name: (bench.event_us(peer, 0, 2, 3), bench.event_us(peer, SPACED_MS, 1, 4))
             for peer in (bench.edge, bench.bare)
         }
-        paced = bench.half_load(rounds=3, seconds=4)
+        paced = bench.half_load(rounds=5, seconds=3)
         rss_mb = cpu.peak_rss_mb(running.pids["edge"])
         print_peers(f"full load, {load.CONNECTIONS} connections", bench.peers)
         print_peers("at half of that rate", paced)
@@ -260,7 +260,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=6, help="of load, per round and peer")
+    parser.add_argument("--seconds", type=float, default=5, help="of load, per round and peer")
     options = parser.parse_args()
     if (os.cpu_count() or 1) <= OTHERS_CPU:
         raise SystemExit("two cores are needed")
