@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain import ledger as rules
 from control.domain.ledger import Lease, LeaseState, Part
-from control.domain.records import UsageState
+from control.domain.records import ESTIMATED
 from control.ledger.batch import BatchResult
 from control.store import incarnations, ledger
 from control.store.database import Database
@@ -116,7 +116,7 @@ async def _insert_estimate(connection: AsyncConnection, customer_id: str, lease:
                 "incarnation_id": lease.incarnation_id,
                 "lease_id": lease.lease_id,
                 "key_id": lease.key_id,
-                "state": int(UsageState.USAGE_STATE_ESTIMATED),
+                "state": int(ESTIMATED),
                 "cost_nanousd": part.amount_nanousd,
                 "why": "lease_lost",
                 "begin_time": now,

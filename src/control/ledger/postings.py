@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain import ledger as rules
 from control.domain.ledger import Label, Lease, LeaseState, Part, WindowKey
-from control.domain.records import PreparedRecord, UsageState
+from control.domain.records import ESTIMATED, REPORTED, VOIDED, PreparedRecord
 from control.store import chains, ledger
 from control.store.ledger import StoredRecord
 from tollkeeper.v1 import budgets_pb2, edge_pb2
@@ -84,10 +84,10 @@ async def load_lost(
 def _compare(record: PreparedRecord, stored: StoredRecord, posting: Posting) -> Outcome:
     if record.digest == stored.digest:
         return Outcome.DUPLICATE
-    if stored.state == UsageState.USAGE_STATE_ESTIMATED and record.state == UsageState.USAGE_STATE_REPORTED:
+    if stored.state == ESTIMATED and record.state == REPORTED:
         posting.better.append((record, stored))
         return Outcome.POSTED
-    if stored.state == UsageState.USAGE_STATE_REPORTED and record.state == UsageState.USAGE_STATE_ESTIMATED:
+    if stored.state == REPORTED and record.state == ESTIMATED:
         return Outcome.DUPLICATE
     posting.conflicts.append(record)
     return Outcome.CONFLICT
@@ -116,9 +116,9 @@ def apply(posting: Posting, leases: dict[str, Lease], roomier: list[WindowKey]) 
     """Moves the money of all records, and lists the entries."""
     for record in posting.fresh:
         lease = leases[record.message.lease_id]
-        if record.state == UsageState.USAGE_STATE_VOIDED:
+        if record.state == VOIDED:
             continue
-        estimated = record.state == UsageState.USAGE_STATE_ESTIMATED
+        estimated = record.state == ESTIMATED
         for number, part in enumerate(rules.post(lease, record.cost_nanousd)):
             posting.entries.append(_entry(record.usage_id, number, lease, part, estimated))
         if lease.state is LeaseState.LOST:
