@@ -15,11 +15,13 @@ from tollkeeper.errors import TollkeeperError
 from tollkeeper.ids import uuid7
 from tollkeeper.v1 import edge_pb2
 
-FACTOR_START = 4
-FACTOR_LEAST = 2
-FACTOR_MOST = 64
-QUICK_REFILL_S = 1.0
-SLOW_REFILL_S = 10.0
+# A lease should hold so many times what was in flight: enough to go on for a while without the control
+# plane. The control plane grants no more than a tenth of what the windows have left (L8).
+FACTOR_START = 16
+FACTOR_LEAST = 4
+FACTOR_MOST = 256
+QUICK_REFILL_S = 2.0
+SLOW_REFILL_S = 20.0
 PEAK_PERIOD_S = 10.0
 PROBE_INTERVAL_S = 1.0
 NEXT_WINDOW_LEAD_S = 60.0

@@ -134,21 +134,21 @@ def test_a_recall_of_an_unlimited_lease_ends_it() -> None:
 
 
 def test_want_follows_the_peak_and_the_pace() -> None:
-    """L8: four times the recent peak; twice that when refills follow quickly, half when they are rare."""
+    """L8: sixteen times the recent peak; twice that when refills follow quickly, half when they are rare."""
     book, purse = make_book()
     open_lease(book, purse, 1000, 0.0, holds=(10,))
     for _ in range(5):
         book.draw(purse, 10, 0.1)
     assert book.ask(purse, (), 0.2).wanted_nanousd == 0
     purse.current.undrawn_nanousd = 100  # type: ignore[union-attr]
-    assert book.ask(purse, (), 0.2).wanted_nanousd == 4 * 50 - 100
+    assert book.ask(purse, (), 0.2).wanted_nanousd == 16 * 50 - 100
     purse.resize(0.5)
-    assert purse.factor == 8
+    assert purse.factor == 32
     for _ in range(9):
         purse.resize(0.5)
-    assert purse.factor == 64
-    purse.resize(20.0)
-    assert purse.factor == 32
+    assert purse.factor == 256
+    purse.resize(30.0)
+    assert purse.factor == 128
 
 
 def test_refills_start_at_half_of_the_last_grant() -> None:
