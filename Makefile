@@ -34,8 +34,9 @@ run: $(INSTALLED) ## Start everything on this machine: database, control plane, 
 test: $(INSTALLED) ## Run the tests, but for the slow ones (ARGS="tests/edge -x" to choose)
 	@scripts/test $(ARGS)
 
-test-full: $(INSTALLED) ## Run all tests, the slow ones included
+test-full: $(INSTALLED) ## Run all tests: the slow ones too, and the control plane's with two replicas
 	@scripts/test -m "" $(ARGS)
+	@TOLLKEEPER_TEST_REPLICAS=2 scripts/test tests/control
 
 check: $(INSTALLED) ## Check format, lint, types, generated stubs and migrations
 	@scripts/check

@@ -12,10 +12,12 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import structlog
 import uvloop
 
-from control import logs, migrations, postgres, secret_files
+from control import migrations, postgres, secret_files
 from control.app import Control
-from control.config import ControlSettings, SettingsError, load
+from control.config import ControlSettings, load
 from control.postgres import PostgresError
+from tollkeeper import logs
+from tollkeeper.settings import SettingsError
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import structlog
 
-from control.config import ControlSettings, SettingsError
+from control.config import ControlSettings
 from control.domain.identity import Identity
 from control.domain.sealing import KeyRing
 from control.expiry import Expiry
@@ -37,6 +37,7 @@ from control.store import credentials
 from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
+from tollkeeper.settings import SettingsError
 from tollkeeper.v1.budgets_pb2_grpc import add_BudgetsServiceServicer_to_server
 from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server

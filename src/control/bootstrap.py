@@ -13,7 +13,7 @@ from pathlib import Path
 
 from control import migrations, postgres, secret_files
 from control.catalogue import seed_prices
-from control.config import ControlSettings, SettingsError, load
+from control.config import ControlSettings, load
 from control.domain.identity import CallerKind, Role
 from control.domain.passwords import hash_password, random_password
 from control.domain.providers import credential_context
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = parser.parse_args(arguments).json
     try:
         first = _run(load())
-    except (PostgresError, SettingsError, TollkeeperError) as error:
+    except (PostgresError, TollkeeperError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     print(_shown(first, as_json))  # noqa: T201

@@ -10,16 +10,11 @@ from typing import Annotated, Any, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tollkeeper.logs import LogFormat, LogLevel
+from tollkeeper.settings import SettingsError, problems_of
+
 KEY_BYTES = 32
 _POSTGRES_SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
-
-
-class SettingsError(Exception):
-    """One or more settings can't be used; `problems` has one line each, with the setting's name."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class GatewayMode(StrEnum):
@@ -27,22 +22,6 @@ class GatewayMode(StrEnum):
 
     PER_CUSTOMER = "per_customer"
     SHARED = "shared"
-
-
-class LogLevel(StrEnum):
-    """What is written to standard error, and all that is worse."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """Lines for people, or one JSON object a line."""
-
-    CONSOLE = "console"
-    JSON = "json"
 
 
 def _port(default: int, name: str) -> Any:
@@ -159,7 +138,7 @@ def load(**overrides: object) -> ControlSettings:
     try:
         return ControlSettings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise SettingsError(_problems(error)) from None
+        raise SettingsError(problems_of(error, ControlSettings)) from None
 
 
 def decode_key(text: str) -> bytes:
@@ -181,24 +160,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _problems(error: ValidationError) -> list[str]:
-    problems: list[str] = []
-    for detail in error.errors(include_input=False, include_url=False):
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["loc"]:
-            problems.append(f"{_env_name(str(detail['loc'][0]))}: {message}")
-        else:
-            problems.extend(message.splitlines())
-    return problems
-
-
-def _env_name(location: str) -> str:
-    field = ControlSettings.model_fields.get(location)
-    if field is None:
-        return location
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return str(alias) if alias is not None else f"TOLLKEEPER_{location.upper()}"

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from control.config import KEY_BYTES, ControlSettings, SettingsError, decode_key
+from control.config import KEY_BYTES, ControlSettings, decode_key
 from control.domain.sealing import KeyRing
+from tollkeeper.settings import SettingsError
 
 _MODE = 0o600
 

@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from control.config import ControlSettings, SettingsError
+from control.config import ControlSettings
+from tollkeeper.settings import SettingsError
 
 # A Settle of 1000 records stays far below this.
 _MAX_MESSAGE_BYTES = 8 * 1024 * 1024

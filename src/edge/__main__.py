@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from edge import logs
-from edge.config import SettingsError, load
+from edge.config import load
 from edge.sockets import PortTaken
+from tollkeeper import logs
+from tollkeeper.settings import SettingsError
 
 
 def main() -> int:

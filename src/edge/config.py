@@ -5,8 +5,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tollkeeper.logs import LogFormat, LogLevel
+from tollkeeper.settings import SettingsError, problems_of
 
 MIB = 1_048_576
 # What a worker ends with when starting it again won't help (EX_CONFIG).
@@ -32,36 +35,12 @@ _NEVER_FORWARDED = frozenset(
 )
 
 
-class SettingsError(Exception):
-    """One or more settings can't be used; `problems` has one line each, with the setting's name."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class OnHangup(StrEnum):
     """What becomes of an upstream answer whose client has hung up: read to its usage, or dropped and
     estimated."""
 
     DRAIN = "drain"
     CANCEL = "cancel"
-
-
-class LogLevel(StrEnum):
-    """What is written to standard error, and all that is worse."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """Lines for people, or one JSON object a line."""
-
-    CONSOLE = "console"
-    JSON = "json"
 
 
 def _default_workers() -> int:
@@ -187,25 +166,4 @@ def load(**overrides: Any) -> EdgeSettings:
     try:
         return EdgeSettings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_problems(error)) from None
-
-
-def _problems(error: ValidationError) -> list[str]:
-    problems: list[str] = []
-    for detail in error.errors(include_input=False, include_url=False):
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["loc"]:
-            problems.append(f"{_env_name(str(detail['loc'][0]))}: {message}")
-        else:
-            problems.extend(message.splitlines())
-    return problems
-
-
-def _env_name(location: str) -> str:
-    field = EdgeSettings.model_fields.get(location)
-    if field is None:
-        return location
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return str(alias) if alias is not None else f"TOLLKEEPER_{location.upper()}"
+        raise SettingsError(problems_of(error, EdgeSettings)) from None

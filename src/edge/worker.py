@@ -18,18 +18,20 @@ import structlog
 import uvloop
 from sanic.server import AsyncioServer
 
-from edge import logs, metrics
+from edge import metrics
 from edge.addresses import check_public
 from edge.admission import Ledger, LedgerSettings
 from edge.app import create_app
 from edge.chat import Chat
-from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, SettingsError, load
+from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, load
 from edge.control_link import open_channel
 from edge.hangup import EdgeProtocol, HangupPolicy
 from edge.sockets import listen
 from edge.upstream.cloudflare import Gateway, split_url
 from edge.upstream.failover import Forwarder
 from edge.upstream.transport import Limits, Timeouts, Transport, tls_context
+from tollkeeper import logs
+from tollkeeper.settings import SettingsError
 
 log = structlog.get_logger()
 

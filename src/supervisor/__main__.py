@@ -38,8 +38,9 @@ def _run(data_dir: Path, as_json: bool) -> int:
     # Takes a moment to load, in which Ctrl-C is already ours.
     from supervisor.ports import problems
     from supervisor.screen import write_json, write_screen
-    from supervisor.settings import SettingsError, load
+    from supervisor.settings import load
     from supervisor.up import Stack, run
+    from tollkeeper.settings import SettingsError
 
     try:
         settings = load(data_dir, os.environ)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from control import config as control_config
 from edge import config as edge_config
 from supervisor.ports import Listener
+from tollkeeper.settings import SettingsError
 
 # What the edge says to the simulator, which accepts every account and token.
 SIMULATED_ACCOUNT_ID = "0" * 32
@@ -53,25 +54,17 @@ class Settings:
         return [self.edge, self.control, self.control_metrics, *simulator]
 
 
-class SettingsError(Exception):
-    """`problems` has one line for each setting that can't be used."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 def load(data_dir: Path, environment: Mapping[str, str]) -> Settings:
     """The settings in the process's environment. Raises SettingsError."""
     problems = _account_problems(environment)
     control = edge = simulator = None
     try:
         control = control_config.load(data_dir=data_dir)
-    except control_config.SettingsError as error:
+    except SettingsError as error:
         problems += error.problems
     try:
         edge = edge_config.load(data_dir=data_dir)
-    except edge_config.SettingsError as error:
+    except SettingsError as error:
         problems += error.problems
     try:
         simulator = SimulatorSettings()

@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 
 from clients.control import ControlClient
 from control.app import Control
-from control.config import SettingsError
 from control.domain.identity import CallerKind, Identity
 from control.domain.sealing import KeyRing
 from control.interceptors.errors import CODES
@@ -21,6 +20,7 @@ from control.interceptors.identity import CACHED_S, MAX_CACHED, Authentication
 from control.services.teams import TeamsService
 from tests.control.harness import RunningControl, replica_settings, running_control
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.settings import SettingsError
 from tollkeeper.v1.edge_pb2 import AuthorizeRequest
 from tollkeeper.v1.teams_pb2 import GetTeamRequest, ListTeamsRequest, ListTeamsResponse
 

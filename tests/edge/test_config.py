@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import OnHangup, SettingsError, load
+from edge.config import OnHangup, load
+from tollkeeper.settings import SettingsError
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import pytest
 
 from supervisor.settings import (
     Settings,
-    SettingsError,
     environment_of_children,
     environment_of_edge,
     load,
 )
+from tollkeeper.settings import SettingsError
 
 Load = Callable[..., Settings]
 

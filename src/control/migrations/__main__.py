@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 from control import migrations
-from control.config import SettingsError, load
+from control.config import load
 from control.postgres import Embedded, PostgresError, serving
+from tollkeeper.settings import SettingsError
 
 
 def main(arguments: list[str] | None = None) -> int:

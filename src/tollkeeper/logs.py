@@ -2,11 +2,27 @@
 
 import logging
 import sys
+from enum import StrEnum
 
 import orjson
 import structlog
 
-from edge.config import LogFormat, LogLevel
+
+class LogLevel(StrEnum):
+    """What is written to standard error, and all that is worse."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """Lines for people, or one JSON object a line."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
 
 _LEVELS = {
     LogLevel.DEBUG: logging.DEBUG,
