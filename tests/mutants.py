@@ -139,6 +139,20 @@ MUTANTS = (
         QUEUE,
     ),
     Mutant(
+        "newcomers hidden: a crowd that waits takes every place of the transaction",
+        "src/control/ledger/queue.py",
+        "tried = job.work.held is not None",
+        "tried = False",
+        QUEUE,
+    ),
+    Mutant(
+        "drawn past the deadline: the edge goes on with a lease whose time is over",
+        "src/edge/lease_book.py",
+        "if lease is None or now_s >= lease.draws_until_s:",
+        "if lease is None:",
+        "tests/edge/test_leases.py",
+    ),
+    Mutant(
         "undo believed: answers of a rolled back transaction are delivered",
         "src/control/ledger/batch.py",
         "        work.reset()",

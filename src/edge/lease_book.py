@@ -19,6 +19,8 @@ REFUSAL_KEPT_S = 60.0
 # Changed leases looked at to ride along with one acquire.
 RIDING_LOOKED_AT = 200
 NO_REFILL = -1
+# What the contract's int64 holds, with room to add.
+MOST_WANTED_NANOUSD = 1 << 62
 
 
 class LeaseBook:
@@ -171,7 +173,8 @@ class LeaseBook:
             holds_nanousd = holds_nanousd[:1]
             return Ask(lease, holds_nanousd, sum(holds_nanousd))
         ahead_nanousd = purse.factor * max(purse.peak(now_s), waiting_nanousd) - lease.undrawn_nanousd
-        return Ask(lease, holds_nanousd, max(waiting_nanousd, ahead_nanousd, 0))
+        wanted_nanousd = min(max(waiting_nanousd, ahead_nanousd, 0), MOST_WANTED_NANOUSD)
+        return Ask(lease, holds_nanousd, wanted_nanousd)
 
     def _asked_lease(self, purse: Purse, now_s: float, next_window: bool) -> Lease:
         if purse.opening is not None and (purse.opening.unknown or purse.opening.next_window == next_window):

@@ -151,6 +151,14 @@ def test_want_follows_the_peak_and_the_pace() -> None:
     assert purse.factor == 128
 
 
+def test_no_wish_is_too_large_for_the_contract() -> None:
+    """Holds of a billion dollars, many times over, still make a message that can be sent."""
+    book, purse = make_book()
+    ask = book.ask(purse, [10**18] * 12, 0.0)
+    edge_pb2.AcquireLeaseRequest(wanted_nanousd=ask.wanted_nanousd)
+    assert ask.wanted_nanousd == 1 << 62
+
+
 def test_refills_start_at_half_of_the_last_grant() -> None:
     """L9: ahead of need, once, and again later when it brought nothing."""
     book, purse = make_book()

@@ -179,15 +179,18 @@ class _Line:
 
     def _take_acquires(self) -> list[AcquireJob]:
         """Those of the present or of the next windows: they don't mix (L7), and take turns, so that neither
-        is stuck behind others that wait for room."""
+        is stuck behind others that wait for room; nor is a newcomer behind a crowd that was tried before."""
         waiting = [job for job in self._acquires if not job.done.done()]
         kinds = {job.next_window for job in waiting}
         if kinds != {self._next_windows}:
             self._next_windows = not self._next_windows
+        places = {True: MAX_ACQUIRES_PER_BATCH, False: MAX_ACQUIRES_PER_BATCH}
         taken: list[AcquireJob] = []
         left: deque[AcquireJob] = deque()
         for job in waiting:
-            mine = job.next_window == self._next_windows and len(taken) < MAX_ACQUIRES_PER_BATCH
+            tried = job.work.held is not None
+            mine = job.next_window == self._next_windows and places[tried] > 0
+            places[tried] -= mine
             (taken if mine else left).append(job)
         self._acquires = left
         return taken

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from control.domain.records import prepare
 from control.ledger.batch import BatchResult
-from control.ledger.queue import LedgerQueue
+from control.ledger.queue import MAX_ACQUIRES_PER_BATCH, LedgerQueue
 from control.metrics import Metrics
 from control.store.database import Database
 from control.verify import verify
@@ -87,6 +87,33 @@ async def test_first_come_first_served(database: Database) -> None:
     await settle(queue, tenant, tenant.record(first, 0), returned=60)
     await asyncio.gather(large, small)
     assert order == ["large", "small"]
+
+
+async def test_a_crowd_that_waits_hides_nobody(database: Database) -> None:
+    """More requests wait for one key's budget than one transaction takes; another key is served at once."""
+    tenant = await create_tenant(database, {KEY: 100})
+    queue = make_queue(database)
+    await queue.acquire(tenant.acquire(str(uuid7()), 1, [80]), 0)
+    crowd = [
+        asyncio.create_task(queue.acquire(tenant.acquire(str(uuid7()), 1, [50]), 3))
+        for _ in range(MAX_ACQUIRES_PER_BATCH + 40)
+    ]
+    await asyncio.sleep(0.5)
+    other = str(uuid7())
+    async with database.write() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO keys (customer_id, key_id, name, key_hash, prefix)"
+                " VALUES (:customer_id, :key_id, 'other', '', 'aig_')"
+            ),
+            {"customer_id": tenant.customer_id, "key_id": other},
+        )
+    request = tenant.acquire(str(uuid7()), 1, [50])
+    request.key_id = other
+    assert (await queue.acquire(request, 1)).unlimited
+    assert not any(waiting.done() for waiting in crowd)
+    refusals = await asyncio.gather(*crowd, return_exceptions=True)
+    assert {getattr(refusal, "reason", None) for refusal in refusals} == {Reason.BUDGET_HELD}
 
 
 async def test_a_repeated_acquire_returns_the_stored_answer(database: Database) -> None:
