@@ -3,7 +3,6 @@
 import base64
 import binascii
 import ipaddress
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -15,13 +14,6 @@ from tollkeeper.settings import SettingsError, problems_of
 
 KEY_BYTES = 32
 _POSTGRES_SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
-
-
-class GatewayMode(StrEnum):
-    """Which Cloudflare gateway a customer's requests go through (docs/configuration.md)."""
-
-    PER_CUSTOMER = "per_customer"
-    SHARED = "shared"
 
 
 def _port(default: int, name: str) -> Any:
@@ -58,9 +50,6 @@ class ControlSettings(BaseSettings):
     tls_client_ca_file: Path | None = None
     allow_plaintext: bool = False
 
-    gateway_mode: GatewayMode = GatewayMode.PER_CUSTOMER
-    # The gateway that customers without one of their own share.
-    gateway_id: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     cf_account_id: str | None = Field(None, validation_alias="CF_ACCOUNT_ID")
     cf_api_token: SecretStr | None = Field(None, validation_alias="CF_AI_GATEWAY_API_TOKEN")
     # Lets providers name plain http and private addresses: for development only.
@@ -71,8 +60,6 @@ class ControlSettings(BaseSettings):
 
     # How long a lease may be silent before what it holds is posted as lost (L6).
     lease_grace_s: float = Field(3600.0, gt=0, le=7 * 86400)
-    # How long an acquire may wait while only holds are in its way (L11).
-    hold_wait_s: float = Field(5.0, ge=0, le=30)
     # How long drawing from a lease may go on before it must be renewed (L6).
     lease_draw_s: float = Field(60.0, gt=0, le=3600)
 

@@ -44,7 +44,6 @@ def test_defaults_need_nothing() -> None:
         ("TOLLKEEPER_DATABASE_URL", "mysql://user:hunter2@host/db"),
         ("TOLLKEEPER_ENCRYPTION_KEY", "hunter2"),
         ("TOLLKEEPER_ENCRYPTION_KEY", base64.b64encode(b"hunter2").decode()),
-        ("TOLLKEEPER_GATEWAY_MODE", "own"),
         ("TOLLKEEPER_GATEWAY_ID", "Not An Id"),
         ("TOLLKEEPER_SESSION_TTL_S", "1"),
         ("TOLLKEEPER_LEASE_GRACE_S", "0"),
