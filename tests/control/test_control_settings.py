@@ -31,7 +31,7 @@ def test_defaults_need_nothing() -> None:
     """Without any variable the control plane serves this machine alone."""
     settings = load()
     assert (settings.host, settings.port, settings.metrics_port) == ("127.0.0.1", 50051, 9464)
-    assert (settings.database_url, settings.lease_grace_s, settings.hold_wait_s) == (None, 3600, 5)
+    assert (settings.database_url, settings.lease_grace_s) == (None, 3600)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,6 @@ def test_defaults_need_nothing() -> None:
         ("TOLLKEEPER_DATABASE_URL", "mysql://user:hunter2@host/db"),
         ("TOLLKEEPER_ENCRYPTION_KEY", "hunter2"),
         ("TOLLKEEPER_ENCRYPTION_KEY", base64.b64encode(b"hunter2").decode()),
-        ("TOLLKEEPER_GATEWAY_ID", "Not An Id"),
         ("TOLLKEEPER_SESSION_TTL_S", "1"),
         ("TOLLKEEPER_LEASE_GRACE_S", "0"),
         ("TOLLKEEPER_LOG_LEVEL", "loud"),

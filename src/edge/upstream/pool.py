@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from edge.upstream.connection import Connection
 from edge.upstream.failures import ConnectFailed, NotSent
@@ -136,7 +137,9 @@ class Pool:
             return await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._queue.remove(entry)
+                # Whoever served the queue before this task went on may have dropped it already.
+                with suppress(ValueError):
+                    self._queue.remove(entry)
             elif turn.exception() is None:  # cancelled between being given its turn and taking it
                 self._return_turn(turn.result())
             raise

@@ -795,6 +795,21 @@ async def test_requests_wait_for_a_connection(serve: Serve, make_transport: Make
     assert peer.connection_count == 2
 
 
+async def test_a_waiter_may_leave_as_its_turn_comes(serve: Serve, make_transport: MakeTransport) -> None:
+    """Cancelled in the very moment in which the slot it waits for is handed on, it leaves without a trace."""
+    peer = await serve(holding(asyncio.Event()))
+    transport = make_transport(max_connections=1)
+    holder = asyncio.create_task(post(transport, peer))
+    await eventually(lambda: len(peer.requests) == 1)
+    waiter = asyncio.create_task(post(transport, peer))
+    await asyncio.sleep(0)
+    holder.cancel()
+    waiter.cancel()
+    left = await asyncio.gather(holder, waiter, return_exceptions=True)
+    assert [type(each) for each in left] == [asyncio.CancelledError] * 2
+    assert transport.stats() == NOTHING
+
+
 async def test_waiting_is_bounded(serve: Serve, make_transport: MakeTransport) -> None:
     """A turn that doesn't come in max_wait_s is NotSent; a full queue is NotSent at once."""
     peer = await serve(holding(asyncio.Event()))
