@@ -227,7 +227,7 @@ async def test_the_grace_ends_in_a_503(control: FakeControl, tmp_path: Path) -> 
     clock.added_s += 15
     assert await refusal(worker, secret) == "UNAVAILABLE"
     await control.start()
-    await until(lambda: control.streams)
+    await until(lambda: clock.now_s() - worker.ledger.grants.heard_at_s < 1, 10)
     await worker.ledger.authorize(secret)
     await worker.close()
 
