@@ -18,13 +18,6 @@ MAX_THRESHOLD_PERCENT = 1000
 # The end of a window that never ends. Stands for PostgreSQL's `infinity`, which Python's datetime can't hold.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
-SCOPE_NAMES = {
-    Scope.SCOPE_KEY: "key",
-    Scope.SCOPE_USER: "user",
-    Scope.SCOPE_TEAM: "team",
-    Scope.SCOPE_CUSTOMER: "customer",
-}
-
 
 def zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name. Raises INVALID_ARGUMENT for an unknown one."""

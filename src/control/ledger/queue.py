@@ -65,6 +65,7 @@ class LedgerQueue:
         self._draw_for = draw_for
         self._on_result = on_result
         self._lines: dict[str, _Line] = {}
+        metrics.ledger_waiting.set_function(lambda: sum(len(line) for line in self._lines.values()))
 
     async def settle(
         self,
@@ -135,6 +136,9 @@ class _Line:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._settles) + len(self._acquires)
+
     def add_settle(self, job: SettleJob) -> None:
         self._check_room()
         self._settles.append(job)
@@ -146,7 +150,7 @@ class _Line:
         self._wake()
 
     def _check_room(self) -> None:
-        if len(self._settles) + len(self._acquires) >= MAX_WAITING:
+        if len(self) >= MAX_WAITING:
             raise TollkeeperError(
                 Reason.UNAVAILABLE, "Too much ledger work is waiting for this customer.", retry_after_s=1
             )

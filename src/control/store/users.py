@@ -154,17 +154,6 @@ async def _acting_customer(connection: AsyncConnection, entry: Entry) -> str:
     return entry.customer_id if row is None else str(row["customer_id"])
 
 
-async def store_password_hash(
-    connection: AsyncConnection, customer_id: str, user_id: str, password_hash: str
-) -> None:
-    """A new password, or the same one hashed anew."""
-    await connection.execute(
-        update(users)
-        .where(users.c.customer_id == customer_id, users.c.user_id == user_id)
-        .values(password_hash=password_hash)
-    )
-
-
 async def plan_of(connection: AsyncConnection, customer_id: str) -> tuple[str, str]:
     """Slug and plan of a customer."""
     columns = customers.c.slug, customers.c.plan

@@ -92,13 +92,15 @@ async def test_first_come_first_served(database: Database) -> None:
 async def test_a_crowd_that_waits_hides_nobody(database: Database) -> None:
     """More requests wait for one key's budget than one transaction takes; another key is served at once."""
     tenant = await create_tenant(database, {KEY: 100})
-    queue = make_queue(database)
+    metrics = Metrics()
+    queue = LedgerQueue(database, metrics, timedelta(seconds=60), lambda *_: None)
     await queue.acquire(tenant.acquire(str(uuid7()), 1, [80]), 0)
     crowd = [
         asyncio.create_task(queue.acquire(tenant.acquire(str(uuid7()), 1, [50]), 3))
         for _ in range(MAX_ACQUIRES_PER_BATCH + 40)
     ]
     await asyncio.sleep(0.5)
+    assert metrics.registry.get_sample_value("tollkeeper_control_ledger_waiting") > 0
     other = str(uuid7())
     async with database.write() as connection:
         await connection.execute(
