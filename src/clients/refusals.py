@@ -1,5 +1,6 @@
 """What a failed call says, as the one error type of the product."""
 
+import re
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ _REASONS: dict[str, Any] = dict(Reason.items())
 _CODE_REASONS: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
     grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,
-    # gRPC's own: too many calls at once, or a message over a limit.
+    # gRPC's own: too many calls at once (for too large a message see below).
     grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
     grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
@@ -21,6 +22,8 @@ _CODE_REASONS: dict[grpc.StatusCode, Any] = {
     grpc.StatusCode.UNIMPLEMENTED: Reason.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND: Reason.NOT_FOUND,
 }
+# gRPC has no other way to tell that it won't take, or won't send, a message.
+_TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
 
 
 def error_of(error: grpc.RpcError) -> TollkeeperError:
@@ -33,6 +36,8 @@ def error_of(error: grpc.RpcError) -> TollkeeperError:
                 return told
     code = error.code()
     reason = _CODE_REASONS.get(code, Reason.INTERNAL)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.details() or ""):
+        return TollkeeperError(Reason.REQUEST_TOO_LARGE, "The message is larger than gRPC's limits allow.")
     if reason == Reason.UNAVAILABLE:
         # gRPC's text names addresses of the installation, which are no client's business.
         return TollkeeperError(reason, "The control plane can't be reached.", retry_after_s=1)

@@ -14,6 +14,7 @@ from control.expiry import Expiry
 from control.interceptors.chain import Chain
 from control.interceptors.deadline import Deadline
 from control.interceptors.errors import Errors
+from control.interceptors.guard import Guard
 from control.interceptors.identity import Authentication
 from control.interceptors.log import CallLog
 from control.interceptors.metrics import CallMetrics
@@ -122,6 +123,7 @@ class Control:
                 Deadline(self._settings.request_timeout_s),
                 Authentication(self._identify),
                 Roles(),
+                Guard(),
             ]
         )
 

@@ -14,16 +14,21 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from control.config import ControlSettings
+from control.interceptors.guard import MAX_REQUEST_BYTES
 from tollkeeper.settings import SettingsError
 
-# A Settle of 1000 records stays far below this.
-_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+# Twice what the guard takes: up to here a caller is told what is wrong, beyond it gRPC itself refuses.
+_MAX_RECEIVE_BYTES = 2 * MAX_REQUEST_BYTES
+# A page of 1000 usage entries stays far below this.
+_MAX_SEND_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
     # Binding an address twice must fail: with SO_REUSEPORT a second process would take half of the calls.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MAX_RECEIVE_BYTES),
+    ("grpc.max_send_message_length", _MAX_SEND_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
+    # Of one connection; an edge's waiting acquires are the most.
+    ("grpc.max_concurrent_streams", 1024),
     # Clients ping idle connections each minute (clients.control); faster than twice a minute is abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.keepalive_permit_without_calls", 1),

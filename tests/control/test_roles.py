@@ -125,4 +125,4 @@ async def test_unknown_method_is_unimplemented(control: RunningControl) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call(b"", timeout=5)
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert error_of(refusal.value).reason == Reason.INVALID_ARGUMENT
+    assert error_of(refusal.value).reason == Reason.ENDPOINT_NOT_SUPPORTED

@@ -5,8 +5,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from grpc_status import rpc_status
 
-from control.interceptors.concern import Concern, Handler
+from control.interceptors.concern import Concern, Context, Handler
+from control.interceptors.errors import to_status
+from control.interceptors.guard import reader
+from tollkeeper.errors import Reason, TollkeeperError
 
 _OUR_PREFIX = "/tollkeeper."
 
@@ -23,20 +27,25 @@ class Chain(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """The handler of the method; None (UNIMPLEMENTED) for one that no service has."""
+        """The handler of the method; for one that no service has, a handler that says so."""
         method = handler_call_details.method
         known = self._handlers.get(method)
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith(_OUR_PREFIX):
+        if handler is None:
+            return _UNKNOWN
+        if not method.startswith(_OUR_PREFIX):
             return handler
         self._handlers[method] = wrapped = self._wrap(method, handler)
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        forms = {"request_deserializer": handler.request_deserializer}
-        forms["response_serializer"] = handler.response_serializer
+        assert handler.request_deserializer is not None
+        forms: dict[str, Any] = {
+            "request_deserializer": reader(handler.request_deserializer),
+            "response_serializer": handler.response_serializer,
+        }
         if handler.unary_unary is not None:
             unary: Any = handler.unary_unary
             for concern in reversed(self._concerns):
@@ -48,3 +57,14 @@ class Chain(grpc.aio.ServerInterceptor):
                 stream = concern.stream(method, stream)
             return grpc.unary_stream_rpc_method_handler(stream, **forms)
         raise NotImplementedError(f"{method}: no concern knows client-streaming methods")
+
+
+async def _refuse(request: bytes, context: Context) -> None:
+    error = TollkeeperError(
+        Reason.ENDPOINT_NOT_SUPPORTED, "This server has no such method; it may be older than its caller."
+    )
+    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+
+_refusing: Any = _refuse
+_UNKNOWN: Handler = grpc.unary_unary_rpc_method_handler(_refusing)

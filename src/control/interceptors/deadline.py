@@ -1,4 +1,4 @@
-"""No call is served for ever: a caller that set no deadline gets ours."""
+"""No call is served for ever: a caller that set no deadline, or a later one, gets ours."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,8 @@ class Deadline:
         timeout_s = self._timeout_s
 
         async def handle(request: Message, context: Context) -> Message:
-            if context.time_remaining() is not None:
+            remaining_s: float | None = context.time_remaining()
+            if remaining_s is not None and remaining_s <= timeout_s:
                 return await inner(request, context)
             try:
                 async with asyncio.timeout(timeout_s) as timeout:
