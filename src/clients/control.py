@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from clients.refusals import error_of
 from tollkeeper.v1 import (
+    audit_pb2,
     budgets_pb2,
     customers_pb2,
     edge_pb2,
@@ -24,6 +25,7 @@ from tollkeeper.v1 import (
     usage_pb2,
     users_pb2,
 )
+from tollkeeper.v1.audit_pb2_grpc import AuditServiceStub
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
 from tollkeeper.v1.edge_pb2_grpc import EdgeServiceStub
@@ -39,6 +41,7 @@ from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
 CALL_TIMEOUT_S = 30.0
 
 _FILES = (
+    audit_pb2,
     budgets_pb2,
     customers_pb2,
     edge_pb2,
@@ -75,6 +78,7 @@ class ControlClient:
         else:
             channel = grpc.aio.secure_channel(target, tls, options=_options(), interceptors=interceptors)
         self.channel = channel
+        self.audit = AuditServiceStub(channel)
         self.budgets = BudgetsServiceStub(channel)
         self.customers = CustomersServiceStub(channel)
         self.edge = EdgeServiceStub(channel)

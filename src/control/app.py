@@ -23,6 +23,7 @@ from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.metrics_server import MetricsServer
 from control.server import Server, Service
+from control.services.audit import AuditService
 from control.services.budgets import BudgetsService
 from control.services.customers import CustomersService
 from control.services.edge import EdgeService
@@ -39,6 +40,7 @@ from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
 from tollkeeper.settings import SettingsError
+from tollkeeper.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from tollkeeper.v1.budgets_pb2_grpc import add_BudgetsServiceServicer_to_server
 from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
@@ -143,5 +145,6 @@ class Control:
             Service(add_KeysServiceServicer_to_server, KeysService(database)),
             Service(add_PricesServiceServicer_to_server, PricesService(database)),
             Service(add_BudgetsServiceServicer_to_server, BudgetsService(database)),
+            Service(add_AuditServiceServicer_to_server, AuditService(database)),
             Service(add_UsageServiceServicer_to_server, UsageService(database)),
         ]

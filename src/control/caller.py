@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from control.domain.identity import ANONYMOUS, Identity
 
 _caller: ContextVar[Identity] = ContextVar("caller", default=ANONYMOUS)
+_method: ContextVar[str] = ContextVar("method", default="")
 
 
 def caller() -> Identity:
@@ -12,6 +13,16 @@ def caller() -> Identity:
     return _caller.get()
 
 
+def called_method() -> str:
+    """This RPC, such as `KeysService/CreateKey`; empty outside of one."""
+    return _method.get()
+
+
 def set_caller(identity: Identity) -> None:
     """Holds for the rest of the present task, which serves one RPC."""
     _caller.set(identity)
+
+
+def set_called_method(name: str) -> None:
+    """Holds as long as the caller does."""
+    _method.set(name)

@@ -3,9 +3,11 @@
 import os
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _RANDOM_BYTES = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CANONICAL = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -16,6 +18,16 @@ def uuid7() -> UUID:
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
     value |= 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF
     return UUID(int=value)
+
+
+def time_of(identifier: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=identifier.int >> 80)
+
+
+def first_at(moment: datetime) -> UUID:
+    """What no UUIDv7 made at this moment or later is below: for comparing only, it names nothing."""
+    return UUID(int=((moment - _EPOCH) // timedelta(milliseconds=1)) << 80)
 
 
 def is_uuid(text: str) -> bool:

@@ -1,17 +1,14 @@
 """Who may call what: the table is complete, and the server keeps to it."""
 
-import importlib
-import pkgutil
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 
-import tollkeeper.v1
 from clients.control import ControlClient, error_of
 from control.domain.identity import Role
 from control.domain.roles import REQUIREMENTS, Access
+from tests.control.contract import METHODS
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1.teams_pb2 import ListTeamsRequest
@@ -38,18 +35,6 @@ LOWEST_ROLES = {
 }
 
 
-def contract_methods() -> dict[str, MethodDescriptor]:
-    """Every method of the contract by its full name."""
-    methods = {}
-    for module in pkgutil.iter_modules(tollkeeper.v1.__path__):
-        if module.name.endswith("_pb2"):
-            file: Any = importlib.import_module(f"tollkeeper.v1.{module.name}").DESCRIPTOR
-            for service in file.services_by_name.values():
-                methods |= {f"/{service.full_name}/{method.name}": method for method in service.methods}
-    return methods
-
-
-METHODS = contract_methods()
 UNARY = sorted(name for name, method in METHODS.items() if not method.server_streaming)
 
 

@@ -128,8 +128,19 @@ _METHODS = {
         "UpdateBudget": _MANAGER,
         "DeleteBudget": _MANAGER,
     },
+    "AuditService": {"ListAuditEntries": _ADMIN, "GetAuditEntry": _ADMIN},
     "UsageService": {"ListUsage": _OWN, "GetUsage": _OWN, "GetUsageSummary": _OWN},
 }
+
+# A method with another verb changes something: API tokens need a `write` scope for it, and it leaves an entry
+# in the audit log.
+_READING_VERBS = ("Get", "List")
+
+
+def writes(method: str) -> bool:
+    """Whether a method, by its name in full or in short, changes something."""
+    return not method.rpartition("/")[2].startswith(_READING_VERBS)
+
 
 # By full method name, as gRPC gives it.
 REQUIREMENTS = {

@@ -6,9 +6,10 @@ from time import monotonic
 
 from google.protobuf.message import Message
 
-from control.caller import set_caller
+from control.caller import set_called_method, set_caller
 from control.domain.identity import ANONYMOUS, CallerKind, Identity
 from control.interceptors.concern import Context, Stream, Unary
+from control.interceptors.metrics import short_name
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.key_format import secret_hash
 
@@ -37,8 +38,10 @@ class Authentication:
 
     def unary(self, method: str, inner: Unary) -> Unary:
         """UNAUTHENTICATED for a credential that isn't known or has ended."""
+        name = short_name(method)
 
         async def handle(request: Message, context: Context) -> Message:
+            set_called_method(name)
             set_caller(await self._identify(context))
             return await inner(request, context)
 
@@ -46,8 +49,10 @@ class Authentication:
 
     def stream(self, method: str, inner: Stream) -> Stream:
         """As for unary methods, once at the begin."""
+        name = short_name(method)
 
         async def handle(request: Message, context: Context) -> AsyncIterator[Message]:
+            set_called_method(name)
             set_caller(await self._identify(context))
             async for message in inner(request, context):
                 yield message

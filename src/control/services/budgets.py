@@ -4,6 +4,7 @@
 from typing import Any
 
 from control.domain.budgets import Scope, check_limit, check_period, check_thresholds
+from control.services.audit import record_change
 from control.services.budget_changes import add_budget, budget_message, change_budget, end_budget
 from control.services.convert import check_etag, masked_fields, resource_id
 from control.services.once import once
@@ -86,8 +87,10 @@ class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
             check_etag(sent.etag, row["revision"])
             values = {field: _column(sent, field) for field in fields}
             await change_budget(connection, row, values, now)
+            message = await _load_message(connection, customer_id, budget_id)
+            await record_change(connection, customer_id, budget_message(row, now), message)
             await customer_changed(connection, customer_id)
-            return await _load_message(connection, customer_id, budget_id)
+            return message
 
         return await self._database.write_again(work)
 
@@ -104,8 +107,10 @@ class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
             row = await store.load_live_budget(connection, customer_id, budget_id, now)
             check_etag(request.etag, row["revision"])
             await end_budget(connection, row, now)
+            message = await _load_message(connection, customer_id, budget_id)
+            await record_change(connection, customer_id, budget_message(row, now), message)
             await customer_changed(connection, customer_id)
-            return await _load_message(connection, customer_id, budget_id)
+            return message
 
         return await self._database.write_again(work)
 
@@ -115,8 +120,10 @@ async def _create(connection: Connection, customer_id: str, sent: Budget) -> Bud
     values = {field: _column(sent, field) for field in _CHANGEABLE}
     values |= {"scope": sent.scope, "scope_id": await _scope_id(connection, customer_id, sent)}
     budget_id = await add_budget(connection, customer_id, values)
+    message = await _load_message(connection, customer_id, budget_id)
+    await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
-    return await _load_message(connection, customer_id, budget_id)
+    return message
 
 
 async def _scope_id(connection: Connection, customer_id: str, sent: Budget) -> str:

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from google.api import field_behavior_pb2
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -92,6 +94,24 @@ def masked_fields(mask: FieldMask | None, resource: Message, allowed: Iterable[s
     if not chosen:
         raise invalid("There is nothing to change.", field="update_mask")
     return chosen
+
+
+def clear_secrets(message: Message) -> None:
+    """Removes input-only fields (passwords, credentials) and those marked `debug_redact`, at any depth."""
+    for field, value in message.ListFields():
+        options = field.GetOptions()
+        behaviors = options.Extensions[field_behavior_pb2.field_behavior]
+        if field_behavior_pb2.INPUT_ONLY in behaviors or options.debug_redact:
+            message.ClearField(field.name)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for each in [value] if isinstance(value, Message) else _messages_of(value):
+                clear_secrets(each)
+
+
+def _messages_of(container: Any) -> list[Message]:
+    """What a repeated field or a map holds, as far as it is messages."""
+    held = container.values() if hasattr(container, "values") else container
+    return [each for each in held if isinstance(each, Message)]
 
 
 def _output_only(resource: Message, path: str) -> bool:

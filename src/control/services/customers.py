@@ -6,6 +6,7 @@ from control.caller import caller
 from control.domain.budgets import Period, Scope, zone
 from control.domain.slugs import checked_slug, slug_of
 from control.services.access import require_operator
+from control.services.audit import record_change
 from control.services.convert import (
     check_etag,
     checked_email,
@@ -110,9 +111,10 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
             values = {field: _column(sent, field) for field in fields}
             if values.get("default_router_id"):
                 await store.check_router(connection, customer_id, values["default_router_id"])
-            await store.update_customer(connection, row, values)
+            message = _message(await store.update_customer(connection, row, values))
+            await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id, urgent="suspended" in fields)
-            return _message(await store.load_customer(connection, customer_id))
+            return message
 
         return await self._database.write_again(work)
 
@@ -132,9 +134,11 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
                     f"The customer has {key_count} live keys; force stops them with it.",
                     {"resource": "customer", "resource_id": customer_id, "keys": str(key_count)},
                 )
-            await store.delete_customer(connection, row, await transaction_time(connection))
+            now = await transaction_time(connection)
+            message = _message(await store.delete_customer(connection, row, now))
+            await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id, urgent=True)
-            return _message(await store.load_customer(connection, customer_id))
+            return message
 
         return await self._database.write_again(work)
 
@@ -157,8 +161,10 @@ async def create_customer(connection: Connection, request: customers_pb2.CreateC
     if budget is not None:
         budget |= {"scope": Scope.SCOPE_CUSTOMER, "scope_id": customer_id}
         await insert_budget(connection, customer_id, budget)
+    message = _message(await store.load_customer(connection, customer_id))
+    await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
-    return _message(await store.load_customer(connection, customer_id))
+    return message
 
 
 def _first_budget(request: customers_pb2.CreateCustomerRequest) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from control.domain.budgets import Scope
 from control.domain.models import check_allowed_models
 from control.domain.prices import check_token_count
 from control.services.access import denied, is_own, sees_all
+from control.services.audit import record_change
 from control.services.budget_changes import budget_message, set_first_budget
 from control.services.convert import check_etag, checked_name, etag, masked_fields, timestamp
 from control.services.moments import moment
@@ -104,12 +105,15 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
             if row["revoke_time"] is not None:
                 raise not_found("key", sent.key_id)
             check_etag(sent.etag, row["revision"])
+            before = await _load_message(connection, customer_id, key_id)
             await _change(connection, row, sent, fields)
             if request.HasField("budget"):
                 now = await transaction_time(connection)
                 await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
+            message = await _load_message(connection, customer_id, key_id)
+            await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent="disabled" in fields and sent.disabled)
-            return await _load_message(connection, customer_id, key_id)
+            return message
 
         return await self._database.write_again(work)
 
@@ -121,11 +125,15 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
             customer_id, key_id = row["customer_id"], row["key_id"]
             await lock_customer(connection, customer_id)
             row = await store.load_key(connection, customer_id, key_id)
-            if row["revoke_time"] is None:
-                now = await transaction_time(connection)
-                await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
-                await customer_changed(connection, customer_id, urgent=True)
-            return await _load_message(connection, customer_id, key_id)
+            before = await _load_message(connection, customer_id, key_id)
+            if row["revoke_time"] is not None:
+                return before
+            now = await transaction_time(connection)
+            await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
+            message = await _load_message(connection, customer_id, key_id)
+            await record_change(connection, customer_id, before, message)
+            await customer_changed(connection, customer_id, urgent=True)
+            return message
 
         return await self._database.write_again(work)
 
@@ -156,8 +164,9 @@ async def _create(
     if request.budget.HasField("limit_nanousd"):
         now = await transaction_time(connection)
         await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
-    await customer_changed(connection, customer_id)
     key = await _load_message(connection, customer_id, key_id)
+    await record_change(connection, customer_id, None, key)
+    await customer_changed(connection, customer_id)
     return keys_pb2.CreateKeyResponse(key=key, raw_key=raw_key)
 
 

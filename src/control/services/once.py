@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from control.services.convert import clear_secrets
 from control.store import request_ids
 from control.store.database import Connection
 from tollkeeper.errors import invalid
@@ -50,14 +49,5 @@ async def once(
 def _digest(request: Message) -> bytes:
     bare = type(request)()
     bare.CopyFrom(request)
-    _clear_secrets(bare)
+    clear_secrets(bare)
     return hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
-
-
-def _clear_secrets(message: Message) -> None:
-    for field, value in message.ListFields():
-        behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-        if field_behavior_pb2.INPUT_ONLY in behaviors:
-            message.ClearField(field.name)
-        elif field.type == FieldDescriptor.TYPE_MESSAGE and isinstance(value, Message):
-            _clear_secrets(value)

@@ -8,6 +8,7 @@ from control.domain.models import check_model
 from control.domain.prices import check_rates, check_token_count
 from control.domain.providers import provider_type
 from control.services.access import require_operator
+from control.services.audit import record_change
 from control.services.convert import resource_id, timestamp
 from control.services.moments import moment
 from control.services.once import once
@@ -87,14 +88,18 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
             if row["end_time"] is not None and row["end_time"] <= now:
                 raise not_found("price", request.price_id)
             customer_id, price_id = row["customer_id"], row["price_id"]
-            if customer_id == PLATFORM_CUSTOMER_ID:
+            of_platform = customer_id == PLATFORM_CUSTOMER_ID
+            if of_platform:
                 require_operator("end global prices")
                 await store.end_global(connection, price_id, now)
             else:
                 await lock_customer(connection, customer_id)
                 await store.end_own(connection, customer_id, price_id, now)
+            message = price_message(await store.load_price(connection, price_id, [customer_id]))
+            await record_change(connection, customer_id, price_message(row), message)
+            if not of_platform:
                 await customer_changed(connection, customer_id)
-            return price_message(await store.load_price(connection, price_id, [customer_id]))
+            return message
 
         return await self._database.write_again(work)
 
@@ -134,9 +139,11 @@ async def _create_global(connection: Connection, sent: Price) -> Price:
     await store.close_own(connection, model, effective_time)
     await store.supersede_global(connection, type_name, model, effective_time)
     (row,) = await store.insert_global_prices(connection, [values])
+    message = price_message(row)
+    await record_change(connection, PLATFORM_CUSTOMER_ID, None, message)
     for customer_id in customer_ids:
         await customer_changed(connection, customer_id)
-    return price_message(row)
+    return message
 
 
 async def _create_own(connection: Connection, customer_id: str, sent: Price) -> Price:
@@ -160,8 +167,10 @@ async def _create_own(connection: Connection, customer_id: str, sent: Price) -> 
     if await store.count_own(connection, customer_id, now) >= MAX_OWN_PRICES:
         raise invalid(f"A customer has at most {MAX_OWN_PRICES} own prices.", field="price")
     row = await store.insert_own(connection, customer_id, values)
+    message = price_message(row)
+    await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
-    return price_message(row)
+    return message
 
 
 def _values(sent: Price, now: datetime) -> dict[str, Any]:

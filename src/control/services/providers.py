@@ -10,6 +10,7 @@ from control.domain.providers import (
     provider_type,
 )
 from control.domain.sealing import KeyRing
+from control.services.audit import record_change
 from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
 from control.services.once import once
 from control.services.paging import page_of
@@ -94,9 +95,11 @@ class ProvidersService(providers_pb2_grpc.ProvidersServiceServicer):
                 for field in sorted(fields)
                 for column, value in self._columns(sent, field, row["provider_type"], provider_id).items()
             }
-            changed = await store.update_provider(connection, customer_id, provider_id, values)
+            message = _message(await store.update_provider(connection, customer_id, provider_id, values))
+            secrets = fields & {"credential"}
+            await record_change(connection, customer_id, _message(row), message, secrets)
             await customer_changed(connection, customer_id)
-            return _message(changed)
+            return message
 
         return await self._database.write_again(work)
 
@@ -119,9 +122,10 @@ class ProvidersService(providers_pb2_grpc.ProvidersServiceServicer):
                     {"resource": "provider", "resource_id": provider_id, "routing_rules": str(rule_count)},
                 )
             now = await transaction_time(connection)
-            ended = await store.delete_provider(connection, customer_id, provider_id, now)
+            message = _message(await store.delete_provider(connection, customer_id, provider_id, now))
+            await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id)
-            return _message(ended)
+            return message
 
         return await self._database.write_again(work)
 
@@ -133,8 +137,11 @@ class ProvidersService(providers_pb2_grpc.ProvidersServiceServicer):
         for field in _CHANGEABLE:
             values |= self._columns(sent, field, type_name, provider_id)
         row = await store.insert_provider(connection, customer_id, provider_id, values)
+        message = _message(row)
+        secrets = ("credential",) if sent.credential else ()
+        await record_change(connection, customer_id, None, message, secrets)
         await customer_changed(connection, customer_id)
-        return _message(row)
+        return message
 
     def _columns(self, sent: Provider, field: str, type_name: str, provider_id: str) -> dict[str, Any]:
         """What one field of the message writes to the row."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from control.domain.models import check_allowed_models, check_model
+from control.services.audit import record_change
 from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
 from control.services.once import once
 from control.services.paging import page_of
@@ -83,12 +84,15 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             router_id = resource_id("router", sent.router_id)
             row = await store.load_live_router(connection, customer_id, router_id)
             check_etag(sent.etag, row["revision"])
+            before = await _with_rules(connection, row)
             if "rules" in fields:
                 await _replace_rules(connection, customer_id, router_id, sent.rules)
             values = {"name": checked_name(sent.name)} if "name" in fields else {}
             changed = await store.update_router(connection, customer_id, router_id, values)
+            message = await _with_rules(connection, changed)
+            await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id)
-            return await _with_rules(connection, changed)
+            return message
 
         return await self._database.write_again(work)
 
@@ -105,10 +109,12 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             check_etag(request.etag, row["revision"])
             if not request.force:
                 await _check_unused(connection, customer_id, router_id)
+            before = await _with_rules(connection, row)
             now = await transaction_time(connection)
-            ended = await store.delete_router(connection, customer_id, router_id, now)
+            message = _message(await store.delete_router(connection, customer_id, router_id, now), ())
+            await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent=True)
-            return _message(ended, ())
+            return message
 
         return await self._database.write_again(work)
 
@@ -117,8 +123,10 @@ async def _create(connection: Connection, customer_id: str, sent: Router) -> Rou
     await lock_customer(connection, customer_id)
     row = await store.insert_router(connection, customer_id, checked_name(sent.name))
     await _replace_rules(connection, customer_id, row["router_id"], sent.rules)
+    message = await _with_rules(connection, row)
+    await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
-    return await _with_rules(connection, row)
+    return message
 
 
 async def _replace_rules(

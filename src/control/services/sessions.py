@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from google.protobuf.empty_pb2 import Empty
 
-from control.caller import caller
+from control.caller import caller, set_caller
 from control.domain.identity import CallerKind, Identity
 from control.domain.passwords import is_password
 from control.domain.throttle import Throttle
 from control.interceptors.concern import Context
 from control.metrics import Metrics
+from control.services.audit import record_change
 from control.services.convert import checked_email, timestamp
 from control.services.users import role_name, user_message
 from control.store import credentials
@@ -74,7 +75,9 @@ class SessionsService(sessions_pb2_grpc.SessionsServiceServicer):
             if identity is None:
                 # Suspended or deleted while the password was checked.
                 raise _refused()
+            set_caller(identity)
             session = await _session(connection, identity)
+            await record_change(connection, login.customer_id, None, session)
         return sessions_pb2.CreateSessionResponse(secret=secret, session=session)
 
     async def GetSession(self, request: sessions_pb2.GetSessionRequest, context: object) -> Session:
@@ -91,6 +94,8 @@ class SessionsService(sessions_pb2_grpc.SessionsServiceServicer):
         if identity.kind is not CallerKind.SESSION:
             raise invalid("Only sessions can be signed out.")
         async with self._database.write() as connection:
+            session = await _session(connection, identity)
+            await record_change(connection, identity.home_customer_id, session, None)
             if request.everywhere:
                 await credentials.end_all_of_user(connection, identity.home_customer_id, identity.user_id)
             else:
@@ -130,6 +135,7 @@ async def _session(connection: Connection, identity: Identity) -> Session:
         operator=identity.operator,
         plan=plan,
         expire_time=timestamp(expire_time),
+        session_id=identity.credential_id,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from control.services.audit import record_change
 from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
 from control.services.once import once
 from control.services.paging import page_of
@@ -78,8 +79,10 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
             if "suspended" in fields:
                 values["suspended"] = sent.suspended
             changed = await store.update_team(connection, customer_id, team_id, values)
+            message = _message(changed)
+            await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id, urgent="suspended" in fields)
-            return _message(changed)
+            return message
 
         return await self._database.write_again(work)
 
@@ -94,8 +97,10 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
             check_etag(request.etag, row["revision"])
             now = await transaction_time(connection)
             ended = await store.delete_team(connection, customer_id, team_id, now)
+            message = _message(ended)
+            await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id)
-            return _message(ended)
+            return message
 
         return await self._database.write_again(work)
 
@@ -103,8 +108,10 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
         await lock_customer(connection, customer_id)
         values = {"name": checked_name(sent.name), "suspended": sent.suspended}
         row = await store.insert_team(connection, customer_id, str(uuid7()), values)
+        message = _message(row)
+        await record_change(connection, customer_id, None, message)
         await customer_changed(connection, customer_id)
-        return _message(row)
+        return message
 
 
 def _message(row: Row) -> Team:

@@ -8,6 +8,7 @@ from control.caller import caller
 from control.domain.identity import Role
 from control.domain.passwords import check_password, hash_password
 from control.services.access import denied, sees_all
+from control.services.audit import record_change
 from control.services.convert import (
     check_etag,
     checked_email,
@@ -98,6 +99,7 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
             row = await store.load_live_user(connection, customer_id, user_id)
             check_etag(sent.etag, row["revision"])
             _check_outranks(row)
+            before = await _load(connection, customer_id, user_id)
             if "role" in fields:
                 role = _role(sent.role, customer_id)
                 await _check_operator_stays(connection, row, leaves=role is not Role.OPERATOR)
@@ -107,8 +109,10 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
             if "team_ids" in fields:
                 await put_user_in_teams(connection, customer_id, user_id, _team_ids(sent))
             await store.update_user(connection, customer_id, user_id, _columns(sent, fields))
+            message = await _load(connection, customer_id, user_id)
+            await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent="suspended" in fields)
-            return await _load(connection, customer_id, user_id)
+            return message
 
         return await self._database.write_again(work)
 
@@ -123,9 +127,12 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
             check_etag(request.etag, row["revision"])
             _check_outranks(row)
             await _check_operator_stays(connection, row, leaves=True)
+            before = await _load(connection, customer_id, user_id)
             await store.delete_user(connection, row, await transaction_time(connection))
+            message = await _load(connection, customer_id, user_id)
+            await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id)
-            return await _load(connection, customer_id, user_id)
+            return message
 
         return await self._database.write_again(work)
 
@@ -143,8 +150,11 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
         role = _role(sent.role or users_pb2.ROLE_MEMBER, customer_id)
         await store.insert_user(connection, customer_id, user_id, role, values)
         await put_user_in_teams(connection, customer_id, user_id, _team_ids(sent))
+        message = await _load(connection, customer_id, user_id)
+        secrets = ("password",) if password_hash else ()
+        await record_change(connection, customer_id, None, message, secrets)
         await customer_changed(connection, customer_id)
-        return await _load(connection, customer_id, user_id)
+        return message
 
 
 async def _load(connection: Connection, customer_id: str, user_id: str) -> User:

@@ -184,6 +184,32 @@ credentials = Table(
     Index("credentials_by_user", "customer_id", "user_id"),
 )
 
+# Who changed what; append-only.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    _customer(),
+    # Made in the order of the changes: lists go by it, and its time is create_time.
+    _id("audit_entry_id", primary_key=True),
+    _time("create_time"),
+    # identity.CallerKind; system outside of any call.
+    Column("actor_kind", Text, nullable=False),
+    _id("actor_id", nullable=True),
+    _text("actor_email"),
+    Column("method", Text, nullable=False),
+    Column("resource_type", Text, nullable=False),
+    _text("resource_id"),
+    _text("resource_name"),
+    # Messages in proto3 JSON, without secrets.
+    Column("before", JSONB(none_as_null=True)),
+    Column("after", JSONB(none_as_null=True)),
+    _texts("changed_fields"),
+    # For operators, who see all customers', and for retention.
+    Index("audit_entries_by_id", "audit_entry_id"),
+    Index("audit_entries_by_resource", "customer_id", "resource_id", "audit_entry_id"),
+    Index("audit_entries_by_actor", "customer_id", "actor_id", "audit_entry_id"),
+)
+
 # ---- what requests go through
 
 providers = Table(

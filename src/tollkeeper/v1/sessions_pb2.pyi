@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Session(_message.Message):
-    __slots__ = ("user", "customer_id", "customer_slug", "role", "operator", "plan", "expire_time")
+    __slots__ = ("user", "customer_id", "customer_slug", "role", "operator", "plan", "expire_time", "session_id")
     USER_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_SLUG_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Session(_message.Message):
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     user: _users_pb2.User
     customer_id: str
     customer_slug: str
@@ -28,7 +29,8 @@ class Session(_message.Message):
     operator: bool
     plan: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, user: _Optional[_Union[_users_pb2.User, _Mapping]] = ..., customer_id: _Optional[str] = ..., customer_slug: _Optional[str] = ..., role: _Optional[_Union[_users_pb2.Role, str]] = ..., operator: _Optional[bool] = ..., plan: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    session_id: str
+    def __init__(self, user: _Optional[_Union[_users_pb2.User, _Mapping]] = ..., customer_id: _Optional[str] = ..., customer_slug: _Optional[str] = ..., role: _Optional[_Union[_users_pb2.Role, str]] = ..., operator: _Optional[bool] = ..., plan: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class CreateSessionRequest(_message.Message):
     __slots__ = ("email", "password")
