@@ -33,15 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _settings(arguments: list[str] | None) -> Settings:
     """Settings of the command line, else of the environment. Raises ValueError."""
     options = _parser().parse_args(arguments)
-    if not str(options.port).isdigit() or int(options.port) > 65535:
-        raise ValueError(f"port must be a number up to 65535, not {options.port!r}")
+    port = _number("port", options.port, 65535)
     try:
         steering = parse(options.steer)
     except SteeringError as error:
         raise ValueError(f"steer: {error}") from error
     return Settings(
         host=options.host,
-        port=int(options.port),
+        port=port,
         bill=Path(options.bill) if options.bill else None,
         account_id=options.account_id or None,
         gateways=frozenset(
@@ -49,7 +48,18 @@ def _settings(arguments: list[str] | None) -> Settings:
         ),
         require_token=options.require_token or None,
         steering=steering,
+        gateway_quota=_number("gateway-quota", options.gateway_quota, 10_000),
+        gateways_file=Path(options.gateways_file) if options.gateways_file else None,
+        api_requests=_number("api-requests", options.api_requests, 1_000_000),
     )
+
+
+def _number(name: str, text: object, largest: int) -> int:
+    """A whole number of the command line or the environment. Raises ValueError."""
+    digits = str(text)
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9 or int(digits) > largest:
+        raise ValueError(f"{name} must be a number up to {largest}, not {text!r}")
+    return int(digits)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +79,18 @@ def _parser() -> argparse.ArgumentParser:
         help="a gateway that exists beside `default`; repeat or separate by commas; without it all exist",
     )
     parser.add_argument("--require-token", metavar="TOKEN", default=_environment("REQUIRE_TOKEN"))
+    parser.add_argument("--gateway-quota", default=_environment("GATEWAY_QUOTA", "20"))
+    parser.add_argument(
+        "--gateways-file",
+        metavar="PATH",
+        default=_environment("GATEWAYS_FILE"),
+        help="keep gateways made by the management API here",
+    )
+    parser.add_argument(
+        "--api-requests",
+        default=_environment("API_REQUESTS", "1200"),
+        help="management calls in five minutes",
+    )
     parser.add_argument("--steer", default=_environment("STEER"), help="steering of requests that have none")
     return parser
 

@@ -1,4 +1,4 @@
-"""The simulator's own endpoints under /_sim/: the bill, what was asked last, gates, reset."""
+"""The simulator's own endpoints under /_sim/: the bill, what was asked last, gates, faults, reset."""
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -7,8 +7,10 @@ from urllib.parse import parse_qs
 import orjson
 
 from simulator.bill import Bill, BillGoneError
+from simulator.faults import FaultError
 from simulator.gates import GateLimitError, Gates
 from simulator.http import Connection, Request
+from simulator.management import ManagementApi
 
 PAGE_DEFAULT = 1000
 PAGE_LIMIT = 10_000
@@ -53,11 +55,14 @@ class CheckerApi:
     bill: Bill
     gates: Gates
     captures: Captures
+    management: ManagementApi
 
     def handle(self, request: Request, connection: Connection) -> None:
         path, _, query = request.target.decode("latin-1").partition("?")
         try:
-            status, body, content_type = self._answer(request.method, path, query)
+            status, body, content_type = self._answer(request, path, query)
+        except FaultError as error:
+            status, body, content_type = 400, orjson.dumps({"error": str(error)}), b"application/json"
         except ValueError:
             status, body, content_type = (
                 400,
@@ -70,7 +75,8 @@ class CheckerApi:
             status, body, content_type = 429, orjson.dumps({"error": str(error)}), b"application/json"
         connection.respond(status, body, b"", content_type)
 
-    def _answer(self, method: bytes, path: str, query: str) -> tuple[int, bytes, bytes]:
+    def _answer(self, request: Request, path: str, query: str) -> tuple[int, bytes, bytes]:
+        method = request.method
         gate = path.removeprefix("/_sim/gates/").removesuffix("/open")
         if method == b"POST" and path == f"/_sim/gates/{gate}/open" and gate:
             self.gates.open(gate)
@@ -79,7 +85,16 @@ class CheckerApi:
             self.bill.reset()
             self.gates.reset()
             self.captures.clear()
+            self.management.reset()
             return _json({})
+        if method == b"POST" and path == "/_sim/management/faults":
+            self.management.faults.add(request.body)
+            return _json(self.management.state())
+        if method == b"POST" and path == "/_sim/management/quota":
+            self.management.gateways.quota = _number(query, "n", self.management.gateways.quota)
+            return _json(self.management.state())
+        if method == b"GET" and path == "/_sim/management":
+            return _json(self.management.state())
         if method == b"GET" and path == "/_sim/bill":
             limit = min(_number(query, "limit", PAGE_DEFAULT), PAGE_LIMIT)
             return 200, self.bill.page(_number(query, "after", 0), limit), b"application/x-ndjson"

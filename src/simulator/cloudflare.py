@@ -5,6 +5,7 @@ and captured answers, all of 2026.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from os import urandom
@@ -48,7 +49,6 @@ CHAT_PATHS: dict[str, frozenset[str]] = {
 # A model's prefix on /compat is the path slug but for these.
 _COMPAT_ALIASES = {"perplexity": "perplexity-ai"}
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
-_GATEWAY = re.compile(r"(?=.{1,64}$)[a-z0-9_]+(?:-[a-z0-9_]+)*")
 _AZURE = re.compile(r"[^/]+/(?P<deployment>[^/]+)/chat/completions")
 _DIRECT_CHAT = ("/v1/chat/completions", "/chat/completions")
 
@@ -68,8 +68,8 @@ class Route:
     """Azure's deployment in the path, which names the model when the body doesn't."""
 
 
-def resolve(path: str, account_id: str | None, gateways: frozenset[str]) -> Route:
-    """Find the route of a path without its query string."""
+def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) -> Route:
+    """Find the route of a path without its query string; `serves` tells whether a gateway exists."""
     if path in _DIRECT_CHAT:
         return Route("chat", path, "direct", direct=True)
     if path in ("/v1/models", "/models"):
@@ -79,13 +79,14 @@ def resolve(path: str, account_id: str | None, gateways: frozenset[str]) -> Rout
         return Route("no_path", path, "direct", direct=True)
     account, gateway, provider = parts[2:5]
     rest = parts[5] if len(parts) > 5 else ""
-    known = (
-        (account == account_id if account_id else _ACCOUNT.fullmatch(account) is not None)
-        and _GATEWAY.fullmatch(gateway) is not None
-        and (not gateways or gateway == "default" or gateway in gateways)
-    )
+    known = is_account(account, account_id) and serves(gateway)
     kind, deployment = _kind(provider, rest)
     return Route(kind, f"/{rest}", provider, gateway_exists=known, deployment=deployment)
+
+
+def is_account(named: str, account_id: str | None) -> bool:
+    """Whether a path names the account; every well-formed id is one when none is set."""
+    return named == account_id if account_id else _ACCOUNT.fullmatch(named) is not None
 
 
 def _kind(provider: str, rest: str) -> tuple[Kind, str]:

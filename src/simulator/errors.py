@@ -1,4 +1,4 @@
-"""Errors in the words of the parties that are simulated: OpenAI's, and Cloudflare's gateway's."""
+"""Errors in the words of the parties that are simulated: OpenAI's, Cloudflare's gateway's and its API's."""
 
 import orjson
 
@@ -97,3 +97,15 @@ class GatewayError(Exception):
             }
         )
         super().__init__(text)
+
+
+class ApiError(Exception):
+    """Cloudflare's management API refuses a request; `body` is the v4 envelope."""
+
+    def __init__(self, status: int, code: int, message: str, path: list[str] | None = None) -> None:
+        error: dict[str, object] = {"code": code, "message": message}
+        if path is not None:
+            error["path"] = path
+        self.status = status
+        self.body = orjson.dumps({"success": False, "result": None, "errors": [error], "messages": []})
+        super().__init__(message)

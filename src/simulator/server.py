@@ -9,7 +9,9 @@ from types import TracebackType
 from simulator.bill import Bill
 from simulator.checker_api import Captures, CheckerApi
 from simulator.gates import Gates
+from simulator.gateways import Gateways
 from simulator.http import Connection, Request
+from simulator.management import PREFIX, ManagementApi
 from simulator.settings import Settings
 from simulator.vendor import Vendor
 
@@ -18,7 +20,7 @@ class Simulator:
     """A running simulator: `async with Simulator(Settings(port=0)) as simulator: simulator.url`."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Open the bill. Raises OSError or ValueError when its file can't be used."""
+        """Open the bill. Raises OSError or ValueError when a file can't be used."""
         self.settings = settings = settings or Settings()
         self.bill = Bill(settings.bill, settings.bill_memory_rows)
         self.gates = Gates()
@@ -27,8 +29,11 @@ class Simulator:
         self.stopping = False
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
-        self._vendor = Vendor(settings, self.bill, self.gates, {})
-        self._checker_api = CheckerApi(self.bill, self.gates, self.captures)
+        self.gateways = Gateways(settings.gateways, settings.gateway_quota, settings.gateways_file)
+        self._vendor = Vendor(settings, self.bill, self.gates, self.gateways)
+        self.gateways.changed = self._vendor.forget_routes
+        self.management = ManagementApi(settings, self.gateways)
+        self._checker_api = CheckerApi(self.bill, self.gates, self.captures, self.management)
         self._server: asyncio.Server | None = None
 
     @property
@@ -85,6 +90,8 @@ class Simulator:
         target = request.target
         if target.startswith(b"/_sim/"):
             self._checker_api.handle(request, connection)
+        elif target.startswith(PREFIX):
+            self.management.handle(request, connection)
         elif target == b"/healthz":
             connection.respond(200, b'{"status":"ok"}')
         else:

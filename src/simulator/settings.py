@@ -18,9 +18,17 @@ class Settings:
     account_id: str | None = None
     """The only account accepted; None accepts every id of 32 lower-case hexadecimal digits."""
     gateways: frozenset[str] = frozenset()
-    """Gateways that exist beside `default`; empty accepts every well-formed gateway id."""
+    """Gateways that exist beside `default` and those that the management API made; empty accepts every
+    well-formed gateway id on the gateway host."""
     require_token: str | None = field(default=None, repr=False)
-    """Secret expected in `cf-aig-authorization: Bearer …` on gateway paths; None expects none."""
+    """Secret expected in `cf-aig-authorization: Bearer …` on gateway paths; None expects none. The management
+    API wants it as `Authorization: Bearer …`, and any credential without it."""
+    gateway_quota: int = 20
+    """Gateways an account may have, `default` included."""
+    gateways_file: Path | None = None
+    """Where gateways made by the management API are kept; without it they end with the process."""
+    api_requests: int = 1200
+    """Management calls in five minutes before it answers 429."""
     steering: Steering = PLAIN
     """Steering of requests that ask for nothing themselves."""
     bill_memory_rows: int = 200_000

@@ -1,7 +1,7 @@
 """From a request to its answer: the gateway's checks in Cloudflare's order, then the vendor's."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -11,6 +11,7 @@ from simulator.chat import Call, decide, read_call
 from simulator.cloudflare import Route
 from simulator.errors import GatewayError, VendorError
 from simulator.gates import Gates
+from simulator.gateways import Gateways
 from simulator.http import Connection, Request
 from simulator.player import Exchange
 from simulator.settings import Settings
@@ -33,7 +34,12 @@ class Vendor:
     settings: Settings
     bill: Bill
     gates: Gates
-    _routes: dict[bytes, Route]
+    gateways: Gateways
+    _routes: dict[bytes, Route] = field(default_factory=dict)
+
+    def forget_routes(self) -> None:
+        """Gateways came or went."""
+        self._routes.clear()
 
     def handle(self, request: Request, connection: Connection) -> None:
         """Answer one request, at once or in a task of its connection."""
@@ -60,8 +66,7 @@ class Vendor:
         if route is None:
             if len(self._routes) >= ROUTES_LIMIT:
                 self._routes.clear()
-            settings = self.settings
-            route = cloudflare.resolve(path.decode("latin-1"), settings.account_id, settings.gateways)
+            route = cloudflare.resolve(path.decode("latin-1"), self.settings.account_id, self.gateways.serves)
             self._routes[path] = route
         return route
 
