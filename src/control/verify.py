@@ -154,18 +154,21 @@ CHECKS = {
         WHERE customer_id = :customer_id AND sequence > 0 GROUP BY 1, 2 HAVING count(*) > 1
         """,
     "rollups are the sums of the records": """
-        SELECT scope, scope_id, r.cost_nanousd, u.cost_nanousd AS records_nanousd
+        SELECT dimension, value, r.cost_nanousd, u.cost_nanousd AS records_nanousd
         FROM (
-            SELECT scope, scope_id, sum(request_count) AS request_count, sum(cost_nanousd) AS cost_nanousd,
+            SELECT dimension, value, sum(request_count) AS request_count, sum(cost_nanousd) AS cost_nanousd,
                    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
-            FROM rollups WHERE customer_id = :customer_id GROUP BY 1, 2) r
+            FROM rollups WHERE customer_id = :customer_id AND dimension <= 4 GROUP BY 1, 2
+            HAVING (sum(request_count), sum(cost_nanousd), sum(input_tokens), sum(output_tokens))
+                <> (0, 0, 0, 0)) r
         FULL JOIN (
-            SELECT s.scope, s.scope_id, count(*) AS request_count, sum(cost_nanousd) AS cost_nanousd,
+            SELECT s.dimension, s.value, count(*) AS request_count, sum(cost_nanousd) AS cost_nanousd,
                    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
             FROM usage_records,
-                 LATERAL (VALUES (1, key_id), (2, user_id), (3, team_id), (4, customer_id)) s(scope, scope_id)
-            WHERE customer_id = :customer_id AND sequence > 0 AND s.scope_id IS NOT NULL
-            GROUP BY 1, 2) u USING (scope, scope_id)
+                 LATERAL (VALUES (1, CAST(key_id AS text)), (2, CAST(user_id AS text)),
+                     (3, CAST(team_id AS text)), (4, CAST(customer_id AS text))) s(dimension, value)
+            WHERE customer_id = :customer_id AND sequence > 0 AND s.value IS NOT NULL
+            GROUP BY 1, 2) u USING (dimension, value)
         WHERE (r.request_count, r.cost_nanousd, r.input_tokens, r.output_tokens) IS DISTINCT FROM
               (u.request_count, u.cost_nanousd, u.input_tokens, u.output_tokens)
         """,

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
+from sqlalchemy import create_engine
 
 from control import migrations, postgres
 from control.postgres import Embedded, PostgresError
+from tollkeeper.ids import uuid7
 
 
 def test_steps_lead_to_the_tables(database_url: str) -> None:
@@ -41,3 +44,56 @@ def test_socket_path_stays_short(tmp_path: Path) -> None:
     first, second = postgres.socket_dir(deep), postgres.socket_dir(deep)
     assert first == second
     assert len(str(first / ".s.PGSQL.5432")) <= 107
+
+
+def test_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> None:
+    """B9: an upgrade keeps every request and its sums, whatever an id says of its time."""
+    url = postgres.url(cluster_dir, "first_release")
+    customer, key, provider = str(uuid7()), str(uuid7()), str(uuid7())
+    usage_ids = [str(uuid7()), "ffffffff-0000-7000-8000-000000000000", "00000000-0000-4000-8000-000000000000"]
+    with psycopg.connect(
+        postgres.url(cluster_dir, "postgres").replace("+psycopg", ""), autocommit=True
+    ) as admin:
+        admin.execute("CREATE DATABASE first_release")
+        try:
+            _step(url, "0001")
+            with psycopg.connect(url.replace("+psycopg", "")) as database:
+                for sequence, usage_id in enumerate(usage_ids, 1):
+                    database.execute(
+                        "INSERT INTO usage_records (customer_id, usage_id, incarnation_id, sequence,"
+                        " lease_id, key_id, state, digest, cost_nanousd, provider_id, provider_name,"
+                        " requested_model, input_tokens)"
+                        " VALUES (%s, %s, %s, %s, %s, %s, 1, 'd', 7, %s, 'main', 'gpt', 5)",
+                        (customer, usage_id, customer, sequence, customer, key, provider),
+                    )
+                database.execute(
+                    "INSERT INTO rollups (customer_id, scope, scope_id, hour, request_count, cost_nanousd)"
+                    " VALUES (%s, 1, %s, date_trunc('hour', now()), 3, 21)",
+                    (customer, key),
+                )
+            migrations.upgrade(url)
+            assert migrations.differences(url) == []
+            with psycopg.connect(url.replace("+psycopg", "")) as database:
+                logged = database.execute(
+                    "SELECT CAST(usage_id AS text), requested_model, attempts->0->>'provider_name',"
+                    " CAST(attempts->0->'usage'->>'input_tokens' AS integer) FROM request_log"
+                    " ORDER BY usage_id"
+                ).fetchall()
+                assert logged == [(usage_id, "gpt", "main", 5) for usage_id in sorted(usage_ids)]
+                assert database.execute("SELECT count(*) FROM partitions.request_log_default").fetchone() == (
+                    2,
+                )
+                sums = database.execute(
+                    "SELECT dimension, value, sum(request_count), sum(cost_nanousd) FROM rollups"
+                    " GROUP BY 1, 2 ORDER BY 1"
+                ).fetchall()
+                assert sums == [(1, key, 3, 21), (7, "gpt", 3, 21), (8, provider, 3, 21)]
+        finally:
+            admin.execute("DROP DATABASE first_release WITH (FORCE)")
+
+
+def _step(url: str, revision: str) -> None:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        command.upgrade(migrations.config(connection), revision)
+    engine.dispose()

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from control.domain.identity import Role
-from control.store.tables import entries, rollups, usage_records
+from control.store.tables import entries, request_log, rollups, usage_records
 from tests.control.gateway import make_key, refused
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason
@@ -18,21 +18,23 @@ from tollkeeper.v1.usage_pb2 import GetUsageRequest, GetUsageSummaryRequest, Lis
 
 
 async def post(control: RunningControl, key: Key, amounts: list[int], **fields: Any) -> str:
-    """A record with its entries, as the ledger leaves them."""
+    """A request with its entries, as the ledger leaves them. `fields` are the log's."""
     usage_id, lease_id = str(uuid7()), str(uuid7())
-    record = {
+    owners = {
         "customer_id": key.customer_id,
         "usage_id": usage_id,
-        "incarnation_id": str(uuid7()),
-        "sequence": 1,
-        "lease_id": lease_id,
         "key_id": key.key_id,
         "user_id": key.user_id or None,
         "team_id": key.team_id or None,
-        "state": 1,
+        "state": fields.get("state", 1),
+    }
+    record = {
+        **owners,
+        "incarnation_id": str(uuid7()),
+        "sequence": 1,
+        "lease_id": lease_id,
         "digest": b"",
         "cost_nanousd": sum(amounts),
-        **fields,
     }
     posted = [
         {
@@ -47,6 +49,7 @@ async def post(control: RunningControl, key: Key, amounts: list[int], **fields: 
     ]
     async with control.database.write() as connection:
         await connection.execute(insert(usage_records).values(**record))
+        await connection.execute(insert(request_log).values(**{**owners, **fields}))
         await connection.execute(insert(entries), posted)
     return usage_id
 
@@ -59,8 +62,8 @@ async def sum_up(
         await connection.execute(
             insert(rollups).values(
                 customer_id=customer_id,
-                scope=int(scope),
-                scope_id=scope_id,
+                dimension=int(scope),
+                value=scope_id,
                 hour=hour.replace(minute=0, second=0, microsecond=0),
                 request_count=1,
                 cost_nanousd=cost,
@@ -78,7 +81,14 @@ async def test_records_come_newest_first_with_their_entries_on_request(control: 
     other = (await make_key(cli, "acme")).key
     made = [await post(control, key, [n + 1]) for n in range(3)]
     estimated = await post(
-        control, other, [100, -60], state=2, why="cut", failover=True, reasoning_tokens=3, finish="stop"
+        control,
+        other,
+        [100, -60],
+        state=2,
+        why="cut",
+        failover=True,
+        attempts=[{"number": 1, "usage": {"reasoning_tokens": 3}}],
+        finish="stop",
     )
     seen: list[str] = []
     token = ""

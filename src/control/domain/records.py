@@ -2,7 +2,7 @@
 comes again."""
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +18,14 @@ from tollkeeper.v1 import edge_pb2
 REPORTED = edge_pb2.USAGE_STATE_REPORTED
 ESTIMATED = edge_pb2.USAGE_STATE_ESTIMATED
 VOIDED = edge_pb2.USAGE_STATE_VOIDED
+REFUSED = edge_pb2.USAGE_STATE_REFUSED
 STATES = frozenset({REPORTED, ESTIMATED, VOIDED})
 MAX_ATTEMPTS = 20
 MAX_TEXT_CHARS = 300
+# What apps may say about their own users and purposes; the edge cuts it to the same.
+MAX_END_USER_CHARS = 256
+MAX_TAGS = 8
+MAX_TAG_CHARS = 64
 
 
 class RejectedRecord(Exception):
@@ -36,7 +41,9 @@ class PreparedRecord:
     cost_nanousd: int
     edge_cost_nanousd: int
     digest: bytes
+    # Of usage_records, and of request_log.
     row: Mapping[str, Any]
+    log_row: Mapping[str, Any]
 
     @property
     def usage_id(self) -> str:
@@ -47,7 +54,7 @@ def check(record: edge_pb2.UsageRecord) -> None:
     """Shape only. Raises RejectedRecord."""
     for name in ("usage_id", "incarnation_id", "customer_id", "key_id", "lease_id"):
         _check_id(name, getattr(record, name))
-    for name in ("team_id", "user_id"):
+    for name in ("team_id", "user_id", "router_id"):
         if getattr(record, name):
             _check_id(name, getattr(record, name))
     if record.state not in STATES:
@@ -114,7 +121,8 @@ def prepare(
         cost_nanousd=cost,
         edge_cost_nanousd=record.cost_nanousd,
         digest=digest,
-        row=_row(record, state, cost, digest, post_time),
+        row=(row := _row(record, state, cost, digest, post_time)),
+        log_row=_log_row(record, state, row["why"], row["begin_time"]),
     )
 
 
@@ -171,8 +179,7 @@ def _digest(record: edge_pb2.UsageRecord) -> bytes:
 def _row(
     record: edge_pb2.UsageRecord, state: int, cost: int, digest: bytes, post_time: datetime
 ) -> Mapping[str, Any]:
-    """The usage_records row; counts are summed over the attempts, the rest is the last one's."""
-    last = record.attempts[-1]
+    """The usage_records row; counts are summed over the attempts."""
     usages = [attempt.usage for attempt in record.attempts]
     return {
         "customer_id": record.customer_id,
@@ -186,40 +193,77 @@ def _row(
         "state": state,
         "digest": digest,
         "cost_nanousd": cost,
-        "why": ", ".join(dict.fromkeys(_text(attempt.why) for attempt in record.attempts if attempt.why))[
+        "input_tokens": sum(usage.input_tokens for usage in usages),
+        "output_tokens": sum(usage.output_tokens for usage in usages),
+        "why": ", ".join(dict.fromkeys(cut(attempt.why) for attempt in record.attempts if attempt.why))[
             :MAX_TEXT_CHARS
         ],
-        "provider_id": last.provider_id or None,
-        "provider_name": _text(last.provider_name),
-        "provider_type": _text(last.provider_type),
-        "price_id": last.price_id if is_uuid(last.price_id) else None,
-        "requested_model": _text(record.requested_model),
-        "response_model": _text(record.response_model),
-        "status": record.status,
-        "input_tokens": sum(usage.input_tokens for usage in usages),
-        "cached_input_tokens": sum(usage.cached_input_tokens for usage in usages),
-        "cache_write_tokens": sum(usage.cache_write_tokens for usage in usages),
-        "output_tokens": sum(usage.output_tokens for usage in usages),
-        "reasoning_tokens": sum(usage.reasoning_tokens for usage in usages),
-        "attempt_count": len(record.attempts),
-        "stream": record.stream,
-        "failover": record.failover,
-        "cached": record.cached,
-        "finish": _text(record.finish),
-        "cf_log_id": _text(record.cf_log_id),
-        "latency_ms": _milliseconds(record.latency_ms),
-        "first_byte_ms": _milliseconds(record.first_byte_ms),
         "begin_time": _begin_time(record, post_time),
         "post_time": post_time,
     }
 
 
-def _text(value: str) -> str:
+def _log_row(record: edge_pb2.UsageRecord, state: int, why: str, begin_time: datetime) -> Mapping[str, Any]:
+    """The request_log row."""
+    return {
+        "customer_id": record.customer_id,
+        "usage_id": record.usage_id,
+        "key_id": record.key_id,
+        "user_id": record.user_id or None,
+        "team_id": record.team_id or None,
+        "router_id": record.router_id or None,
+        "end_user": end_user(record.end_user),
+        "tags": tags(record.tags),
+        "requested_model": cut(record.requested_model),
+        "response_model": cut(record.response_model),
+        "provider_id": record.attempts[-1].provider_id or None,
+        "state": state,
+        "status": record.status,
+        "why": why,
+        "refused_scope": "",
+        "omitted_count": 0,
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "stream": record.stream,
+        "failover": record.failover,
+        "cached": record.cached,
+        "finish": cut(record.finish),
+        "cf_log_id": cut(record.cf_log_id),
+        "latency_ms": milliseconds(record.latency_ms),
+        "first_byte_ms": milliseconds(record.first_byte_ms),
+        "begin_time": begin_time,
+    }
+
+
+def _attempt(attempt: edge_pb2.Attempt) -> dict[str, Any]:
+    """An attempt by field name, without what is empty."""
+    fields = {field.name: value for field, value in attempt.ListFields()}
+    if attempt.HasField("usage"):
+        fields["usage"] = {field.name: value for field, value in attempt.usage.ListFields()}
+    for name, value in fields.items():
+        if type(value) is str:
+            fields[name] = cut(value)
+    return fields
+
+
+def end_user(value: str) -> str | None:
+    """The app's own user as it is stored; None for none."""
+    return value[:MAX_END_USER_CHARS].replace("\0", "") or None
+
+
+def tags(values: Iterable[str]) -> list[str]:
+    """Tags as they are stored: each once, in order."""
+    cleaned = (value[:MAX_TAG_CHARS].replace("\0", "") for value in values)
+    return list(dict.fromkeys(tag for tag in cleaned if tag))[:MAX_TAGS]
+
+
+def cut(value: str) -> str:
+    """A text of bounded length that the database can hold."""
     # PostgreSQL's text holds no NUL.
     return value[:MAX_TEXT_CHARS].replace("\0", "")
 
 
-def _milliseconds(value: int) -> int:
+def milliseconds(value: int) -> int:
+    """A latency that fits the database."""
     return min(max(0, value), 2**31 - 1)
 
 

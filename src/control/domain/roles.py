@@ -68,6 +68,7 @@ _METHODS = {
         "Settle": _EDGE,
         "CloseIncarnation": _EDGE,
         "CountMissingModels": _EDGE,
+        "ReportRefusals": _EDGE,
         "Watch": _EDGE,
     },
     "SessionsService": {"CreateSession": _ANYONE, "GetSession": _SELF, "DeleteSession": _SELF},

@@ -15,6 +15,7 @@ from control.domain.records import PreparedRecord
 from control.ledger import postings
 from control.ledger.answers import answer, budget_held, insufficient_quota, seen_windows
 from control.ledger.postings import Posting
+from control.ledger.value_caps import ValueCaps
 from control.store import chains, grants_log, ledger
 from control.store.chains import Chain
 from tollkeeper.errors import Reason, TollkeeperError
@@ -74,6 +75,7 @@ async def run(
     settles: Sequence[SettleWork],
     acquires: Sequence[AcquireWork],
     draw_for: timedelta,
+    caps: ValueCaps,
 ) -> BatchResult:
     """Books all settles and answers what acquires it can. The caller commits."""
     for work in acquires:
@@ -88,7 +90,8 @@ async def run(
         settle.outcomes = [posting.outcomes[id(record)] for record in settle.records]
         _take_reports(settle.reports, locked.leases)
     grants = _decide_all(acquires, locked, draw_for, result)
-    await _save(connection, customer_id, posting, locked, grants)
+    await _save(connection, customer_id, locked, grants)
+    await postings.save(connection, customer_id, posting, locked.now, caps)
     return result
 
 
@@ -247,7 +250,6 @@ def _mark_for_recall(windows: Iterable[Window], now: datetime, result: BatchResu
 async def _save(
     connection: AsyncConnection,
     customer_id: str,
-    posting: Posting,
     locked: Locked,
     grants: Sequence[tuple[Lease, AcquireWork, list[dict[str, object]]]],
 ) -> None:
@@ -271,4 +273,3 @@ async def _save(
             if work.response is not None
         ],
     )
-    await postings.save(connection, customer_id, posting, locked.now)

@@ -1,6 +1,6 @@
 """Booking usage records: which are new, which came before, and the entries that follow (L17, L18)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from control.domain import ledger as rules
 from control.domain.ledger import Label, Lease, LeaseState, Part, WindowKey
 from control.domain.records import ESTIMATED, REPORTED, VOIDED, PreparedRecord
-from control.store import chains, ledger
+from control.domain.rollups import Sum, Sums
+from control.ledger.value_caps import ValueCaps
+from control.store import chains, ledger, request_log, rollups
 from control.store.ledger import StoredRecord
-from tollkeeper.v1 import budgets_pb2, edge_pb2
+from tollkeeper.v1 import edge_pb2
 
 Outcome = edge_pb2.SettleOutcome
-Scope = budgets_pb2.Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,10 @@ def _entry(usage_id: str, number: int, lease: Lease, part: Part, estimated: bool
     return Entry(usage_id, number, lease.lease_id, part.label, part.amount_nanousd, estimated)
 
 
-async def save(connection: AsyncConnection, customer_id: str, posting: Posting, now: datetime) -> None:
-    """Writes entries, replaced records, rollups, and what is kept for a person."""
+async def save(
+    connection: AsyncConnection, customer_id: str, posting: Posting, now: datetime, caps: ValueCaps
+) -> None:
+    """Writes entries, replaced records, the request log, rollups, and what is kept for a person."""
     await ledger.replace_records(connection, [record.row for record, _ in posting.better])
     await ledger.set_costs(
         connection, customer_id, {lease_id: stored.cost_nanousd for lease_id, stored in posting.lost.items()}
@@ -185,7 +188,9 @@ async def save(connection: AsyncConnection, customer_id: str, posting: Posting, 
             for r in posting.conflicts
         ],
     )
-    await ledger.add_rollups(connection, _rollups(customer_id, posting))
+    await request_log.add(connection, [record.log_row for record in posting.fresh])
+    await request_log.replace(connection, [record.log_row for record, _ in posting.better])
+    await rollups.add(connection, customer_id, await caps.cap(connection, customer_id, _sums(posting)))
 
 
 def refused_row(
@@ -205,49 +210,18 @@ def refused_row(
     }
 
 
-def _rollups(customer_id: str, posting: Posting) -> list[dict[str, Any]]:
-    """Sums by scope and hour of all that was posted."""
-    sums: dict[tuple[int, str, datetime], dict[str, Any]] = {}
+def _sums(posting: Posting) -> Sums:
+    """What all that was posted adds to the sums."""
+    sums = Sums()
     for record in posting.fresh:
-        _roll_up(sums, customer_id, record, None)
+        row = record.row
+        sums.count(record.log_row, Sum(1, 0, row["cost_nanousd"], row["input_tokens"], row["output_tokens"]))
     for record, stored in posting.better:
-        _roll_up(sums, customer_id, record, stored)
-    return list(sums.values())
-
-
-def _roll_up(
-    sums: dict[tuple[int, str, datetime], dict[str, Any]],
-    customer_id: str,
-    record: PreparedRecord,
-    before: StoredRecord | None,
-) -> None:
-    """Adds a record, or what it differs by from the one that was counted `before` it."""
-    message = record.message
-    hour = record.row["begin_time"].replace(minute=0, second=0, microsecond=0)
-    for scope, scope_id in _scopes(customer_id, message):
-        total = sums.setdefault(
-            (scope, scope_id, hour),
-            {
-                "customer_id": customer_id,
-                "scope": scope,
-                "scope_id": scope_id,
-                "hour": hour,
-                "request_count": 0,
-                "cost_nanousd": 0,
-                "input_tokens": 0,
-                "output_tokens": 0,
-            },
+        row = record.row
+        difference = Sum(
+            cost_nanousd=row["cost_nanousd"] - stored.cost_nanousd,
+            input_tokens=row["input_tokens"] - stored.input_tokens,
+            output_tokens=row["output_tokens"] - stored.output_tokens,
         )
-        total["request_count"] += 1 if before is None else 0
-        total["cost_nanousd"] += record.cost_nanousd - (before.cost_nanousd if before else 0)
-        total["input_tokens"] += record.row["input_tokens"] - (before.input_tokens if before else 0)
-        total["output_tokens"] += record.row["output_tokens"] - (before.output_tokens if before else 0)
-
-
-def _scopes(customer_id: str, message: edge_pb2.UsageRecord) -> Iterable[tuple[int, str]]:
-    yield Scope.SCOPE_KEY, message.key_id
-    if message.user_id:
-        yield Scope.SCOPE_USER, message.user_id
-    if message.team_id:
-        yield Scope.SCOPE_TEAM, message.team_id
-    yield Scope.SCOPE_CUSTOMER, customer_id
+        sums.count(record.log_row, difference)
+    return sums

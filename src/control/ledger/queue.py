@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from control.domain.records import PreparedRecord
 from control.ledger import batch
 from control.ledger.batch import AcquireWork, BatchResult, SettleWork
+from control.ledger.value_caps import ValueCaps
 from control.metrics import Metrics
 from control.store.database import UNIQUE_VIOLATION, Database
 from tollkeeper.errors import Reason, TollkeeperError
@@ -59,11 +60,13 @@ class LedgerQueue:
         metrics: Metrics,
         draw_for: timedelta,
         on_result: Callable[[str, BatchResult], None],
+        caps: ValueCaps | None = None,
     ) -> None:
         self._database = database
         self._metrics = metrics
         self._draw_for = draw_for
         self._on_result = on_result
+        self._caps = caps or ValueCaps()
         self._lines: dict[str, _Line] = {}
         metrics.ledger_waiting.set_function(lambda: sum(len(line) for line in self._lines.values()))
 
@@ -107,6 +110,7 @@ class LedgerQueue:
                 [job.work for job in settles],
                 [job.work for job in acquires],
                 self._draw_for,
+                self._caps,
             )
 
         started_s = time.monotonic()

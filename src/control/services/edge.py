@@ -12,8 +12,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from control.domain.records import PreparedRecord, RejectedRecord, check, prepare, price_ids
+from control.domain.refusals import log_row
 from control.ledger import closing
 from control.ledger.queue import LedgerQueue
+from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
@@ -30,6 +32,7 @@ MAX_RECORDS_PER_SETTLE = 1000
 MAX_REPORTS = 10_000
 MAX_HOLDS = 10_000
 MAX_MISSING_COUNTS = 1000
+MAX_REFUSALS = 1000
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -126,6 +129,16 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
                     connection, count.customer_id, count.model, max(1, count.request_count)
                 )
         return edge_pb2.CountMissingModelsResponse()
+
+    async def ReportRefusals(
+        self, request: edge_pb2.ReportRefusalsRequest, context: "Context"
+    ) -> edge_pb2.ReportRefusalsResponse:
+        """Logs requests that were refused at the edge (A5)."""
+        if len(request.refusals) > MAX_REFUSALS:
+            raise invalid(f"At most {MAX_REFUSALS} refusals a call.")
+        now = datetime.now(UTC)
+        await log_refusals(self._database, [log_row(refusal, now) for refusal in request.refusals])
+        return edge_pb2.ReportRefusalsResponse()
 
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: "Context"

@@ -1,5 +1,6 @@
 """UsageService: what requests were and what they cost. Sums come from rollups, never from the log."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from control.services.access import is_own, sees_all
 from control.services.convert import resource_id, timestamp
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
-from control.store import keys, usage
+from control.store import keys, request_log, rollups
 from control.store.database import Connection, Database
 from control.store.resources import transaction_time
 from control.store.rows import Row
@@ -34,7 +35,7 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
             customer_id = await scoped_customer(connection, request.customer_id)
             key_id = await _key_id(connection, customer_id, request.key_id)
             visible_to = "" if sees_all() or key_id else caller().user_id
-            rows = await usage.list_usage(
+            rows = await request_log.list_requests(
                 connection, customer_id, page.after, page.size + 1, key_id, visible_to
             )
         shown = rows[: page.size]
@@ -48,10 +49,10 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             usage_id = resource_id("usage", request.usage_id)
-            row = await usage.load_usage(connection, customer_id, usage_id)
+            row = await request_log.load_request(connection, customer_id, usage_id)
             if not await is_own(connection, row):
                 raise not_found("usage record", usage_id)
-            return _message(row, await usage.load_entries(connection, customer_id, usage_id))
+            return _message(row, await request_log.load_entries(connection, customer_id, usage_id))
 
     async def GetUsageSummary(
         self, request: usage_pb2.GetUsageSummaryRequest, context: object
@@ -66,7 +67,7 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
             scope, scope_id = _summed_scope(customer_id, key_id)
             now = await transaction_time(connection)
             first_hour = (now - DAY).replace(minute=0, second=0, microsecond=0)
-            sums = await usage.summarise(connection, customer_id, scope, scope_id, first_hour)
+            sums = await rollups.summarise(connection, customer_id, scope, scope_id, first_hour)
         return usage_pb2.UsageSummary(**{name: int(value) for name, value in sums.items()})
 
 
@@ -89,25 +90,21 @@ def _summed_scope(customer_id: str, key_id: str) -> tuple[int, str]:
 
 
 def _message(row: Row, entries: Sequence[Row]) -> usage_pb2.UsageEntry:
+    attempts = [edge_pb2.Attempt(**attempt) for attempt in row["attempts"]]
+    last = attempts[-1] if attempts else edge_pb2.Attempt()
     return usage_pb2.UsageEntry(
         usage_id=row["usage_id"],
         customer_id=row["customer_id"],
         key_id=row["key_id"],
         user_id=row["user_id"] or "",
         team_id=row["team_id"] or "",
-        provider_name=row["provider_name"],
-        provider_type=row["provider_type"],
+        provider_name=last.provider_name,
+        provider_type=last.provider_type,
         requested_model=row["requested_model"],
         response_model=row["response_model"],
         state=row["state"],
         status=row["status"],
-        usage=edge_pb2.Usage(
-            input_tokens=row["input_tokens"],
-            cached_input_tokens=row["cached_input_tokens"],
-            cache_write_tokens=row["cache_write_tokens"],
-            output_tokens=row["output_tokens"],
-            reasoning_tokens=row["reasoning_tokens"],
-        ),
+        usage=_usage_of(attempts),
         cost_nanousd=row["cost_nanousd"],
         why=row["why"],
         stream=row["stream"],
@@ -128,3 +125,12 @@ def _message(row: Row, entries: Sequence[Row]) -> usage_pb2.UsageEntry:
             for entry in entries
         ],
     )
+
+
+def _usage_of(attempts: Sequence[edge_pb2.Attempt]) -> edge_pb2.Usage:
+    """The model tokens of all attempts together."""
+    counts: Counter[str] = Counter()
+    for attempt in attempts:
+        for field, count in attempt.usage.ListFields():
+            counts[field.name] += count
+    return edge_pb2.Usage(**counts)

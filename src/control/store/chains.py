@@ -71,7 +71,8 @@ _RESTORE_WINDOWS = text(
 _SPENT_SINCE = text(
     """
     SELECT coalesce(sum(cost_nanousd), 0) FROM rollups
-    WHERE customer_id = :customer_id AND scope = :scope AND scope_id = :scope_id AND hour >= :since
+    WHERE customer_id = :customer_id AND dimension = :scope AND value = CAST(:scope_id AS text)
+      AND hour >= :since
     """
 )
 

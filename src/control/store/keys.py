@@ -129,13 +129,13 @@ async def spend_of_keys(
     if not key_ids:
         return {}
     statement = (
-        select(rollups.c.scope_id, func.sum(rollups.c.cost_nanousd))
+        select(rollups.c.value, func.sum(rollups.c.cost_nanousd))
         .where(
             rollups.c.customer_id == customer_id,
-            rollups.c.scope == int(Scope.SCOPE_KEY),
-            rollups.c.scope_id.in_(key_ids),
+            rollups.c.dimension == int(Scope.SCOPE_KEY),
+            rollups.c.value.in_(key_ids),
         )
-        .group_by(rollups.c.scope_id)
+        .group_by(rollups.c.value)
     )
     return {row[0]: int(row[1]) for row in await connection.execute(statement)}
 

@@ -99,21 +99,6 @@ _LOCK_WINDOWS = text(
     ORDER BY w.scope, w.budget_id, w.start_time FOR UPDATE OF w
     """
 )
-_ADD_ROLLUPS = text(
-    """
-    INSERT INTO rollups (customer_id, scope, scope_id, hour, request_count, cost_nanousd, input_tokens,
-    output_tokens)
-    SELECT customer_id, scope, scope_id, hour, request_count, cost_nanousd, input_tokens, output_tokens
-    FROM jsonb_populate_recordset(CAST(NULL AS rollups), CAST(:rows AS jsonb))
-    ORDER BY scope, scope_id, hour
-    ON CONFLICT (customer_id, scope, scope_id, hour) DO UPDATE SET
-        request_count = rollups.request_count + excluded.request_count,
-        cost_nanousd = rollups.cost_nanousd + excluded.cost_nanousd,
-        input_tokens = rollups.input_tokens + excluded.input_tokens,
-        output_tokens = rollups.output_tokens + excluded.output_tokens
-    """
-)
-
 
 # A usage record of nothing, for estimates that stand for no single request.
 BLANK_RECORD: Row = {
@@ -121,27 +106,9 @@ BLANK_RECORD: Row = {
     "user_id": None,
     "team_id": None,
     "digest": b"",
-    "why": "",
-    "provider_id": None,
-    "provider_name": "",
-    "provider_type": "",
-    "price_id": None,
-    "requested_model": "",
-    "response_model": "",
-    "status": 0,
     "input_tokens": 0,
-    "cached_input_tokens": 0,
-    "cache_write_tokens": 0,
     "output_tokens": 0,
-    "reasoning_tokens": 0,
-    "attempt_count": 0,
-    "stream": False,
-    "failover": False,
-    "cached": False,
-    "finish": "",
-    "cf_log_id": "",
-    "latency_ms": 0,
-    "first_byte_ms": 0,
+    "why": "",
 }
 
 
@@ -292,12 +259,6 @@ async def insert_grants(connection: AsyncConnection, rows: Sequence[Row]) -> Non
 async def insert_refused(connection: AsyncConnection, rows: Sequence[Row]) -> None:
     """Keeps what could not be posted for a person; a repetition changes nothing."""
     await row_sets.run(connection, _INSERT_REFUSED, rows)
-
-
-async def add_rollups(connection: AsyncConnection, rows: Sequence[Row]) -> None:
-    """Adds to the sums by scope and hour."""
-    if rows:
-        await connection.execute(_ADD_ROLLUPS, {"rows": row_sets.encode(rows)})
 
 
 async def save_leases(

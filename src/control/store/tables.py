@@ -405,6 +405,8 @@ lease_grants = Table(
     _time("create_time"),
 )
 
+# One row a request, kept for good: what makes it count once, and what it costs (I3, I4). What people look up
+# is in `request_log`.
 usage_records = Table(
     "usage_records",
     metadata,
@@ -422,20 +424,45 @@ usage_records = Table(
     Column("digest", LargeBinary, nullable=False),
     # Sum of its entries.
     _count("cost_nanousd"),
+    # As counted in the rollups.
+    _count("input_tokens"),
+    _count("output_tokens"),
+    # Of an estimate or a void.
     _text("why"),
-    _id("provider_id", nullable=True),
-    _text("provider_name"),
-    _text("provider_type"),
-    _id("price_id", nullable=True),
+    _time("begin_time"),
+    _time("post_time"),
+    Index("usage_records_by_incarnation", "incarnation_id", "sequence"),
+)
+
+# One row a request, refused ones too, for people: in monthly partitions by the time in the usage id, dropped
+# whole when they are old (control.partitions). What a request costs is in `usage_records`.
+request_log = Table(
+    "request_log",
+    metadata,
+    _customer(),
+    _id("usage_id", primary_key=True),
+    _id("key_id"),
+    _id("user_id", nullable=True),
+    _id("team_id", nullable=True),
+    _id("router_id", nullable=True),
+    # What the app says about its own user and purpose.
+    Column("end_user", Text),
+    _texts("tags"),
     _text("requested_model"),
     _text("response_model"),
+    # Of the last attempt.
+    _id("provider_id", nullable=True),
+    # edge.proto UsageState: 1 reported, 2 estimated, 3 voided, 4 refused.
+    Column("state", SmallInteger, nullable=False),
+    # What the client got.
     Column("status", Integer, nullable=False, server_default="0"),
-    _count("input_tokens"),
-    _count("cached_input_tokens"),
-    _count("cache_write_tokens"),
-    _count("output_tokens"),
-    _count("reasoning_tokens"),
-    Column("attempt_count", SmallInteger, nullable=False, server_default="1"),
+    # Of an estimate or a void; of a refusal its reason, and the scope whose limit it was.
+    _text("why"),
+    _text("refused_scope"),
+    # Refusals like this one that were not logged.
+    _count("omitted_count"),
+    # edge.proto Attempt, by field name, without what is empty.
+    Column("attempts", JSONB, nullable=False, server_default="[]"),
     _flag("stream"),
     _flag("failover"),
     _flag("cached"),
@@ -444,9 +471,52 @@ usage_records = Table(
     Column("latency_ms", Integer, nullable=False, server_default="0"),
     Column("first_byte_ms", Integer, nullable=False, server_default="0"),
     _time("begin_time"),
-    _time("post_time"),
-    Index("usage_records_by_key", "customer_id", "key_id", "usage_id"),
-    Index("usage_records_by_incarnation", "incarnation_id", "sequence"),
+    # One for each filter of ListUsage; those of what is rare hold only that.
+    Index("request_log_by_key", "customer_id", "key_id", "usage_id"),
+    Index(
+        "request_log_by_user",
+        "customer_id",
+        "user_id",
+        "usage_id",
+        postgresql_where=text("user_id IS NOT NULL"),
+    ),
+    Index(
+        "request_log_by_team",
+        "customer_id",
+        "team_id",
+        "usage_id",
+        postgresql_where=text("team_id IS NOT NULL"),
+    ),
+    Index(
+        "request_log_by_end_user",
+        "customer_id",
+        "end_user",
+        "usage_id",
+        postgresql_where=text("end_user IS NOT NULL"),
+    ),
+    Index("request_log_by_model", "customer_id", "requested_model", "usage_id"),
+    Index(
+        "request_log_by_provider",
+        "customer_id",
+        "provider_id",
+        "usage_id",
+        postgresql_where=text("provider_id IS NOT NULL"),
+    ),
+    Index("request_log_by_state", "customer_id", "state", "usage_id", postgresql_where=text("state <> 1")),
+    Index(
+        "request_log_by_status", "customer_id", "status", "usage_id", postgresql_where=text("status <> 200")
+    ),
+    postgresql_partition_by="RANGE (usage_id)",
+)
+
+# The requests of a tag, in order; in partitions like the log's.
+request_tags = Table(
+    "request_tags",
+    metadata,
+    _customer(),
+    Column("tag", Text, primary_key=True),
+    _id("usage_id", primary_key=True),
+    postgresql_partition_by="RANGE (usage_id)",
 )
 
 # Append-only. An entry counts in every window its lease pins.
@@ -482,18 +552,23 @@ refused_records = Table(
     _time("create_time"),
 )
 
-# Sums by scope and hour, kept as entries are posted, so that nothing sums a log.
+# Sums by dimension and hour, kept as entries are posted, so that nothing sums a log.
 rollups = Table(
     "rollups",
     metadata,
     _customer(),
-    Column("scope", SmallInteger, primary_key=True),
-    _id("scope_id", primary_key=True),
+    # usage.proto UsageDimension: 1 key, 2 user, 3 team, 4 customer, 5 end user, 6 tag, 7 model, 8 provider.
+    Column("dimension", SmallInteger, primary_key=True),
+    # An id or a name.
+    Column("value", Text, primary_key=True),
     Column("hour", DateTime(timezone=True), primary_key=True),
     _count("request_count"),
+    # Known for keys, users, teams and the customer only.
+    _count("refused_count"),
     _count("cost_nanousd"),
     _count("input_tokens"),
     _count("output_tokens"),
+    Index("rollups_by_hour", "customer_id", "dimension", "hour"),
     **HOT,
 )
 

@@ -18,6 +18,7 @@ class UsageState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     USAGE_STATE_REPORTED: _ClassVar[UsageState]
     USAGE_STATE_ESTIMATED: _ClassVar[UsageState]
     USAGE_STATE_VOIDED: _ClassVar[UsageState]
+    USAGE_STATE_REFUSED: _ClassVar[UsageState]
 
 class SettleOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +32,7 @@ USAGE_STATE_UNSPECIFIED: UsageState
 USAGE_STATE_REPORTED: UsageState
 USAGE_STATE_ESTIMATED: UsageState
 USAGE_STATE_VOIDED: UsageState
+USAGE_STATE_REFUSED: UsageState
 SETTLE_OUTCOME_UNSPECIFIED: SettleOutcome
 POSTED: SettleOutcome
 DUPLICATE: SettleOutcome
@@ -51,7 +53,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +68,7 @@ class Grant(_message.Message):
     OWN_PRICES_FIELD_NUMBER: _ClassVar[int]
     CF_GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     key_id: str
     team_id: str
@@ -80,7 +83,8 @@ class Grant(_message.Message):
     own_prices: _containers.RepeatedCompositeFieldContainer[_prices_pb2.Price]
     cf_gateway_id: str
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    router_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite")
@@ -253,7 +257,7 @@ class Usage(_message.Message):
     def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., requests: _Optional[int] = ..., web_searches: _Optional[int] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id")
+    __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id", "end_user", "tags", "router_id")
     USAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +282,9 @@ class UsageRecord(_message.Message):
     CACHED_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
     CF_LOG_ID_FIELD_NUMBER: _ClassVar[int]
+    END_USER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     usage_id: str
     incarnation_id: str
     sequence: int
@@ -302,7 +309,10 @@ class UsageRecord(_message.Message):
     cached: bool
     finish: str
     cf_log_id: str
-    def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ...) -> None: ...
+    end_user: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    router_id: str
+    def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., router_id: _Optional[str] = ...) -> None: ...
 
 class SettleRequest(_message.Message):
     __slots__ = ("incarnation_id", "records", "reports")
@@ -353,6 +363,52 @@ class MissingModelCount(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., model: _Optional[str] = ..., request_count: _Optional[int] = ...) -> None: ...
 
 class CountMissingModelsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReportRefusalsRequest(_message.Message):
+    __slots__ = ("refusals",)
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    refusals: _containers.RepeatedCompositeFieldContainer[RefusedRequest]
+    def __init__(self, refusals: _Optional[_Iterable[_Union[RefusedRequest, _Mapping]]] = ...) -> None: ...
+
+class RefusedRequest(_message.Message):
+    __slots__ = ("usage_id", "customer_id", "key_id", "team_id", "user_id", "router_id", "end_user", "tags", "requested_model", "stream", "status", "reason", "scope", "time", "latency_ms", "omitted_count")
+    USAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    TEAM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    END_USER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_MODEL_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    usage_id: str
+    customer_id: str
+    key_id: str
+    team_id: str
+    user_id: str
+    router_id: str
+    end_user: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    requested_model: str
+    stream: bool
+    status: int
+    reason: str
+    scope: str
+    time: _timestamp_pb2.Timestamp
+    latency_ms: int
+    omitted_count: int
+    def __init__(self, usage_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., router_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., requested_model: _Optional[str] = ..., stream: _Optional[bool] = ..., status: _Optional[int] = ..., reason: _Optional[str] = ..., scope: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., omitted_count: _Optional[int] = ...) -> None: ...
+
+class ReportRefusalsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

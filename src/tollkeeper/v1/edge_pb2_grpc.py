@@ -66,6 +66,11 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.FromString,
                 _registered_method=True)
+        self.ReportRefusals = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/ReportRefusals',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/tollkeeper.v1.EdgeService/Watch',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.WatchRequest.SerializeToString,
@@ -125,6 +130,13 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportRefusals(self, request, context):
+        """Requests refused before anything was sent, for the request log. Best effort: no request waits for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27).
         """
@@ -164,6 +176,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.CountMissingModels,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.SerializeToString,
+            ),
+            'ReportRefusals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportRefusals,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -335,6 +352,33 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/CountMissingModels',
             tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.CountMissingModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportRefusals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/ReportRefusals',
+            tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,6 +56,8 @@ class EdgeServiceStub:
     """Says that an incarnation is over and that all its records are acknowledged: its leases are freed at once (L20)."""
     CountMissingModels: _grpc.UnaryUnaryMultiCallable[_edge_pb2.CountMissingModelsRequest, _edge_pb2.CountMissingModelsResponse]
     """Requests refused because nobody could bill their model. Best effort: no request waits for it."""
+    ReportRefusals: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ReportRefusalsRequest, _edge_pb2.ReportRefusalsResponse]
+    """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
     Watch: _grpc.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -87,6 +89,8 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     """Says that an incarnation is over and that all its records are acknowledged: its leases are freed at once (L20)."""
     CountMissingModels: _aio.UnaryUnaryMultiCallable[_edge_pb2.CountMissingModelsRequest, _edge_pb2.CountMissingModelsResponse]  # type: ignore[assignment]
     """Requests refused because nobody could bill their model. Best effort: no request waits for it."""
+    ReportRefusals: _aio.UnaryUnaryMultiCallable[_edge_pb2.ReportRefusalsRequest, _edge_pb2.ReportRefusalsResponse]  # type: ignore[assignment]
+    """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
     Watch: _aio.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]  # type: ignore[assignment]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -151,6 +155,14 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_edge_pb2.CountMissingModelsResponse, _abc.Awaitable[_edge_pb2.CountMissingModelsResponse]]:
         """Requests refused because nobody could bill their model. Best effort: no request waits for it."""
+
+    @_abc_1.abstractmethod
+    def ReportRefusals(
+        self,
+        request: _edge_pb2.ReportRefusalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.ReportRefusalsResponse, _abc.Awaitable[_edge_pb2.ReportRefusalsResponse]]:
+        """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
 
     @_abc_1.abstractmethod
     def Watch(

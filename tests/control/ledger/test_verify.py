@@ -148,10 +148,10 @@ A_REPORT = "usage_id = (SELECT usage_id FROM usage_records WHERE state = 1 AND s
         ),
         ("UPDATE incarnations SET gap_count = 0", VANISHED),
         # Sums
-        ("UPDATE rollups SET cost_nanousd = cost_nanousd + 1 WHERE scope = 1", ROLLUPS),
-        ("UPDATE rollups SET request_count = request_count + 1 WHERE scope = 3", ROLLUPS),
-        ("UPDATE rollups SET input_tokens = input_tokens + 1 WHERE scope = 4", ROLLUPS),
-        ("DELETE FROM rollups WHERE scope = 2", ROLLUPS),
+        ("UPDATE rollups SET cost_nanousd = cost_nanousd + 1 WHERE dimension = 1", ROLLUPS),
+        ("UPDATE rollups SET request_count = request_count + 1 WHERE dimension = 3", ROLLUPS),
+        ("UPDATE rollups SET input_tokens = input_tokens + 1 WHERE dimension = 4", ROLLUPS),
+        ("DELETE FROM rollups WHERE dimension = 2", ROLLUPS),
     ],
 )
 async def test_every_corruption_is_named(busy: Database, corruption: str, check: str) -> None:
