@@ -76,6 +76,9 @@ SHAPES: dict[Reason, Shape] = {
     Reason.DEADLINE_EXCEEDED: _UNAVAILABLE,
     # Nobody knows how far the request came, so nobody should send it again unasked.
     Reason.INTERNAL: _INTERNAL,
+    Reason.CLOUDFLARE_NOT_CONFIGURED: _NEVER_HERE,
+    Reason.CLOUDFLARE_REFUSED: _NEVER_HERE,
+    Reason.CLOUDFLARE_UNAVAILABLE: _NEVER_HERE,
 }
 
 

@@ -39,6 +39,9 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNAVAILABLE: _ClassVar[ErrorReason]
     DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
     INTERNAL: _ClassVar[ErrorReason]
+    CLOUDFLARE_NOT_CONFIGURED: _ClassVar[ErrorReason]
+    CLOUDFLARE_REFUSED: _ClassVar[ErrorReason]
+    CLOUDFLARE_UNAVAILABLE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_ARGUMENT: ErrorReason
 NOT_FOUND: ErrorReason
@@ -72,3 +75,6 @@ METHOD_NOT_ALLOWED: ErrorReason
 UNAVAILABLE: ErrorReason
 DEADLINE_EXCEEDED: ErrorReason
 INTERNAL: ErrorReason
+CLOUDFLARE_NOT_CONFIGURED: ErrorReason
+CLOUDFLARE_REFUSED: ErrorReason
+CLOUDFLARE_UNAVAILABLE: ErrorReason
