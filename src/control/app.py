@@ -22,6 +22,7 @@ from control.interceptors.roles import Roles
 from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.metrics_server import MetricsServer
+from control.partitions import Partitions
 from control.server import Server, Service
 from control.services.audit import AuditService
 from control.services.budgets import BudgetsService
@@ -72,6 +73,8 @@ class Control:
             self.hub.on_ledger_result,
         )
         self._expiry = Expiry(self.database, self.hub, self.metrics, settings.lease_grace_s)
+        kept = settings.request_log_retention_days
+        self._partitions = Partitions(self.database, self.metrics, timedelta(days=kept) if kept else None)
         self._server = Server(settings, self._interceptor(), self._services(key_ring))
 
     @property
@@ -88,6 +91,8 @@ class Control:
             stack.push_async_callback(self.hub.close)
             self._expiry.start()
             stack.push_async_callback(self._expiry.close)
+            self._partitions.start()
+            stack.push_async_callback(self._partitions.close)
             self._serve_metrics(stack)
             await self._server.start()
             stack.push_async_callback(self._server.drain, self.hub.close)

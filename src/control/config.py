@@ -63,6 +63,9 @@ class ControlSettings(BaseSettings):
     # How long drawing from a lease may go on before it must be renewed (L6).
     lease_draw_s: float = Field(60.0, gt=0, le=3600)
 
+    # The request log is dropped by whole months when all of a month is older; 0 keeps it for ever.
+    request_log_retention_days: int = Field(90, ge=0, le=3650)
+
     request_timeout_s: float = Field(30.0, gt=0, le=600)
     drain_s: float = Field(10.0, ge=0, le=300)
     # Lets tools list the services; off for ports that strangers can reach.

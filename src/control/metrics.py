@@ -73,6 +73,12 @@ class Metrics:
             registry=registry,
         )
 
+        self.request_log_months = Gauge(
+            "tollkeeper_control_request_log_months",
+            "Months that the request log has partitions for.",
+            registry=registry,
+        )
+
         self.watch_streams = Gauge(
             "tollkeeper_control_watch_streams", "Edge workers that watch.", registry=registry
         )

@@ -15,16 +15,21 @@ from control.store.tables import entries, request_log, request_tags, team_member
 from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid
 
+# What the edge says; log_time is the database's.
+_BY_DATABASE = {"log_time"}
 _INSERT = row_sets.insert_statement(
-    request_log, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text)"
+    request_log, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text)", _BY_DATABASE
 )
 _REPLACE = row_sets.insert_statement(
     request_log,
     ["usage_id"],
     "ON CONFLICT (customer_id, usage_id) DO UPDATE SET "
     + ", ".join(
-        f"{column.name} = excluded.{column.name}" for column in request_log.columns if not column.primary_key
+        f"{column.name} = excluded.{column.name}"
+        for column in request_log.columns
+        if not column.primary_key and column.name not in _BY_DATABASE
     ),
+    _BY_DATABASE,
 )
 _INSERT_TAGS = row_sets.insert_statement(
     request_tags, ["customer_id", "tag", "usage_id"], "ON CONFLICT DO NOTHING"

@@ -1,6 +1,6 @@
 """Sets of rows in one statement: sent as JSON and typed by PostgreSQL from the table itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +16,12 @@ def encode(rows: Sequence[Row]) -> str:
     return orjson.dumps(rows, default=_encode_value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def insert_statement(table: Table, order: Sequence[str], suffix: str = "") -> TextClause:
+def insert_statement(
+    table: Table, order: Sequence[str], suffix: str = "", without: Collection[str] = ()
+) -> TextClause:
     """INSERT of `:rows`, in the order given so that concurrent batches lock alike. Every column must be
-    present."""
-    columns = ", ".join(column.name for column in table.columns)
+    present, but for those `without` which it is done."""
+    columns = ", ".join(column.name for column in table.columns if column.name not in without)
     return text(
         f"INSERT INTO {table.name} ({columns}) SELECT {columns} "  # noqa: S608 - names come from the schema
         f"FROM jsonb_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS jsonb)) "

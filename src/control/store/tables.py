@@ -470,7 +470,9 @@ request_log = Table(
     _text("cf_log_id"),
     Column("latency_ms", Integer, nullable=False, server_default="0"),
     Column("first_byte_ms", Integer, nullable=False, server_default="0"),
+    # By the edge's clock, and by the database's.
     _time("begin_time"),
+    _time("log_time"),
     # One for each filter of ListUsage; those of what is rare hold only that.
     Index("request_log_by_key", "customer_id", "key_id", "usage_id"),
     Index(

@@ -34,7 +34,7 @@ _MOVED = (
 _COPY_LOG = """
     INSERT INTO request_log (customer_id, usage_id, key_id, user_id, team_id, requested_model, response_model,
         provider_id, state, status, why, attempts, stream, failover, cached, finish, cf_log_id, latency_ms,
-        first_byte_ms, begin_time)
+        first_byte_ms, begin_time, log_time)
     SELECT customer_id, usage_id, key_id, user_id, team_id, requested_model, response_model, provider_id, state,
         status, why,
         -- Of a request's attempts only the last one's names and the sum of all usage were kept.
@@ -46,7 +46,8 @@ _COPY_LOG = """
                 'input_tokens', nullif(input_tokens, 0), 'cached_input_tokens', nullif(cached_input_tokens, 0),
                 'cache_write_tokens', nullif(cache_write_tokens, 0), 'output_tokens', nullif(output_tokens, 0),
                 'reasoning_tokens', nullif(reasoning_tokens, 0)))))),
-        stream, failover, cached, finish, cf_log_id, latency_ms, first_byte_ms, begin_time
+        stream, failover, cached, finish, cf_log_id, latency_ms, first_byte_ms, begin_time,
+        post_time
     FROM usage_records WHERE sequence > 0
     """
 _COPY_ROLLUPS = """
@@ -106,6 +107,7 @@ def _create_log() -> None:
         sa.Column("latency_ms", sa.Integer(), server_default="0", nullable=False),
         sa.Column("first_byte_ms", sa.Integer(), server_default="0", nullable=False),
         sa.Column("begin_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("log_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "usage_id"),
         postgresql_partition_by="RANGE (usage_id)",
     )
@@ -156,7 +158,8 @@ def _create_rollups() -> None:
 
 
 def _create_partitions() -> None:
-    """The default ones, and one for each month that there is something of. The rest makes control.partitions."""
+    """The default ones, one for each month that there is something of, and those of this month and the next.
+    Later ones are control.partitions' to make."""
     op.execute("CREATE SCHEMA IF NOT EXISTS partitions")
     for table in ("request_log", "request_tags"):
         op.execute(f"CREATE TABLE partitions.{table}_default PARTITION OF {table} DEFAULT")
@@ -171,14 +174,18 @@ def _create_partitions() -> None:
         ),
         {"first": _floor(datetime(2026, 1, 1, tzinfo=UTC)), "last": _floor(datetime.now(UTC))},
     )
-    for month in months.scalars().all():
-        start = month.astimezone(UTC)
-        end = datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
+    starts = {month.astimezone(UTC) for month in months.scalars()}
+    this = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    for start in sorted(starts | {this, _after(this)}):
         for table in ("request_log", "request_tags"):
             op.execute(
                 f"CREATE TABLE partitions.{table}_{start:%Y%m} PARTITION OF {table}"
-                f" FOR VALUES FROM ('{_floor(start)}') TO ('{_floor(end)}')"
+                f" FOR VALUES FROM ('{_floor(start)}') TO ('{_floor(_after(start))}')"
             )
+
+
+def _after(month: datetime) -> datetime:
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
 
 
 def _floor(moment: datetime) -> str:
