@@ -57,6 +57,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "RoutersService/UpdateRouter": {"router": _of("router", name="main")},
     "KeysService/UpdateKey": {"key": _of("key", name="other")},
     "BudgetsService/UpdateBudget": {"budget": _of("budget", limit_nanousd=7)},
+    "BudgetsService/TopUpBudget": _of("budget", amount_nanousd=3, note="more"),
     "PricesService/DeletePrice": {"price_id": "$price_id"},
     "BudgetsService/DeleteBudget": _of("budget"),
     "KeysService/RevokeKey": _of("key"),

@@ -130,6 +130,7 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
                 return before
             now = await transaction_time(connection)
             await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
+            await budget_store.end_budgets_of(connection, customer_id, key_id, now)
             message = await _load_message(connection, customer_id, key_id)
             await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent=True)
