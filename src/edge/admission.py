@@ -36,6 +36,7 @@ from edge.leases import Lease
 from edge.missing_models import MissingModels
 from edge.prices import PriceBook, PriceView
 from edge.records import AttemptPlan, Open, UsageIds, UsageState
+from edge.refusals import Refusals
 from edge.replay import Replayer
 from edge.settlement import Finished, Settler
 from edge.watch import Watch
@@ -105,6 +106,8 @@ class Ledger:
         self.link = ControlLink(channel, credential)
         self.prices = PriceBook()
         self.missing_models = MissingModels(self.link)
+        self._ids = UsageIds()
+        self.refusals = Refusals(self.link, self._ids, clock.wall_s)
         self.book = LeaseBook(self.incarnation_id, settings.idle_lease_s)
         self.grants = GrantCache(
             self.link,
@@ -123,7 +126,6 @@ class Ledger:
         self._loop = asyncio.get_running_loop()
         # Set when the control plane took this worker for dead: the process must be replaced.
         self.failed = asyncio.Event()
-        self._ids = UsageIds()
         self._authorize = self.grants.authorize
         self._purses = self.book.purses
         self._problem: str | None = "starting"
@@ -212,6 +214,7 @@ class Ledger:
             async with asyncio.timeout(timeout_s):
                 if not await self.settler.flush(timeout_s) or self.journal.open_count:
                     return False
+                await self.refusals.flush()
                 await self.link.close_incarnation(self.incarnation_id, self.journal.last_sequence)
         except (TimeoutError, TollkeeperError) as error:
             log.warning("drain_incomplete", error=repr(error))
@@ -234,6 +237,7 @@ class Ledger:
             self.grants,
             self.settler,
             self.missing_models,
+            self.refusals,
         ):
             await part.close()
         await self.journal.close(done=self._done)
@@ -263,6 +267,8 @@ class Ledger:
         *,
         requested_model: str,
         stream: bool,
+        end_user: str = "",
+        tags: tuple[str, ...] = (),
         hold_nanousd: int | None = None,
     ) -> Open:
         """Holds the worst case and journals the begin. Doesn't suspend when the lease in hand covers it.
@@ -280,8 +286,16 @@ class Ledger:
             lease = await self.desk.wait(grant, hold)
             now_s = self._now_s()
         opened = Open(self, grant, lease, hold, now_s)
+        record = opened.record
+        record.requested_model = requested_model
+        record.stream = stream
+        record.router_id = grant.router_id
+        if end_user:
+            record.end_user = end_user
+        if tags:
+            record.tags.extend(tags)
         try:
-            self._journal_begin(opened, plan, requested_model, stream)
+            self._journal_begin(opened, plan)
         except BaseException:
             self.book.undraw(lease, hold, now_s)
             raise
@@ -295,15 +309,13 @@ class Ledger:
             return None
         return self.book.draw(purse, hold_nanousd, now_s)
 
-    def _journal_begin(self, opened: Open, plan: AttemptPlan, requested_model: str, stream: bool) -> None:
+    def _journal_begin(self, opened: Open, plan: AttemptPlan) -> None:
         journal = self.journal
         sequence = journal.last_sequence + 1
         opened.usage_id = self._ids.make()
         record = opened.record
         record.usage_id = opened.usage_id
         record.sequence = sequence
-        record.requested_model = requested_model
-        record.stream = stream
         wall_s = self._wall_s()
         begin_time = record.begin_time
         begin_time.seconds = seconds = int(wall_s)
@@ -399,5 +411,6 @@ class Ledger:
                 self.desk.tidy()
                 self.settler.tick()
                 self.missing_models.tick()
+                self.refusals.tick()
             except Exception:
                 log.exception("ledger_tick_failed")

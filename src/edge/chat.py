@@ -16,6 +16,7 @@ from edge.config import EdgeSettings
 from edge.errors import render
 from edge.grants import GrantView
 from edge.hangup import Client, EdgeProtocol, HangupPolicy
+from edge.labels import TAGS_HEADER, tags_of
 from edge.prices import PriceView
 from edge.relay import CLIENT_GONE_STATUS, Relay
 from edge.routing import Candidate, Route, RouteTable, candidates
@@ -76,12 +77,18 @@ class Chat:
             )
             return self._refusal(busy, started)
         self.in_flight += 1
+        grant: GrantView | None = None
+        chat: ChatRequest | None = None
+        tags: tuple[str, ...] = ()
         try:
             grant = await self._ledger.authorize(secret_of(request))
+            header = request.headers.get(TAGS_HEADER)
+            if header is not None:
+                tags = tags_of(header)
             chat = parse(request.body, with_provider)
-            plan, opened = await self._admit(grant, chat)
+            plan, opened = await self._admit(grant, chat, tags)
         except TollkeeperError as error:
-            return self._refusal(error, started)
+            return self._refusal(error, started, grant, chat, tags)
         else:
             return await self._serve(request, chat, plan, opened, started)
         finally:
@@ -98,12 +105,12 @@ class Chat:
 
     # Before anything is sent
 
-    async def _admit(self, grant: GrantView, chat: ChatRequest) -> tuple[_Plan, Open]:
+    async def _admit(self, grant: GrantView, chat: ChatRequest, tags: tuple[str, ...]) -> tuple[_Plan, Open]:
         routes = self.table(grant).routes(chat.model, chat.provider)
         options = self._priced(grant, routes, chat.model)
         plan = self._plan(grant, chat, options, None)
         try:
-            return plan, await self._begin(grant, chat, plan)
+            return plan, await self._begin(grant, chat, plan, tags)
         except TollkeeperError as error:
             largest = _explain(error, chat, plan)
             if not grant.clamp_output or not largest or error.reason != Reason.INSUFFICIENT_QUOTA:
@@ -112,7 +119,7 @@ class Chat:
                 raise
         plan = self._plan(grant, chat, options, largest)
         try:
-            opened = await self._begin(grant, chat, plan)
+            opened = await self._begin(grant, chat, plan, tags)
         except TollkeeperError as error:
             _explain(error, chat, plan)
             raise
@@ -127,12 +134,14 @@ class Chat:
                 self._ledger.missing_models.count(grant.customer_id, model)
             raise
 
-    async def _begin(self, grant: GrantView, chat: ChatRequest, plan: _Plan) -> Open:
+    async def _begin(self, grant: GrantView, chat: ChatRequest, plan: _Plan, tags: tuple[str, ...]) -> Open:
         return await self._ledger.begin(
             grant,
             plan.attempts[0],
             requested_model=chat.model,
             stream=chat.stream,
+            end_user=chat.end_user,
+            tags=tags,
             hold_nanousd=plan.dearest_nanousd,
         )
 
@@ -239,11 +248,30 @@ class Chat:
                     log.warning("header not forwarded", header=name)
         return lines
 
-    def _refusal(self, error: TollkeeperError, started: float) -> Answer:
+    def _refusal(
+        self,
+        error: TollkeeperError,
+        started: float,
+        grant: GrantView | None = None,
+        chat: ChatRequest | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Answer:
         rendered = render(error)
+        elapsed_s = monotonic() - started
         metrics.refused(error.reason_name)
-        metrics.request_ended(ROUTE, "", rendered.status, False, monotonic() - started)
-        return error_answer(rendered)
+        metrics.request_ended(ROUTE, "", rendered.status, False, elapsed_s)
+        if grant is None:
+            return error_answer(rendered)
+        refusal_id = self._ledger.refusals.note(
+            grant,
+            error,
+            requested_model=chat.model if chat is not None else "",
+            stream=chat is not None and chat.stream,
+            end_user=chat.end_user if chat is not None else "",
+            tags=tags,
+            latency_s=elapsed_s,
+        )
+        return error_answer(rendered, refusal_id)
 
 
 def secret_of(request: Request) -> str:

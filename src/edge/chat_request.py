@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from edge.labels import end_user_of
 from edge.worst_case import Demand, demand
 from tollkeeper.errors import Reason, TollkeeperError
 
@@ -24,7 +25,17 @@ _DECIDING = tuple(
 class ChatRequest:
     """One parsed request. `body` is the parsed JSON and is never changed."""
 
-    __slots__ = ("ambiguous", "body", "demand", "model", "provider", "raw", "stream", "wants_usage")
+    __slots__ = (
+        "ambiguous",
+        "body",
+        "demand",
+        "end_user",
+        "model",
+        "provider",
+        "raw",
+        "stream",
+        "wants_usage",
+    )
 
     def __init__(self, raw: bytes, body: dict[str, Any], with_provider: bool) -> None:
         self.raw = raw
@@ -36,6 +47,7 @@ class ChatRequest:
         _check_count(body, "n", MAX_CHOICES)
         _check_count(body, "max_tokens", MAX_OUTPUT_TOKENS)
         _check_count(body, "max_completion_tokens", MAX_OUTPUT_TOKENS)
+        self.end_user = end_user_of(body)
         self.provider = _provider(body) if with_provider else None
         self.ambiguous = _is_ambiguous(raw, body)
         self.demand: Demand = demand(body, len(raw))

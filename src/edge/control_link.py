@@ -59,6 +59,7 @@ class ControlLink:
         self._settle = _method(channel, "Settle", messages.SettleResponse.FromString)
         self._close = _method(channel, "CloseIncarnation", messages.CloseIncarnationResponse.FromString)
         self._count = _method(channel, "CountMissingModels", messages.CountMissingModelsResponse.FromString)
+        self._refused = _method(channel, "ReportRefusals", messages.ReportRefusalsResponse.FromString)
         self._watch = channel.unary_stream(
             f"{SERVICE}Watch",
             request_serializer=edge_pb2.WatchRequest.SerializeToString,
@@ -107,6 +108,10 @@ class ControlLink:
         """Tells which models were refused for want of a price."""
         data = request.SerializeToString()
         await self._call("CountMissingModels", self._count, data, RETURN_TIMEOUT_S)
+
+    async def report_refusals(self, request: edge_pb2.ReportRefusalsRequest) -> None:
+        """Tells which requests were refused."""
+        await self._call("ReportRefusals", self._refused, request.SerializeToString(), RETURN_TIMEOUT_S)
 
     async def watch(self, request: edge_pb2.WatchRequest) -> AsyncGenerator[edge_pb2.WatchResponse, None]:
         """Pushes, until the stream ends or breaks."""

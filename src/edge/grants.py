@@ -57,6 +57,7 @@ class GrantView:
         "key_id",
         "own_prices",
         "read_at_s",
+        "router_id",
         "rules",
         "team_id",
         "unlimited",
@@ -70,6 +71,7 @@ class GrantView:
         self.customer_id = grant.customer_id
         self.key_id = grant.key_id
         self.team_id = grant.team_id
+        self.router_id = grant.router_id
         self.user_id = grant.user_id
         self.version = grant.version
         self.chain_version = grant.chain_version

@@ -69,6 +69,10 @@ _cost = Counter(
     ("provider", "model"),
 )
 _refusals = Counter("tollkeeper_edge_refusals_total", "Requests refused, by reason.", ("reason",))
+_refusals_not_logged = Counter(
+    "tollkeeper_edge_refusals_not_logged_total",
+    "Refused requests that are missing in the request log: too many, or the control plane was away.",
+)
 _estimated = Counter(
     "tollkeeper_edge_estimated_total", "Attempts whose cost is an estimate, by what happened.", ("why",)
 )
@@ -211,6 +215,11 @@ def estimated(why: str) -> None:
 def refused(reason: str) -> None:
     """A request was refused before anything was sent."""
     _refusals.labels(reason).inc()
+
+
+def refusals_not_logged(count: int) -> None:
+    """Refused requests that the request log won't hear of."""
+    _refusals_not_logged.inc(count)
 
 
 def withheld(count: int) -> None:

@@ -1,6 +1,7 @@
 """An admission that always admits, for tests of the request path alone. It keeps what it was told."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.admission import AttemptPlan, UsageState
 from edge.grants import GrantView, RuleView
@@ -76,6 +77,8 @@ class FakeOpen:
     cached: bool = False
     finished: bool = False
     remaining_nanousd: int | None = 1_000_000_000
+    end_user: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def event_id(self) -> str:
@@ -115,6 +118,17 @@ class CountedModels:
         self.names.append(model)
 
 
+@dataclass
+class NotedRefusals:
+    """Requests that were refused with a key, in order: reason, and what was told of them."""
+
+    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def note(self, view: GrantView, error: TollkeeperError, **told: Any) -> str:
+        self.notes.append((error.reason_name, told))
+        return f"refusal-{len(self.notes)}"
+
+
 class FakeLedger:
     """What `Ledger` promises. `refuse` is raised by the next `begin`."""
 
@@ -124,6 +138,7 @@ class FakeLedger:
         self.refuse: list[TollkeeperError] = []
         self.keep = True
         self.missing_models = CountedModels()
+        self.refusals = NotedRefusals()
         self._prices = {each.model: PriceView(each) for each in prices}
         self.prices = PriceNames(list(self._prices))
 
@@ -145,11 +160,14 @@ class FakeLedger:
         *,
         requested_model: str,
         stream: bool,
+        end_user: str = "",
+        tags: tuple[str, ...] = (),
         hold_nanousd: int | None = None,
     ) -> FakeOpen:
         if self.refuse:
             raise self.refuse.pop(0)
         opened = FakeOpen(str(uuid7()), view, plan, [plan])
+        opened.end_user, opened.tags = end_user, tags
         if self.keep:
             self.opened.append(opened)
         return opened

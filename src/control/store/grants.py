@@ -83,6 +83,7 @@ async def load_grant(
         default_output_limit=key["default_output_limit"],
         clamp_output=key["clamp_output"],
         cf_gateway_id=key["cf_gateway_id"] or "",
+        router_id=key["router_id"] or "",
     )
     if key["expire_time"] is not None:
         grant.expire_time.FromDatetime(key["expire_time"])

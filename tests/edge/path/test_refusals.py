@@ -248,3 +248,33 @@ async def test_health(edge: Edge) -> None:
     assert set(home.json()) == {"message", "version", "status"}
     assert home.json()["status"] == "healthy"
     assert (alive.status_code, ready.status_code) == (200, 200)
+
+
+async def test_a_refusal_with_a_key_is_noted_for_the_log(edge: Edge) -> None:
+    """A5: what was asked, by whom and under which labels; the answer names the row of the log."""
+    content = orjson.dumps(body(model="unknown", user="ann", stream=True))
+    headers = {**BEARER, "x-tollkeeper-tags": "nightly, eval"}
+    async with edge.client as client:
+        answer = await client.post(PATH, headers=headers, content=content)
+        unknown = await client.post(PATH, headers={"authorization": "Bearer aig_unknown"}, content=content)
+
+    ((reason, told),) = edge.ledger.refusals.notes
+    assert reason == "MODEL_NOT_PRICED"
+    assert (told["requested_model"], told["stream"], told["end_user"], told["tags"]) == (
+        "unknown",
+        True,
+        "ann",
+        ("nightly", "eval"),
+    )
+    assert answer.headers["x-tollkeeper-request-id"] == "refusal-1"
+    assert "x-tollkeeper-request-id" not in unknown.headers
+
+
+async def test_labels_of_a_request_go_to_the_ledger(edge: Edge) -> None:
+    """The app's user from the body, tags from the header."""
+    content = orjson.dumps(body(safety_identifier="s-1"))
+    async with edge.client as client:
+        await client.post(PATH, headers={**BEARER, "x-tollkeeper-tags": "a,b"}, content=content)
+
+    (opened,) = edge.ledger.opened
+    assert (opened.end_user, opened.tags) == ("s-1", ("a", "b"))
