@@ -12,6 +12,7 @@ from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open, UsageState
 from edge.answer import Answer, error_answer
 from edge.chat_request import ChatRequest, parse
+from edge.client_address import ClientAddresses
 from edge.config import EdgeSettings
 from edge.errors import render
 from edge.grants import GrantView
@@ -24,7 +25,7 @@ from edge.upstream.cloudflare import Gateway
 from edge.upstream.failover import Attempts, Forwarder
 from edge.upstream.transport import InvalidRequest, encode_headers
 from tollkeeper.errors import Reason, TollkeeperError
-from tollkeeper.money import MAX_NANOUSD
+from tollkeeper.money import MAX_NANOUSD, format_usd
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Chat:
         self._gateway = gateway
         self._hangups = hangups
         self._tables: dict[bytes, RouteTable] = {}
+        self._addresses = ClientAddresses(settings.trusted_proxies)
         self._max_in_flight = settings.max_in_flight
         self._fallback_output = settings.fallback_output_tokens
         self._forward_headers = settings.forward_headers
@@ -82,17 +84,27 @@ class Chat:
         tags: tuple[str, ...] = ()
         try:
             grant = await self._ledger.authorize(secret_of(request))
+            self._addresses.check(request, grant)
             header = request.headers.get(TAGS_HEADER)
             if header is not None:
                 tags = tags_of(header)
             chat = parse(request.body, with_provider)
             plan, opened = await self._admit(grant, chat, tags)
+            if plan.clamped:
+                metrics.clamped()
         except TollkeeperError as error:
             return self._refusal(error, started, grant, chat, tags)
         else:
             return await self._serve(request, chat, plan, opened, started)
         finally:
             self.in_flight -= 1
+
+    async def grant_of(self, request: Request) -> GrantView:
+        """The grant of the key that a request shows. Raises like `Ledger.authorize`, and
+        ADDRESS_NOT_ALLOWED."""
+        grant = await self._ledger.authorize(secret_of(request))
+        self._addresses.check(request, grant)
+        return grant
 
     def table(self, grant: GrantView) -> RouteTable:
         """The routes of a grant, worked out on its first request."""
@@ -109,6 +121,8 @@ class Chat:
         routes = self.table(grant).routes(chat.model, chat.provider)
         options = self._priced(grant, routes, chat.model)
         plan = self._plan(grant, chat, options, None)
+        if grant.cost_limits:
+            plan = self._within_cost_limit(grant, chat, plan)
         try:
             return plan, await self._begin(grant, chat, plan, tags)
         except TollkeeperError as error:
@@ -123,7 +137,6 @@ class Chat:
         except TollkeeperError as error:
             _explain(error, chat, plan)
             raise
-        metrics.clamped()
         return plan, opened
 
     def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
@@ -160,6 +173,16 @@ class Chat:
         if sent_limit is None and chat.demand.asked_output is None and grant.default_output_limit:
             sent_limit = grant.default_output_limit
         return _Plan(options, attempts, dearest, sent_limit, clamped_to is not None)
+
+    def _within_cost_limit(self, grant: GrantView, chat: ChatRequest, plan: _Plan) -> _Plan:
+        """The plan, with a lowered output limit where the key clamps. Raises COST_LIMIT_EXCEEDED."""
+        limit_nanousd = grant.max_cost_nanousd(chat.model)
+        if limit_nanousd is None or plan.dearest_nanousd <= limit_nanousd:
+            return plan
+        largest = _largest_output(chat, plan.candidates, limit_nanousd)
+        if grant.clamp_output and largest:
+            return self._plan(grant, chat, plan.candidates, largest)
+        raise _too_dear(limit_nanousd, plan.dearest_nanousd, largest)
 
     def _limit(self, grant: GrantView, chat: ChatRequest, price: PriceView) -> int:
         """The output limit in force for each choice (L12)."""
@@ -314,6 +337,18 @@ def _largest_output(chat: ChatRequest, options: Sequence[Candidate], fits_nanous
         for option in options
     ]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _too_dear(limit_nanousd: int, hold_nanousd: int, largest: int | None) -> TollkeeperError:
+    message = (
+        f"One request of this key may cost at most ${format_usd(limit_nanousd)}, and this one may cost up to "
+        f"${format_usd(hold_nanousd)}. "
+    )
+    message += f"With max_tokens up to {largest} it would fit." if largest else "No output would fit."
+    metadata = {"limit_nanousd": str(limit_nanousd), "hold_nanousd": str(hold_nanousd), "param": "max_tokens"}
+    if largest is not None:
+        metadata["largest_max_tokens"] = str(largest)
+    return TollkeeperError(Reason.COST_LIMIT_EXCEEDED, message, metadata)
 
 
 def _clamp_line(plan: _Plan) -> bytes:

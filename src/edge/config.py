@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tollkeeper.logs import LogFormat, LogLevel
+from tollkeeper.networks import Network, network
 from tollkeeper.settings import SettingsError, problems_of
 
 MIB = 1_048_576
@@ -86,6 +87,8 @@ class EdgeSettings(BaseSettings):
     upstream_ca_file: Path | None = None
     # Lets custom providers live at plain http and private addresses: for development only.
     allow_private_base_urls: bool = False
+    # Networks of the proxies in front of the edge: their x-forwarded-for says where a request comes from.
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     # Client headers that go upstream as they are, beside content type.
     forward_headers: Annotated[tuple[str, ...], NoDecode] = ()
 
@@ -118,6 +121,14 @@ class EdgeSettings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple):
+            return value
+        return tuple(network(str(text).strip()) for text in texts)
 
     @field_validator("control_addresses", "forward_headers", mode="before")
     @classmethod

@@ -58,6 +58,8 @@ SHAPES: dict[Reason, Shape] = {
     Reason.MODEL_NOT_PRICED: Shape(400, _REQUEST, "model_not_priced"),
     Reason.ROUTER_WITHOUT_RULES: Shape(400, _REQUEST, "router_without_rules"),
     Reason.GLOBAL_PRICE_EXISTS: _NEVER_HERE,
+    Reason.ADDRESS_NOT_ALLOWED: Shape(403, _REQUEST, "address_not_allowed"),
+    Reason.COST_LIMIT_EXCEEDED: Shape(400, _REQUEST, "cost_limit_exceeded"),
     Reason.INSUFFICIENT_QUOTA: Shape(429, "insufficient_quota", "insufficient_quota", False),
     Reason.BUDGET_HELD: Shape(429, "rate_limit_exceeded", "budget_held", True, 1),
     Reason.GRANT_STALE: _UNAVAILABLE,
@@ -193,6 +195,15 @@ def _quota_details(metadata: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _cost_limit_details(metadata: dict[str, str]) -> dict[str, Any]:
+    largest = metadata.get("largest_max_tokens")
+    return {
+        "limit_usd": _usd_or_none(metadata.get("limit_nanousd")),
+        "hold_usd": _usd_or_none(metadata.get("hold_nanousd")),
+        "largest_max_tokens": int(largest) if largest is not None else None,
+    }
+
+
 def _attempt_details(metadata: dict[str, str]) -> dict[str, Any]:
     return {"attempts": orjson.Fragment(metadata.get("attempts", "[]"))}
 
@@ -200,6 +211,7 @@ def _attempt_details(metadata: dict[str, str]) -> dict[str, Any]:
 _DETAILS = {
     Reason.INSUFFICIENT_QUOTA: _quota_details,
     Reason.BUDGET_HELD: _quota_details,
+    Reason.COST_LIMIT_EXCEEDED: _cost_limit_details,
     Reason.ALL_PROVIDERS_FAILED: _attempt_details,
 }
 

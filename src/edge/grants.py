@@ -3,6 +3,8 @@
 from math import inf
 
 from edge.prices import PriceSchedule, schedules_by_provider
+from tollkeeper.model_match import ModelList
+from tollkeeper.networks import network
 from tollkeeper.v1 import edge_pb2
 
 
@@ -47,9 +49,12 @@ class GrantView:
 
     __slots__ = (
         "allowed_models",
+        "allowed_networks",
         "cf_gateway_id",
         "chain_version",
         "clamp_output",
+        "cost_limits",
+        "customer_allowed_models",
         "customer_id",
         "default_output_limit",
         "expires_at_s",
@@ -77,6 +82,9 @@ class GrantView:
         self.chain_version = grant.chain_version
         self.unlimited = grant.unlimited
         self.allowed_models = tuple(grant.allowed_models)
+        self.customer_allowed_models = tuple(grant.customer_allowed_models)
+        self.allowed_networks = tuple(network(text) for text in grant.allowed_ips)
+        self.cost_limits = _cost_limits(grant)
         self.default_output_limit = grant.default_output_limit
         self.clamp_output = grant.clamp_output
         self.rules = tuple(RuleView(rule) for rule in grant.rules)
@@ -87,5 +95,15 @@ class GrantView:
         if grant.HasField("expire_time"):
             self.expires_at_s = now_s + grant.expire_time.seconds + grant.expire_time.nanos / 1e9 - wall_s
 
+    def max_cost_nanousd(self, model: str) -> int | None:
+        """The most one attempt at a request for this model may cost; None: as much as budgets allow."""
+        return min((limit for models, limit in self.cost_limits if models.allows(model)), default=None)
+
     def __repr__(self) -> str:
         return f"GrantView(key {self.key_id}, customer {self.customer_id}, version {self.version})"
+
+
+def _cost_limits(grant: edge_pb2.Grant) -> tuple[tuple[ModelList, int], ...]:
+    """Largest costs with the models they are for; the key's own is for all."""
+    limits = [(ModelList((limit.model,)), limit.max_cost_nanousd) for limit in grant.model_limits]
+    return tuple(limit for limit in [(ModelList(()), grant.max_cost_nanousd), *limits] if limit[1])

@@ -37,9 +37,12 @@ REFUSED_FOR_S = 60.0
 class Waiter:
     """One request that waits for its hold."""
 
-    __slots__ = ("future", "hold_nanousd", "only", "since_s", "timer", "until_s")
+    __slots__ = ("future", "grant", "hold_nanousd", "only", "since_s", "timer", "until_s")
 
-    def __init__(self, hold_nanousd: int, only: Lease | None, since_s: float, until_s: float) -> None:
+    def __init__(
+        self, grant: GrantView, hold_nanousd: int, only: Lease | None, since_s: float, until_s: float
+    ) -> None:
+        self.grant = grant
         self.hold_nanousd = hold_nanousd
         # A further attempt of a request must be held by the lease its record names.
         self.only = only
@@ -112,7 +115,7 @@ class LeaseDesk:
         line = self._line(grant)
         if len(line.waiters) >= MOST_WAITERS:
             raise _held()
-        waiter = Waiter(hold_nanousd, only, now_s, now_s + self._hold_wait_s)
+        waiter = Waiter(grant, hold_nanousd, only, now_s, now_s + self._hold_wait_s)
         line.waiters.append(waiter)
         self.waiting_count += 1
         self._arm(line, waiter, min(CONTROL_WAIT_S, self._hold_wait_s + ACQUIRE_MARGIN_S))
@@ -175,7 +178,7 @@ class LeaseDesk:
         line = self._lines.get(grant.key_id)
         if line is None:
             line = self._lines[grant.key_id] = Line(grant)
-        elif grant.version > line.grant.version:
+        elif grant.version >= line.grant.version:
             line.grant = grant
         return line
 
@@ -206,6 +209,13 @@ class LeaseDesk:
             waiter = line.waiters.popleft()
             if not waiter.future.done():
                 waiter.future.set_exception(_again(error))
+
+    def _fail_secret(self, line: Line, key_hash: bytes, error: TollkeeperError) -> None:
+        """One of a key's secrets is over; who came with another, after a rotation, goes on waiting."""
+        for waiter in [w for w in line.waiters if w.grant.key_hash == key_hash]:
+            self._fail(line, waiter, _again(error))
+        if line.waiters:
+            line.grant = line.waiters[0].grant
 
     def _abandon(self, line: Line, waiter: Waiter) -> None:
         """The client went away: its place is free, and so is what was already drawn for it."""
@@ -365,7 +375,7 @@ class LeaseDesk:
             line.grant = await self._grants.refetch(line.grant)
         except TollkeeperError as error:
             if error.reason in KEY_REFUSALS:
-                self._fail_all(line, error)
+                self._fail_secret(line, line.grant.key_hash, error)
             else:
                 await self._unanswered(line)
             return

@@ -1,5 +1,7 @@
 """The models a key may ask for: those with a price, admitted by the key's list and by some rule."""
 
+from sanic.request import Request
+
 from edge.admission import Ledger
 from edge.chat import Chat
 from edge.grants import GrantView
@@ -16,14 +18,14 @@ class Models:
         self._ledger = ledger
         self._chat = chat
 
-    async def listed(self, secret: str) -> list[dict[str, object]]:
-        """OpenAI's model objects, by name. Raises like `Ledger.authorize`."""
-        grant = await self._ledger.authorize(secret)
+    async def listed(self, request: Request) -> list[dict[str, object]]:
+        """OpenAI's model objects, by name. Raises like `Chat.grant_of`."""
+        grant = await self._chat.grant_of(request)
         return [_model(name, owner) for name, owner in sorted(self._names(grant).items())]
 
-    async def one(self, secret: str, name: str) -> dict[str, object]:
+    async def one(self, request: Request, name: str) -> dict[str, object]:
         """One model object. Raises NOT_FOUND for what the key may not ask for, as for what doesn't exist."""
-        grant = await self._ledger.authorize(secret)
+        grant = await self._chat.grant_of(request)
         owner = self._names(grant).get(name)
         if owner is None:
             message = f"The model {name!r} does not exist or you do not have access to it."

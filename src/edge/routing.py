@@ -54,12 +54,13 @@ class _Entry:
 class RouteTable:
     """All routes of one grant."""
 
-    __slots__ = ("_cache", "_entries", "_models", "grant")
+    __slots__ = ("_cache", "_customer_models", "_entries", "_models", "grant")
 
     def __init__(self, grant: GrantView, gateway: Gateway | None) -> None:
         """`gateway` None: no Cloudflare account is configured, only rules with a base URL can be served."""
         self.grant = grant
         self._models = ModelList(grant.allowed_models)
+        self._customer_models = ModelList(grant.customer_allowed_models)
         rules = sorted(grant.rules, key=lambda rule: rule.priority)
         self._entries = [
             _Entry(rule, ModelList(rule.allowed_models), endpoint_of(rule, grant, gateway)) for rule in rules
@@ -99,15 +100,20 @@ class RouteTable:
                 exact = {name for name in rule.allowed_models if WILDCARD not in name}
                 served = exact if rule.model_rewrite in served else set()
             for model in served:
-                if entry.models.allows(model) and self._models.allows(model):
+                if entry.models.allows(model) and self._allows(model):
                     offered[model] = rule.provider_type
         return offered
+
+    def _allows(self, model: str) -> bool:
+        return self._models.allows(model) and self._customer_models.allows(model)
 
     def _find(self, model: str, provider: str | None) -> tuple[Route, ...]:
         if not self._entries:
             raise TollkeeperError(Reason.ROUTER_WITHOUT_RULES, "The router of this key has no rules yet.")
         if not self._models.allows(model):
             raise _not_allowed(f"This key may not use the model {model!r}.")
+        if not self._customer_models.allows(model):
+            raise _not_allowed(f"This key's customer may not use the model {model!r}.")
         entries: Sequence[_Entry] = self._entries
         if provider is not None:
             entries = [entry for entry in entries if _is_provider(entry.rule, provider)]

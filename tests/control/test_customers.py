@@ -9,6 +9,7 @@ from sqlalchemy import text
 from control.domain.identity import Role
 from control.domain.slugs import slug_of
 from control.store.tables import PLATFORM_CUSTOMER_ID
+from tests.control.gateway import make_provider
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.ids import uuid7
@@ -249,3 +250,56 @@ async def test_platforms_own_customer_stays(control: RunningControl) -> None:
     cli = await control.cli()
     request = DeleteCustomerRequest(customer_id=PLATFORM_CUSTOMER_ID, force=True)
     assert await refused(cli.customers.DeleteCustomer(request)) == Reason.INVALID_ARGUMENT
+
+
+async def test_operators_find_customers_by_prefix_plan_and_state(control: RunningControl) -> None:
+    """Over pages, whatever the case; wildcards of the database are only letters."""
+    cli = await control.cli()
+    for name, slug, email, plan, suspended in (
+        ("Acme", "acme", "bills@acme.example", "pro", False),
+        ("ACME Labs", "labs", "", "free", True),
+        ("Bolt", "bolt", "acme@bolt.example", "pro", True),
+        ("50% off", "half", "", "free", False),
+    ):
+        customer = Customer(name=name, slug=slug, email=email, plan=plan, suspended=suspended)
+        await cli.customers.CreateCustomer(CreateCustomerRequest(customer=customer))
+
+    async def found(**filters: object) -> list[str]:
+        slugs: list[str] = []
+        request = ListCustomersRequest(page_size=1, **filters)  # type: ignore[arg-type]
+        while True:
+            answer = await cli.customers.ListCustomers(request)
+            slugs += [each.slug for each in answer.customers]
+            if not answer.next_page_token:
+                return slugs
+            request.page_token = answer.next_page_token
+
+    assert await found(prefix="aCMe") == ["acme", "labs", "bolt"]
+    assert await found(prefix="acme", plan="pro") == ["acme", "bolt"]
+    assert await found(suspended=True) == ["labs", "bolt"]
+    assert await found(suspended=False) == ["acme", "half"]
+    assert await found(prefix="50%") == ["half"]
+    assert await found(prefix="%") == await found(plan="gone") == []
+    owner = await control.person((await control.customer("other")).customer_id, Role.OWNER)
+    assert not (await owner.client.customers.ListCustomers(ListCustomersRequest(prefix="acme"))).customers
+    for unusable in ({"prefix": "x" * 201}, {"prefix": "\n"}, {"plan": "x" * 51}):
+        answer = cli.customers.ListCustomers(ListCustomersRequest(**unusable))  # type: ignore[arg-type]
+        assert await refused(answer) == Reason.INVALID_ARGUMENT
+
+
+async def test_a_deleted_customer_leaves_nothing_that_works(control: RunningControl) -> None:
+    """Its keys are revoked and its vendor credentials forgotten; the rows stay."""
+    cli = await control.cli()
+    acme = (await control.customer("acme")).customer_id
+    await cli.keys.CreateKey(CreateKeyRequest(key=Key(customer_id="acme", name="app")))
+    await make_provider(cli, "acme")
+    await cli.customers.DeleteCustomer(DeleteCustomerRequest(customer_id="acme", force=True))
+    async with control.database.read() as connection:
+        live = await connection.scalar(
+            text(
+                "SELECT (SELECT count(*) FROM keys WHERE revoke_time IS NULL AND customer_id = :c)"
+                " + (SELECT count(*) FROM providers WHERE sealed_credential IS NOT NULL AND customer_id = :c)"
+            ),
+            {"c": acme},
+        )
+    assert live == 0

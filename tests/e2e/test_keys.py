@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.stack import Stack, found
 from tests.e2e.wire import Connection, ask, chat, until
-from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
+from tollkeeper.v1.keys_pb2 import EndKeyOverlapRequest, RevokeKeyRequest, RotateKeyRequest
 
 PUSHED_WITHIN_S = 1.0
 CONNECTIONS = 12
@@ -25,7 +26,7 @@ def test_keys_from_the_command_line(stack: Stack) -> None:
     )  # fmt: skip
     secret = made.pop("raw_key")
     assert secret.startswith("aig_")
-    assert set(made) == {
+    assert set(made) >= {
         "id", "key_hash", "name", "user_id", "team_id", "user_email", "user_name", "team_name", "budget_usd",
         "budget_reset", "spend_usd", "allowed_models", "disabled", "created_at",
     }  # fmt: skip
@@ -111,3 +112,73 @@ async def test_models_beyond_the_allow_list_are_refused(stack: Stack, tenant: Te
     reply = await ask(stack.edge, key.secret, chat(model="gpt-3.5-turbo"))
     assert reply.status == 403
     assert (reply.error["code"], reply.error["param"]) == ("model_not_allowed", "model")
+
+
+def rotated(tenant: Tenant, key: VirtualKey, overlap_s: float) -> VirtualKey:
+    """The key with its new secret."""
+    overlap = Duration()
+    overlap.FromMilliseconds(int(overlap_s * 1000))
+    request = RotateKeyRequest(customer_id=tenant.customer_id, key_id=key.key_id, overlap=overlap)
+    return VirtualKey(key.key_id, tenant.admin.keys.RotateKey(request).raw_key)
+
+
+async def test_both_secrets_work_until_the_overlap_ends(stack: Stack, tenant: Tenant) -> None:
+    """At every worker; after it the old one is refused without anybody doing anything, the new one isn't."""
+    key = tenant.key(1_000_000_000)
+    async with at_every_worker(stack, key) as connections:
+        new = rotated(tenant, key, overlap_s=3.0)
+        started_s = time.monotonic()
+        while time.monotonic() - started_s < 2.5:
+            for connection in connections:
+                assert (await connection.request(chat())).status == 200
+            assert (await ask(stack.edge, new.secret, chat())).status == 200
+        await asyncio.sleep(max(0.0, started_s + 3.1 - time.monotonic()))
+        assert set(await refusals(connections)) == {(401, "invalid_api_key")}
+    async with at_every_worker(stack, new):
+        pass
+
+
+async def test_an_overlap_that_is_ended_early(stack: Stack, tenant: Tenant) -> None:
+    """401 within a second at every worker; the new secret goes on, and the key's budget with it."""
+    key = tenant.key(1_000_000_000)
+    new = rotated(tenant, key, overlap_s=3600)
+    async with at_every_worker(stack, key) as old, at_every_worker(stack, new) as connections:
+        request = EndKeyOverlapRequest(customer_id=tenant.customer_id, key_id=key.key_id)
+        tenant.admin.keys.EndKeyOverlap(request)
+        assert set(await refusals(old)) == {(401, "invalid_api_key")}
+        for connection in connections:
+            assert (await connection.request(chat())).status == 200
+
+
+async def test_a_key_s_largest_cost_per_request(stack: Stack, tenant: Tenant) -> None:
+    """Refused before anything is sent or held, with what would fit; that is let through."""
+    key = tenant.key(max_cost_nanousd=100_000)
+    reply = await ask(stack.edge, key.secret, chat(max_tokens=10_000))
+    assert (reply.status, reply.error["code"]) == (400, "cost_limit_exceeded")
+    fits = reply.error["tollkeeper"]["largest_max_tokens"]
+    assert (await ask(stack.edge, key.secret, chat(max_tokens=fits))).status == 200
+    [entry] = tenant.settled(1, key)
+    assert entry.cost_nanousd <= 100_000
+
+
+async def test_a_key_s_addresses(stack: Stack, tenant: Tenant) -> None:
+    """403 from elsewhere, whatever x-forwarded-for says; a changed list acts within a second."""
+    key = tenant.key(allowed_ips=["198.51.100.0/24"])
+    async with Connection(stack.edge, key.secret) as connection:
+        for headers in ({}, {"x-forwarded-for": "198.51.100.7"}):
+            reply = await connection.request(chat(), headers=headers)
+            assert (reply.status, reply.error["code"]) == (403, "address_not_allowed")
+    tenant.update_key(key, allowed_ips=["127.0.0.0/8", "::1/128"])
+    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+
+
+async def test_a_customer_s_models_bound_all_its_keys(stack: Stack, tenant: Tenant) -> None:
+    """The key's own list can't widen it."""
+    key = tenant.key(allowed_models=["*"])
+    assert (await ask(stack.edge, key.secret, chat(model="gpt-3.5-turbo"))).status == 200
+    tenant.update(allowed_models=["gpt-4o-*"])
+    reply = await until(
+        stack.edge, key.secret, chat(model="gpt-3.5-turbo"), 403, within_s=2 * PUSHED_WITHIN_S
+    )
+    assert reply.error["code"] == "model_not_allowed"
+    assert (await ask(stack.edge, key.secret, chat(model="gpt-4o-mini"))).status == 200

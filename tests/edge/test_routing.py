@@ -57,6 +57,13 @@ def test_disabled_providers_are_skipped() -> None:
         (table(), "m", None, Reason.ROUTER_WITHOUT_RULES),
         (table(rule("a"), allowed_models=["gpt-*"]), "o3", None, Reason.MODEL_NOT_ALLOWED),
         (table(rule("a", allowed_models=["gpt-*"])), "o3", None, Reason.MODEL_NOT_ALLOWED),
+        (table(rule("a"), customer_allowed_models=["gpt-*"]), "o3", None, Reason.MODEL_NOT_ALLOWED),
+        (
+            table(rule("a"), allowed_models=["o3"], customer_allowed_models=["gpt-*"]),
+            "gpt-4o",
+            None,
+            Reason.MODEL_NOT_ALLOWED,
+        ),
         (table(rule("a", provider_enabled=False)), "m", None, Reason.ALL_PROVIDERS_FAILED),
         (table(rule("a", provider_type="custom")), "m", None, Reason.ALL_PROVIDERS_FAILED),
         (table(rule("a")), "m", "nobody", Reason.INVALID_ARGUMENT),
@@ -124,3 +131,11 @@ def test_offered_models() -> None:
     own = [("provider-c", "own"), ("provider-z", "other")]
 
     assert view.offered(priced, own) == {"gpt-4o": "openai", "own": "custom", "fast": "openai"}
+
+
+def test_the_customer_s_models_bound_what_is_offered() -> None:
+    """Together with the key's own."""
+    offering = table(rule("a"), allowed_models=["*-mini", "o3"], customer_allowed_models=["gpt-*"])
+    priced = [("openai", model) for model in ("gpt-4o-mini", "gpt-4o", "o3", "o4-mini")]
+
+    assert set(offering.offered(priced, [])) == {"gpt-4o-mini"}

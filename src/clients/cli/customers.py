@@ -7,7 +7,19 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
-from clients.cli.options import Force, Id, Limit, Name, NewName, PeriodName, Suspended, initial_budget
+from clients.cli.options import (
+    Force,
+    Id,
+    Limit,
+    Models,
+    Name,
+    NewName,
+    PeriodName,
+    RequestRate,
+    Suspended,
+    TokenRate,
+    initial_budget,
+)
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.customers_pb2 import (
@@ -46,6 +58,9 @@ def create(
     budget_reset: Annotated[PeriodName | None, typer.Option("--budget-reset")] = None,
     unlimited: Annotated[bool, typer.Option("--unlimited", help="No budget.")] = False,
     default_output_limit: OutputLimit = None,
+    allow_model: Models = None,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
 ) -> None:
     """Create a customer; unless told otherwise it may spend $1.00 in all."""
     customer = Customer(
@@ -55,6 +70,9 @@ def create(
         plan=plan or "",
         time_zone=time_zone or "",
         default_output_limit=default_output_limit or 0,
+        allowed_models=allow_model or [],
+        requests_per_minute=requests_per_minute or 0,
+        tokens_per_minute=tokens_per_minute or 0,
     )
     request = CreateCustomerRequest(
         customer=customer, budget=initial_budget(budget_usd, budget_reset, unlimited)
@@ -67,12 +85,22 @@ def list_(
     session: Session,
     limit: Limit = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones too.")] = False,
+    prefix: Annotated[str | None, typer.Option("--prefix", help="Of name, slug or email.")] = None,
+    plan: Annotated[str | None, typer.Option("--plan")] = None,
+    suspended: Annotated[bool | None, typer.Option("--suspended/--active", help="Else both.")] = None,
 ) -> None:
     """List the customers that you may see."""
     stub = CustomersServiceStub(session.channel())
 
     def page(page_size: int, page_token: str) -> tuple[list[Customer], str]:
-        request = ListCustomersRequest(page_size=page_size, page_token=page_token, show_deleted=deleted)
+        request = ListCustomersRequest(
+            page_size=page_size,
+            page_token=page_token,
+            show_deleted=deleted,
+            prefix=prefix or "",
+            plan=plan or "",
+            suspended=suspended,
+        )
         answer = stub.ListCustomers(request)
         return list(answer.customers), answer.next_page_token
 
@@ -97,6 +125,10 @@ def update(
     suspended: Suspended = None,
     default_router: Annotated[str | None, typer.Option("--default-router", metavar="ID")] = None,
     default_output_limit: OutputLimit = None,
+    allow_model: Models = None,
+    all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model.")] = False,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
 ) -> None:
     """Change a customer; suspending refuses all its requests at once."""
     fields = changes(
@@ -107,9 +139,32 @@ def update(
         suspended=suspended,
         default_router_id=default_router,
         default_output_limit=default_output_limit,
+        allowed_models=[] if all_models else allow_model or None,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
     )
     request = UpdateCustomerRequest(
         customer=Customer(customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))
+    )
+    output.record(session, plain(CustomersServiceStub(session.channel()).UpdateCustomer(request)))
+
+
+@command(app, "suspend")
+def suspend(session: Session, customer: Id) -> None:
+    """Refuse all requests of a customer, at every edge within a second."""
+    _set_suspended(session, customer, suspended=True)
+
+
+@command(app, "resume")
+def resume(session: Session, customer: Id) -> None:
+    """Serve a suspended customer again."""
+    _set_suspended(session, customer, suspended=False)
+
+
+def _set_suspended(session: Session, customer: str, suspended: bool) -> None:
+    request = UpdateCustomerRequest(
+        customer=Customer(customer_id=customer, suspended=suspended),
+        update_mask=FieldMask(paths=["suspended"]),
     )
     output.record(session, plain(CustomersServiceStub(session.channel()).UpdateCustomer(request)))
 

@@ -12,26 +12,36 @@ from clients.cli.options import (
     AnyCustomer,
     Customer,
     Limit,
+    Models,
     Name,
     NewName,
     PeriodName,
+    RequestRate,
     Reset,
+    TokenRate,
     Usd,
+    duration,
     initial_budget,
+    number,
+    pairs,
     period,
+    single,
     time,
     usd,
 )
-from clients.cli.plain import Plain, enum_name, time_text
+from clients.cli.plain import Plain, enum_name, plain, time_text
 from clients.cli.session import Session, collect
 from tollkeeper.money import format_usd
 from tollkeeper.v1.budgets_pb2 import InitialBudget, Period
 from tollkeeper.v1.keys_pb2 import (
     CreateKeyRequest,
+    EndKeyOverlapRequest,
     GetKeyRequest,
     Key,
     ListKeysRequest,
+    ModelLimit,
     RevokeKeyRequest,
+    RotateKeyRequest,
     UpdateKeyRequest,
 )
 from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
@@ -49,21 +59,36 @@ COLUMNS = {
     "disabled": "DISABLED",
 }
 
+LIMIT_FIELDS = frozenset({"model", "requests_per_minute", "tokens_per_minute", "max_cost_usd"})
+
 AnyKey = Annotated[
     str, typer.Argument(metavar="ID", help="Its id, or the SHA-256 of its secret in hex.", show_default=False)
 ]
 User = Annotated[str | None, typer.Option("--user", metavar="ID")]
 Team = Annotated[str | None, typer.Option("--team", metavar="ID")]
 Router = Annotated[str | None, typer.Option("--router", metavar="ID", help="Else the customer's default.")]
-Models = Annotated[
-    list[str] | None, typer.Option("--allow-model", metavar="PATTERN", help="Repeat for more; else all.")
-]
 OutputLimit = Annotated[
     int | None, typer.Option("--default-output-limit", min=0, help="Model tokens; 0: none.")
 ]
 Clamp = Annotated[
     bool | None,
     typer.Option("--clamp-output/--no-clamp-output", help="Lower the output limit to the budget."),
+]
+ModelLimits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-limit",
+        metavar="LIMIT",
+        help="model=PATTERN[,requests_per_minute=N][,tokens_per_minute=N][,max_cost_usd=USD]; repeatable.",
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option("--max-cost-usd", metavar="USD", help="The most one request may cost; 0: no limit."),
+]
+AllowedIps = Annotated[
+    list[str] | None,
+    typer.Option("--allow-ip", metavar="CIDR", help="Repeat for more; else from everywhere."),
 ]
 Expires = Annotated[str | None, typer.Option("--expire-time", metavar="TIME", help="2026-12-01T00:00:00Z")]
 
@@ -82,6 +107,11 @@ def create(
     default_output_limit: OutputLimit = None,
     clamp_output: Clamp = None,
     expire_time: Expires = None,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    model_limit: ModelLimits = None,
+    max_cost_usd: MaxCost = None,
+    allow_ip: AllowedIps = None,
 ) -> None:
     """Create a key; its secret (`raw_key`) is printed now and never again."""
     key = Key(
@@ -94,11 +124,15 @@ def create(
         default_output_limit=default_output_limit or 0,
         clamp_output=bool(clamp_output),
         expire_time=time(expire_time) if expire_time else None,
+        requests_per_minute=requests_per_minute or 0,
+        tokens_per_minute=tokens_per_minute or 0,
+        model_limits=[parse_model_limit(each) for each in model_limit or []],
+        max_cost_nanousd=usd(max_cost_usd) if max_cost_usd else 0,
+        allowed_ips=allow_ip or [],
     )
     request = CreateKeyRequest(key=key, budget=initial_budget(budget_usd, budget_reset))
     answer = KeysServiceStub(session.channel()).CreateKey(request)
-    output.record(session, {**key_object(answer.key), "raw_key": answer.raw_key})
-    output.note(session, "\nKeep raw_key now: it can't be shown again.")
+    _show_secret(session, answer.key, answer.raw_key)
 
 
 @command(app, "list")
@@ -159,6 +193,13 @@ def update(
     default_output_limit: OutputLimit = None,
     clamp_output: Clamp = None,
     expire_time: Expires = None,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    model_limit: ModelLimits = None,
+    no_model_limits: Annotated[bool, typer.Option("--no-model-limits", help="Remove them.")] = False,
+    max_cost_usd: MaxCost = None,
+    allow_ip: AllowedIps = None,
+    any_ip: Annotated[bool, typer.Option("--any-ip", help="Allow every address.")] = False,
 ) -> None:
     """Change a key; a new limit acts at once and doesn't reset what was spent."""
     given = changes(
@@ -171,6 +212,11 @@ def update(
         default_output_limit=default_output_limit,
         clamp_output=clamp_output,
         expire_time=time(expire_time) if expire_time else None,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        model_limits=[] if no_model_limits else _model_limits(model_limit),
+        max_cost_nanousd=usd(max_cost_usd) if max_cost_usd else None,
+        allowed_ips=[] if any_ip else allow_ip or None,
         budget=no_budget or budget_usd or budget_reset or None,
     )
     stub = KeysServiceStub(session.channel())
@@ -184,6 +230,51 @@ def update(
     _show(session, stub.UpdateKey(request))
 
 
+@command(app, "rotate")
+def rotate(
+    session: Session,
+    key: AnyKey,
+    customer: AnyCustomer = None,
+    overlap: Annotated[
+        str,
+        typer.Option(
+            "--overlap", metavar="TIME", help="How long the old secret works on: 90s, 15m, 24h, 7d."
+        ),
+    ] = "0s",
+) -> None:
+    """Give a key a new secret (`raw_key`), printed now only; the old one ends after the overlap."""
+    request = RotateKeyRequest(customer_id=customer or "", key_id=key, overlap=duration(overlap))
+    answer = KeysServiceStub(session.channel()).RotateKey(request)
+    _show_secret(session, answer.key, answer.raw_key)
+
+
+@command(app, "end-overlap")
+def end_overlap(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
+    """End a key's old secret now, ahead of the end of its overlap."""
+    request = EndKeyOverlapRequest(customer_id=customer or "", key_id=key)
+    _show(session, KeysServiceStub(session.channel()).EndKeyOverlap(request))
+
+
+@command(app, "disable")
+def disable(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
+    """Switch a key off: refused at every edge within a second."""
+    _switch(session, key, customer, disabled=True)
+
+
+@command(app, "enable")
+def enable(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
+    """Switch a key on again."""
+    _switch(session, key, customer, disabled=False)
+
+
+def _switch(session: Session, key: str, customer: str | None, disabled: bool) -> None:
+    request = UpdateKeyRequest(
+        key=Key(customer_id=customer or "", key_id=key, disabled=disabled),
+        update_mask=FieldMask(paths=["disabled"]),
+    )
+    _show(session, KeysServiceStub(session.channel()).UpdateKey(request))
+
+
 def _revoke(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None:
     """Revoke a key for good: refused at every edge within a second."""
     request = RevokeKeyRequest(customer_id=customer or "", key_id=key)
@@ -192,6 +283,11 @@ def _revoke(session: Session, key: AnyKey, customer: AnyCustomer = None) -> None
 
 command(app, "revoke")(_revoke)
 command(app, "delete", hidden=True)(_revoke)
+
+
+def _show_secret(session: Session, key: Key, raw_key: str) -> None:
+    output.record(session, {**key_object(key), "raw_key": raw_key})
+    output.note(session, "\nKeep raw_key now: it can't be shown again.")
 
 
 def _show(session: Session, key: Key) -> None:
@@ -204,7 +300,8 @@ def _for_people(key: Key) -> Plain:
 
 
 def key_object(key: Key) -> Plain:
-    """The key object of the REST surface (docs/cli.md): null for what isn't set, money as decimal strings."""
+    """The key object of the REST surface and more (docs/cli.md): null for what isn't set, money as decimal
+    strings."""
     budget = key.budgets[0] if key.budgets else None
     reset = enum_name("PERIOD_", Period.Name(budget.period)) if budget else None
     return {
@@ -222,7 +319,36 @@ def key_object(key: Key) -> Plain:
         "allowed_models": list(key.allowed_models) or None,
         "disabled": key.disabled,
         "created_at": time_text(key.create_time),
+        "created_by": key.created_by,
+        "spend_reset_at": time_text(key.spend_reset_time),
+        "router_id": key.router_id or None,
+        "expires_at": time_text(key.expire_time),
+        "requests_per_minute": key.requests_per_minute or None,
+        "tokens_per_minute": key.tokens_per_minute or None,
+        "model_limits": [plain(each) for each in key.model_limits] or None,
+        "max_cost_usd": format_usd(key.max_cost_nanousd) if key.max_cost_nanousd else None,
+        "allowed_ips": list(key.allowed_ips) or None,
+        "previous_key_hash": key.previous_key_hash or None,
+        "previous_expires_at": time_text(key.previous_expire_time),
+        "rotated_at": time_text(key.rotate_time),
     }
+
+
+def parse_model_limit(text: str) -> ModelLimit:
+    """`model=gpt-4o*,requests_per_minute=10,max_cost_usd=0.05`. Raises UsageProblem."""
+    values = pairs(text, LIMIT_FIELDS)
+    if "model" not in values:
+        raise UsageProblem(f"a limit needs a model: {text!r}")
+    return ModelLimit(
+        model=single(values, "model"),
+        requests_per_minute=number(single(values, "requests_per_minute", "0"), "requests_per_minute"),
+        tokens_per_minute=number(single(values, "tokens_per_minute", "0"), "tokens_per_minute"),
+        max_cost_nanousd=usd(single(values, "max_cost_usd", "0")),
+    )
+
+
+def _model_limits(given: list[str] | None) -> list[ModelLimit] | None:
+    return [parse_model_limit(each) for each in given] if given else None
 
 
 def new_budget(key: Key, limit_usd: str | None, reset: PeriodName | None, remove: bool) -> InitialBudget:

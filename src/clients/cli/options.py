@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clients.cli.failures import UsageProblem
@@ -30,17 +31,16 @@ _PERIODS = {
 }
 
 
-def signed_usd(text: str) -> int:
-    """Nano-dollars of an option that may take something away. Raises UsageProblem."""
-    try:
-        return parse_usd(text)
-    except ValueError as error:
-        raise UsageProblem(str(error)) from None
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_DIGITS = 9
 
 
 def usd(text: str) -> int:
     """Nano-dollars of an option. Raises UsageProblem."""
-    amount = signed_usd(text)
+    try:
+        amount = parse_usd(text)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
     if amount < 0:
         raise UsageProblem(f"{text!r} is less than nothing")
     return amount
@@ -54,6 +54,14 @@ def time(text: str) -> Timestamp:
     except ValueError:
         raise UsageProblem(f"{text!r} is not a time such as 2026-12-01T00:00:00Z") from None
     return moment
+
+
+def duration(text: str) -> Duration:
+    """A number with s, m, h or d. Raises UsageProblem."""
+    amount, unit = text[:-1], text[-1:]
+    if unit not in _UNITS_S or not amount.isascii() or not amount.isdigit() or len(amount) > _MAX_DIGITS:
+        raise UsageProblem(f"{text!r} is not a time such as 90s, 15m, 24h or 7d")
+    return Duration(seconds=int(amount) * _UNITS_S[unit])
 
 
 def period(name: PeriodName | None) -> Period:
@@ -147,3 +155,10 @@ Force = Annotated[bool, typer.Option("--force", help="Also when something still 
 Usd = Annotated[str | None, typer.Option("--budget-usd", metavar="USD", help="A hard limit, such as 0.01.")]
 Reset = Annotated[PeriodName | None, typer.Option("--budget-reset", help="When the spend starts over.")]
 Suspended = Annotated[bool | None, typer.Option("--suspended/--active", help="Refuse all its requests.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--allow-model", metavar="PATTERN", help="Repeat for more; else all.")
+]
+RequestRate = Annotated[int | None, typer.Option("--requests-per-minute", min=0, help="0: no limit.")]
+TokenRate = Annotated[
+    int | None, typer.Option("--tokens-per-minute", min=0, help="Model tokens; 0: no limit.")
+]

@@ -112,6 +112,8 @@ _METHODS = {
         "GetKey": _OWN,
         "ListKeys": _OWN,
         "UpdateKey": _OWN,
+        "RotateKey": _OWN,
+        "EndKeyOverlap": _OWN,
         "RevokeKey": _OWN,
     },
     "PricesService": {
@@ -128,9 +130,6 @@ _METHODS = {
         "ListBudgets": _MANAGER,
         "UpdateBudget": _MANAGER,
         "DeleteBudget": _MANAGER,
-        "TopUpBudget": _MANAGER,
-        "ListTopUps": _MANAGER,
-        "ListBudgetAlerts": _MANAGER,
     },
     "AuditService": {"ListAuditEntries": _ADMIN, "GetAuditEntry": _ADMIN},
     "UsageService": {"ListUsage": _OWN, "GetUsage": _OWN, "GetUsageSummary": _OWN},

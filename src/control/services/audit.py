@@ -28,7 +28,7 @@ _SYSTEM = "system"
 # The first of these that a resource has is what people call it.
 _NAMES = ("name", "email", "model")
 # Follows from other fields, or is measured and not set.
-_NOT_SET_BY_ANYBODY = frozenset({"etag", "window", "spend_nanousd"})
+_NOT_SET_BY_ANYBODY = frozenset({"etag", "window", "spend_nanousd", "spend_reset_time"})
 _MAX_FILTER_CHARS = 254
 
 

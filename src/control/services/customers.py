@@ -4,6 +4,8 @@ from typing import Any
 
 from control.caller import caller
 from control.domain.budgets import Period, Scope, zone
+from control.domain.key_limits import check_key_defaults, check_rate, defaults_of, defaults_row
+from control.domain.models import check_allowed_models
 from control.domain.slugs import checked_slug, slug_of
 from control.services.access import require_operator
 from control.services.audit import record_change
@@ -45,9 +47,16 @@ _CHANGEABLE = (
     "suspended",
     "default_router_id",
     "default_output_limit",
+    "allowed_models",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "key_defaults",
 )
+_CREATED_OTHERWISE = frozenset({"plan", "time_zone", "default_router_id"})
 # A customer's own administrators can't change what the platform decided about it.
-_OPERATORS_ONLY = frozenset({"plan", "suspended"})
+_OPERATORS_ONLY = frozenset(
+    {"plan", "suspended", "allowed_models", "requests_per_minute", "tokens_per_minute"}
+)
 
 
 class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
@@ -88,8 +97,13 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
                 connection,
                 page.after,
                 page.size + 1,
-                only=None if identity.operator else identity.customer_id,
-                deleted_too=request.show_deleted,
+                store.CustomerFilter(
+                    only="" if identity.operator else identity.customer_id,
+                    deleted_too=request.show_deleted,
+                    prefix=checked_name(request.prefix, "prefix").lower() if request.prefix else "",
+                    plan=_checked_plan(request.plan) if request.plan else "",
+                    suspended=request.suspended if request.HasField("suspended") else None,
+                ),
             )
         shown = rows[: page.size]
         return customers_pb2.ListCustomersResponse(
@@ -147,12 +161,11 @@ async def create_customer(connection: Connection, request: customers_pb2.CreateC
     """Makes the customer and its first budget, in the caller's transaction."""
     sent = request.customer
     customer_id = str(uuid7())
-    values = {field: _column(sent, field) for field in ("name", "email", "default_output_limit")}
+    values = {field: _column(sent, field) for field in _CHANGEABLE if field not in _CREATED_OTHERWISE}
     values |= {
         "slug": checked_slug(sent.slug) if sent.slug else await _free_slug(connection, values["name"]),
         "plan": _column(sent, "plan") if sent.plan else "free",
         "time_zone": _column(sent, "time_zone") if sent.time_zone else "UTC",
-        "suspended": sent.suspended,
     }
     if sent.default_router_id:
         raise invalid("A new customer has no routers yet.", field="default_router_id")
@@ -206,6 +219,12 @@ def _column(sent: Customer, field: str) -> Any:
             if not 0 <= sent.default_output_limit <= MAX_OUTPUT_LIMIT:
                 raise invalid("default_output_limit is out of range.", field="default_output_limit")
             return sent.default_output_limit
+        case "allowed_models":
+            return check_allowed_models(sent.allowed_models)
+        case "requests_per_minute" | "tokens_per_minute":
+            return check_rate(getattr(sent, field), field)
+        case "key_defaults":
+            return defaults_row(check_key_defaults(sent.key_defaults))
         case _:
             return sent.suspended
 
@@ -229,6 +248,10 @@ def _message(row: Row) -> Customer:
         cf_gateway_id=row["cf_gateway_id"] or "",
         default_router_id=row["default_router_id"] or "",
         default_output_limit=row["default_output_limit"],
+        allowed_models=row["allowed_models"],
+        requests_per_minute=row["requests_per_minute"],
+        tokens_per_minute=row["tokens_per_minute"],
+        key_defaults=defaults_of(row["key_defaults"]) if row["key_defaults"] else None,
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

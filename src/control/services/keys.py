@@ -1,25 +1,21 @@
 """KeysService: virtual keys. The secret is made here, answered once, and kept as its SHA-256 only."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from control.caller import caller
 from control.domain.budgets import Scope
-from control.domain.models import check_allowed_models
-from control.domain.prices import check_token_count
+from control.domain.key_limits import check_overlap, defaults_of
 from control.services.access import denied, is_own, sees_all
 from control.services.audit import record_change
-from control.services.budget_changes import budget_message, set_first_budget
-from control.services.convert import check_etag, checked_name, etag, masked_fields, timestamp
-from control.services.moments import moment
+from control.services.budget_changes import set_first_budget
+from control.services.convert import check_etag, masked_fields
+from control.services.key_fields import CHANGEABLE, OWNERS, columns, fill_in, key_message, key_messages
 from control.services.once import once
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
-from control.store import budgets as budget_store
 from control.store import keys as store
 from control.store.database import Connection, Database
 from control.store.resources import lock_customer, raise_chain, transaction_time
-from control.store.routers import load_live_router
 from control.store.rows import Row
 from control.store.versions import customer_changed
 from tollkeeper.errors import invalid, not_found
@@ -27,18 +23,6 @@ from tollkeeper.key_format import KEY_PREFIX, mint, secret_hash, shown_prefix
 from tollkeeper.v1 import keys_pb2, keys_pb2_grpc
 
 Key = keys_pb2.Key
-
-_OWNERS = ("user_id", "team_id")
-_CHANGEABLE = (
-    "name",
-    "router_id",
-    *_OWNERS,
-    "allowed_models",
-    "disabled",
-    "default_output_limit",
-    "clamp_output",
-    "expire_time",
-)
 
 
 class KeysService(keys_pb2_grpc.KeysServiceServicer):
@@ -71,13 +55,14 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
         """A key with its budgets and spend, revoked ones too."""
         async with self._database.read() as connection:
             row = await _reach(connection, request.customer_id, request.key_id)
-            return (await _messages(connection, row["customer_id"], [row]))[0]
+            return (await key_messages(connection, row["customer_id"], [row]))[0]
 
     async def ListKeys(self, request: keys_pb2.ListKeysRequest, context: object) -> keys_pb2.ListKeysResponse:
         """Keys with their budgets and spend, oldest first."""
         page = page_of(request)
         chosen = store.KeyFilter(
             user_id=request.user_id.lower(),
+            include_team_keys=request.include_team_keys,
             team_id=request.team_id.lower(),
             show_revoked=request.show_revoked,
             visible_to="" if sees_all() else caller().user_id,
@@ -87,7 +72,7 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
             await store.check_owner(connection, customer_id, chosen.user_id, chosen.team_id)
             rows = await store.list_keys(connection, customer_id, page.after, page.size + 1, chosen)
             shown = rows[: page.size]
-            messages = await _messages(connection, customer_id, shown)
+            messages = await key_messages(connection, customer_id, shown)
         return keys_pb2.ListKeysResponse(
             keys=messages, next_page_token=page.next_token(rows, shown[-1]["key_id"]) if shown else ""
         )
@@ -100,19 +85,68 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
         async def work(connection: Connection) -> Key:
             row = await _reach(connection, sent.customer_id, sent.key_id)
             customer_id, key_id = row["customer_id"], row["key_id"]
-            await lock_customer(connection, customer_id)
-            row = await store.load_key(connection, customer_id, key_id)
-            if row["revoke_time"] is not None:
-                raise not_found("key", sent.key_id)
+            row = await _lock_live(connection, customer_id, key_id)
             check_etag(sent.etag, row["revision"])
-            before = await _load_message(connection, customer_id, key_id)
+            before = await key_message(connection, customer_id, key_id)
             await _change(connection, row, sent, fields)
             if request.HasField("budget"):
                 now = await transaction_time(connection)
                 await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
-            message = await _load_message(connection, customer_id, key_id)
+            message = await key_message(connection, customer_id, key_id)
             await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent="disabled" in fields and sent.disabled)
+            return message
+
+        return await self._database.write_again(work)
+
+    async def RotateKey(
+        self, request: keys_pb2.RotateKeyRequest, context: object
+    ) -> keys_pb2.RotateKeyResponse:
+        """A new secret; the present one works on for the overlap. A repeated call with the same request id
+        answers without the secret."""
+        overlap = check_overlap(request.overlap)
+
+        async def rotate(connection: Connection, customer_id: str, key_id: str) -> keys_pb2.RotateKeyResponse:
+            row = await _lock_live(connection, customer_id, key_id)
+            check_etag(request.etag, row["revision"])
+            before = await key_message(connection, customer_id, key_id)
+            raw_key = mint(KEY_PREFIX)
+            until = await transaction_time(connection) + overlap
+            await store.rotate_key(connection, row, secret_hash(raw_key), shown_prefix(raw_key), until)
+            key = await key_message(connection, customer_id, key_id)
+            await record_change(connection, customer_id, before, key)
+            # Edges that still take the old secret for good learn of its end; without an overlap that is now.
+            await customer_changed(connection, customer_id, urgent=not overlap)
+            return keys_pb2.RotateKeyResponse(key=key, raw_key=raw_key)
+
+        async def work(connection: Connection) -> keys_pb2.RotateKeyResponse:
+            found = await _reach(connection, request.customer_id, request.key_id)
+            customer_id, key_id = found["customer_id"], found["key_id"]
+            return await once(
+                connection,
+                customer_id,
+                request,
+                keys_pb2.RotateKeyResponse,
+                lambda: rotate(connection, customer_id, key_id),
+                lambda answer: keys_pb2.RotateKeyResponse(key=answer.key),
+            )
+
+        return await self._database.write_again(work)
+
+    async def EndKeyOverlap(self, request: keys_pb2.EndKeyOverlapRequest, context: object) -> keys_pb2.Key:
+        """Ends the secret before the last rotation, at once and everywhere; again changes nothing."""
+
+        async def work(connection: Connection) -> Key:
+            found = await _reach(connection, request.customer_id, request.key_id)
+            customer_id, key_id = found["customer_id"], found["key_id"]
+            row = await _lock_live(connection, customer_id, key_id)
+            before = await key_message(connection, customer_id, key_id)
+            if row["previous_key_hash"] is None:
+                return before
+            await store.end_previous(connection, row)
+            message = await key_message(connection, customer_id, key_id)
+            await record_change(connection, customer_id, before, message)
+            await customer_changed(connection, customer_id, urgent=True)
             return message
 
         return await self._database.write_again(work)
@@ -125,13 +159,12 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
             customer_id, key_id = row["customer_id"], row["key_id"]
             await lock_customer(connection, customer_id)
             row = await store.load_key(connection, customer_id, key_id)
-            before = await _load_message(connection, customer_id, key_id)
+            before = await key_message(connection, customer_id, key_id)
             if row["revoke_time"] is not None:
                 return before
             now = await transaction_time(connection)
             await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
-            await budget_store.end_budgets_of(connection, customer_id, key_id, now)
-            message = await _load_message(connection, customer_id, key_id)
+            message = await key_message(connection, customer_id, key_id)
             await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent=True)
             return message
@@ -141,10 +174,10 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
 
 def _fields(request: keys_pb2.UpdateKeyRequest) -> frozenset[str]:
     """The fields to change; none when only the budget is to change."""
-    named = request.update_mask.paths or any(f.name in _CHANGEABLE for f, _ in request.key.ListFields())
+    named = request.update_mask.paths or any(f.name in CHANGEABLE for f, _ in request.key.ListFields())
     if request.HasField("budget") and not named:
         return frozenset()
-    return masked_fields(request.update_mask, request.key, _CHANGEABLE)
+    return masked_fields(request.update_mask, request.key, CHANGEABLE)
 
 
 async def _create(
@@ -155,17 +188,20 @@ async def _create(
     sent.CopyFrom(request.key)
     await _check_new_owner(connection, customer_id, sent)
     sent.router_id = sent.router_id or customer["default_router_id"] or ""
+    defaults = defaults_of(customer["key_defaults"])
+    fill_in(sent, defaults)
     values: dict[str, Any] = {}
-    for field in _CHANGEABLE:
-        values |= await _columns(connection, customer_id, sent, field)
+    for field in CHANGEABLE:
+        values |= await columns(connection, customer_id, sent, field)
     await store.check_owner(connection, customer_id, values["user_id"] or "", values["team_id"] or "")
     raw_key = mint(KEY_PREFIX)
     values |= {"prefix": shown_prefix(raw_key), "created_by": caller().user_id or caller().kind.value}
     key_id = await store.insert_key(connection, customer_id, secret_hash(raw_key), values)
-    if request.budget.HasField("limit_nanousd"):
+    budget = request.budget if request.HasField("budget") else defaults.budget
+    if budget.HasField("limit_nanousd"):
         now = await transaction_time(connection)
-        await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, request.budget, now)
-    key = await _load_message(connection, customer_id, key_id)
+        await set_first_budget(connection, customer_id, Scope.SCOPE_KEY, key_id, budget, now)
+    key = await key_message(connection, customer_id, key_id)
     await record_change(connection, customer_id, None, key)
     await customer_changed(connection, customer_id)
     return keys_pb2.CreateKeyResponse(key=key, raw_key=raw_key)
@@ -189,8 +225,8 @@ async def _change(connection: Connection, row: Row, sent: Key, fields: frozenset
     customer_id = row["customer_id"]
     values: dict[str, Any] = {}
     for field in sorted(fields):
-        values |= await _columns(connection, customer_id, sent, field)
-    moved = any(field in values and values[field] != row[field] for field in _OWNERS)
+        values |= await columns(connection, customer_id, sent, field)
+    moved = any(field in values and values[field] != row[field] for field in OWNERS)
     if moved:
         if not sees_all():
             raise denied("Only managers may give keys to others.")
@@ -200,36 +236,6 @@ async def _change(connection: Connection, row: Row, sent: Key, fields: frozenset
         await raise_chain(connection, customer_id, Scope.SCOPE_KEY, row["key_id"])
     if values:
         await store.update_key(connection, customer_id, row["key_id"], values)
-
-
-async def _columns(connection: Connection, customer_id: str, sent: Key, field: str) -> dict[str, Any]:
-    """What one field of the message writes to the row's column of the same name."""
-    match field:
-        case "name":
-            return {field: checked_name(sent.name)}
-        case "router_id":
-            if not sent.router_id:
-                return {field: None}
-            return {field: (await load_live_router(connection, customer_id, sent.router_id))["router_id"]}
-        case "user_id" | "team_id":
-            return {field: getattr(sent, field).lower() or None}
-        case "allowed_models":
-            return {field: check_allowed_models(sent.allowed_models)}
-        case "default_output_limit":
-            return {field: check_token_count(sent.default_output_limit, field)}
-        case "expire_time":
-            return {field: await _expire_time(connection, sent)}
-        case _:
-            return {field: getattr(sent, field)}
-
-
-async def _expire_time(connection: Connection, sent: Key) -> object:
-    if not sent.HasField("expire_time"):
-        return None
-    expire_time = moment(sent.expire_time, "expire_time")
-    if expire_time <= await transaction_time(connection):
-        raise invalid("expire_time must be in the future.", field="expire_time")
-    return expire_time
 
 
 async def _reach(connection: Connection, customer: str, name: str) -> Row:
@@ -247,50 +253,10 @@ async def _reach(connection: Connection, customer: str, name: str) -> Row:
     return row
 
 
-async def _load_message(connection: Connection, customer_id: str, key_id: str) -> Key:
+async def _lock_live(connection: Connection, customer_id: str, key_id: str) -> Row:
+    """The key as it is once nobody else changes its customer. Raises NOT_FOUND for a revoked one."""
+    await lock_customer(connection, customer_id)
     row = await store.load_key(connection, customer_id, key_id)
-    return (await _messages(connection, customer_id, [row]))[0]
-
-
-async def _messages(connection: Connection, customer_id: str, rows: Sequence[Row]) -> list[Key]:
-    """Keys with budgets and spend, in three queries for any number of them."""
-    now = await transaction_time(connection)
-    key_ids = [row["key_id"] for row in rows]
-    budgets = await budget_store.budgets_of(connection, customer_id, key_ids, now)
-    without = [key_id for key_id in key_ids if not budgets[key_id]]
-    spend = await store.spend_of_keys(connection, customer_id, without)
-    messages = []
-    for row in rows:
-        message = _message(row)
-        message.budgets.extend(budget_message(budget, now) for budget in budgets[row["key_id"]])
-        if message.budgets:
-            message.spend_nanousd = message.budgets[0].window.spent_nanousd
-        else:
-            message.spend_nanousd = spend.get(row["key_id"], 0)
-        messages.append(message)
-    return messages
-
-
-def _message(row: Row) -> Key:
-    return Key(
-        key_id=row["key_id"],
-        customer_id=row["customer_id"],
-        name=row["name"],
-        key_hash=row["key_hash"].hex(),
-        prefix=row["prefix"],
-        user_id=row["user_id"] or "",
-        team_id=row["team_id"] or "",
-        user_email=row["user_email"] or "",
-        user_name=row["user_name"] or "",
-        team_name=row["team_name"] or "",
-        router_id=row["router_id"] or "",
-        allowed_models=row["allowed_models"],
-        disabled=row["disabled"],
-        default_output_limit=row["default_output_limit"],
-        clamp_output=row["clamp_output"],
-        expire_time=timestamp(row["expire_time"]),
-        revoke_time=timestamp(row["revoke_time"]),
-        created_by=row["created_by"],
-        etag=etag(row["revision"]),
-        create_time=timestamp(row["create_time"]),
-    )
+    if row["revoke_time"] is not None:
+        raise not_found("key", key_id)
+    return row

@@ -1,10 +1,11 @@
 """Rows of customers. Slug, and email where there is one, are unique over all of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store import credentials
@@ -12,11 +13,23 @@ from control.store.directory import Entry, Kind, claim, find, release
 from control.store.fetch import fetch_all, fetch_one
 from control.store.resources import change_row, insert_row
 from control.store.rows import Row
-from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory, keys, routers, users
+from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory, keys, providers, routers, users
 from tollkeeper.errors import not_found
 
 # Any number that nothing else on this database locks.
 _FIRST_START_LOCK = 2_906_114_570_332_198_641
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerFilter:
+    """Which customers a list holds. `only`: this one, by id. `prefix`: of name, slug or email, in lower
+    case."""
+
+    only: str = ""
+    deleted_too: bool = False
+    prefix: str = ""
+    plan: str = ""
+    suspended: bool | None = None
 
 
 async def insert_customer(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
@@ -48,15 +61,20 @@ async def list_customers(
     connection: AsyncConnection,
     after: str | None,
     limit: int,
-    only: str | None = None,
-    deleted_too: bool = False,
+    chosen: CustomerFilter,
 ) -> Sequence[Row]:
-    """Customers in the order they were made, without the platform's own; one of them, where `only` says
-    so."""
+    """Customers in the order they were made, without the platform's own."""
     statement = select(customers).where(customers.c.customer_id != PLATFORM_CUSTOMER_ID)
-    if only is not None:
-        statement = statement.where(customers.c.customer_id == only)
-    if not deleted_too:
+    if chosen.only:
+        statement = statement.where(customers.c.customer_id == chosen.only)
+    if chosen.prefix:
+        texts = func.lower(customers.c.name), customers.c.slug, customers.c.email
+        statement = statement.where(or_(*(text.startswith(chosen.prefix, autoescape=True) for text in texts)))
+    if chosen.plan:
+        statement = statement.where(customers.c.plan == chosen.plan)
+    if chosen.suspended is not None:
+        statement = statement.where(customers.c.suspended == chosen.suspended)
+    if not chosen.deleted_too:
         statement = statement.where(customers.c.delete_time.is_(None))
     if after is not None:
         statement = statement.where(customers.c.customer_id > after)
@@ -76,7 +94,8 @@ async def update_customer(connection: AsyncConnection, row: Row, values: Mapping
 
 
 async def delete_customer(connection: AsyncConnection, row: Row, now: datetime) -> Row:
-    """Ends a customer and its users. Slug and emails become free; the rows stay for the ledger."""
+    """Ends a customer and its users, revokes its keys and forgets its vendor credentials. Slug and emails
+    become free; the rows stay for the ledger."""
     customer_id = row["customer_id"]
     await release(connection, Kind.SLUG, row["slug"])
     if row["email"]:
@@ -88,6 +107,13 @@ async def delete_customer(connection: AsyncConnection, row: Row, now: datetime) 
         delete(directory).where(directory.c.kind == Kind.EMAIL, directory.c.value.in_(emails))
     )
     await connection.execute(update(users).where(*live_users).values(delete_time=now, password_hash=None))
+    live_keys = keys.c.customer_id == customer_id, keys.c.revoke_time.is_(None)
+    revoked = update(keys).where(*live_keys).values(revoke_time=now, revision=keys.c.revision + 1)
+    await connection.execute(revoked)
+    live_providers = providers.c.customer_id == customer_id, providers.c.delete_time.is_(None)
+    await connection.execute(
+        update(providers).where(*live_providers).values(delete_time=now, sealed_credential=None)
+    )
     return await change_row(connection, customers, customer_id, customer_id, {"delete_time": now})
 
 

@@ -12,6 +12,7 @@ from control.store.fetch import fetch_all, fetch_optional
 from control.store.rows import Row
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2, prices_pb2
+from tollkeeper.v1.keys_pb2 import ModelLimit
 
 # The version is read together with what it stands for, and that by one snapshot: a grant can't be newer than
 # it says.
@@ -19,7 +20,12 @@ _KEY = text(
     """
     SELECT k.customer_id::text, k.key_id::text, k.team_id::text, k.user_id::text,
            coalesce(k.router_id, c.default_router_id)::text AS router_id,
-           k.allowed_models, k.clamp_output, k.expire_time, k.disabled, k.revoke_time,
+           k.allowed_models, k.clamp_output, k.disabled, k.revoke_time,
+           CASE WHEN k.key_hash = :key_hash THEN k.expire_time
+               ELSE least(k.expire_time, k.previous_expire_time) END AS expire_time,
+           k.allowed_ips, k.max_cost_nanousd, k.model_limits, k.requests_per_minute, k.tokens_per_minute,
+           c.allowed_models AS customer_allowed_models, c.requests_per_minute AS customer_requests_per_minute,
+           c.tokens_per_minute AS customer_tokens_per_minute,
            coalesce(nullif(k.default_output_limit, 0), c.default_output_limit) AS default_output_limit,
            c.version, c.cf_gateway_id, c.delete_time AS customer_delete_time,
            k.chain_version + c.chain_version + coalesce(u.chain_version, 0) + coalesce(t.chain_version, 0)
@@ -34,7 +40,7 @@ _KEY = text(
     JOIN customers c ON c.customer_id = d.customer_id
     LEFT JOIN users u ON u.customer_id = k.customer_id AND u.user_id = k.user_id
     LEFT JOIN teams t ON t.customer_id = k.customer_id AND t.team_id = k.team_id
-    WHERE d.kind = 'key_hash' AND d.value = :value
+    WHERE d.kind = 'key_hash' AND d.value = :value AND :key_hash IN (k.key_hash, k.previous_key_hash)
     """
 )
 _RULES = text(
@@ -68,7 +74,7 @@ async def load_grant(
     Raises INVALID_API_KEY for a key that is unknown, disabled, revoked or expired, or whose customer is gone,
     with the same answer for each; CUSTOMER_SUSPENDED when its customer, team or user is suspended.
     """
-    key = await fetch_optional(connection, _KEY, {"value": key_hash.hex()})
+    key = await fetch_optional(connection, _KEY, {"value": key_hash.hex(), "key_hash": key_hash})
     _check(key, now)
     assert key is not None
     grant = edge_pb2.Grant(
@@ -84,6 +90,14 @@ async def load_grant(
         clamp_output=key["clamp_output"],
         cf_gateway_id=key["cf_gateway_id"] or "",
         router_id=key["router_id"] or "",
+        allowed_ips=key["allowed_ips"],
+        max_cost_nanousd=key["max_cost_nanousd"],
+        model_limits=[ModelLimit(**limit) for limit in key["model_limits"]],
+        requests_per_minute=key["requests_per_minute"],
+        tokens_per_minute=key["tokens_per_minute"],
+        customer_allowed_models=key["customer_allowed_models"],
+        customer_requests_per_minute=key["customer_requests_per_minute"],
+        customer_tokens_per_minute=key["customer_tokens_per_minute"],
     )
     if key["expire_time"] is not None:
         grant.expire_time.FromDatetime(key["expire_time"])

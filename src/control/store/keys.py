@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
@@ -21,9 +22,11 @@ from tollkeeper.ids import is_uuid, uuid7
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys a list holds. `visible_to`: only keys of this user and of its teams."""
+    """Which keys a list holds. `include_team_keys`: beside the user's also those of its teams. `visible_to`:
+    only keys of this user and of its teams."""
 
     user_id: str = ""
+    include_team_keys: bool = False
     team_id: str = ""
     show_revoked: bool = False
     visible_to: str = ""
@@ -40,7 +43,8 @@ async def insert_key(connection: AsyncConnection, customer_id: str, key_hash: by
 
 
 async def find_key(connection: AsyncConnection, name: str, customer_id: str = "") -> tuple[str, str] | None:
-    """Customer and id of the key with this id, or with this SHA-256 in hex; of this customer, where given.
+    """Customer and id of the key with this id, or with this SHA-256 in hex of a secret that works, or did
+    until the key was revoked; of this customer, where given.
 
     An id without a customer goes through the primary keys of all customers; only operators ask so, by hand.
     """
@@ -48,7 +52,13 @@ async def find_key(connection: AsyncConnection, name: str, customer_id: str = ""
         entry = await directory.find(connection, directory.Kind.KEY_HASH, name.lower())
         if entry is None or customer_id not in ("", entry.customer_id):
             return None
-        return entry.customer_id, entry.target_id
+        live = exists().where(
+            keys.c.customer_id == entry.customer_id,
+            keys.c.key_id == entry.target_id,
+            or_(keys.c.key_hash == bytes.fromhex(name), keys.c.previous_expire_time > func.now()),
+        )
+        found = (await connection.execute(select(live))).scalar_one()
+        return (entry.customer_id, entry.target_id) if found else None
     statement = select(keys.c.customer_id, keys.c.key_id).where(keys.c.key_id == name)
     if customer_id:
         statement = statement.where(keys.c.customer_id == customer_id)
@@ -70,14 +80,16 @@ async def list_keys(
 ) -> Sequence[Row]:
     """Keys in the order they were made."""
     conditions: list[ColumnElement[bool]] = [keys.c.customer_id == customer_id]
-    if chosen.user_id:
+    if chosen.user_id and chosen.include_team_keys:
+        conditions.append(_reached_by(chosen.user_id))
+    elif chosen.user_id:
         conditions.append(keys.c.user_id == chosen.user_id)
     if chosen.team_id:
         conditions.append(keys.c.team_id == chosen.team_id)
     if not chosen.show_revoked:
         conditions.append(keys.c.revoke_time.is_(None))
     if chosen.visible_to:
-        conditions.append(or_(keys.c.user_id == chosen.visible_to, _team_key_of(chosen.visible_to)))
+        conditions.append(_reached_by(chosen.visible_to))
     if after is not None:
         conditions.append(keys.c.key_id > after)
     statement = _with_owners().where(*conditions).order_by(keys.c.key_id).limit(limit)
@@ -89,6 +101,34 @@ async def update_key(
 ) -> None:
     """Changes the named columns."""
     await change_row(connection, keys, customer_id, key_id, values)
+
+
+async def rotate_key(
+    connection: AsyncConnection, row: Row, key_hash: bytes, prefix: str, until: datetime
+) -> None:
+    """Another secret; the present one becomes the previous, until then. One that was the previous before is
+    forgotten."""
+    customer_id, key_id = row["customer_id"], row["key_id"]
+    if row["previous_key_hash"] is not None:
+        await directory.release(connection, directory.Kind.KEY_HASH, row["previous_key_hash"].hex())
+    owner = directory.Entry(customer_id, key_id)
+    await directory.claim(connection, directory.Kind.KEY_HASH, key_hash.hex(), owner, "key")
+    values = {
+        "key_hash": key_hash,
+        "prefix": prefix,
+        "previous_key_hash": row["key_hash"],
+        "previous_prefix": row["prefix"],
+        "previous_expire_time": until,
+        "rotate_time": func.now(),
+    }
+    await update_key(connection, customer_id, key_id, values)
+
+
+async def end_previous(connection: AsyncConnection, row: Row) -> None:
+    """Forgets the secret before the last rotation."""
+    await directory.release(connection, directory.Kind.KEY_HASH, row["previous_key_hash"].hex())
+    values = {"previous_key_hash": None, "previous_prefix": "", "previous_expire_time": None}
+    await update_key(connection, row["customer_id"], row["key_id"], values)
 
 
 async def is_team_member(connection: AsyncConnection, customer_id: str, team_id: str, user_id: str) -> bool:
@@ -140,12 +180,14 @@ async def spend_of_keys(
     return {row[0]: int(row[1]) for row in await connection.execute(statement)}
 
 
-def _team_key_of(user_id: str) -> ColumnElement[bool]:
-    return exists().where(
+def _reached_by(user_id: str) -> ColumnElement[bool]:
+    """Keys of the user, and of the teams it is in."""
+    in_team = exists().where(
         team_members.c.customer_id == keys.c.customer_id,
         team_members.c.team_id == keys.c.team_id,
         team_members.c.user_id == user_id,
     )
+    return or_(keys.c.user_id == user_id, in_team)
 
 
 def _with_owners() -> Select[Any]:

@@ -6,7 +6,6 @@ import orjson
 from sanic.request import Request
 
 from edge.answer import Answer
-from edge.chat import secret_of
 from edge.errors import JSON
 from edge.models import Models
 from edge.routes import App
@@ -16,11 +15,11 @@ def add_routes(app: App, models: Models) -> None:
     """Registers both paths. Model names may hold slashes."""
 
     async def listing(request: Request) -> Answer:
-        data = await models.listed(secret_of(request))
+        data = await models.listed(request)
         return Answer(200, JSON, b"", orjson.dumps({"object": "list", "data": data}))
 
     async def one(request: Request, name: str) -> Answer:
-        model = await models.one(secret_of(request), unquote(name))
+        model = await models.one(request, unquote(name))
         return Answer(200, JSON, b"", orjson.dumps(model))
 
     for prefix, suffix in (("/v1/models", ""), ("/v1/ai/models", "_ai")):

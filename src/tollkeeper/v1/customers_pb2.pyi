@@ -5,6 +5,7 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tollkeeper.v1 import budgets_pb2 as _budgets_pb2
+from tollkeeper.v1 import keys_pb2 as _keys_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -14,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Customer(_message.Message):
-    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "etag", "create_time", "delete_time")
+    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "etag", "create_time", "delete_time")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +26,10 @@ class Customer(_message.Message):
     CF_GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    KEY_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -38,10 +43,14 @@ class Customer(_message.Message):
     cf_gateway_id: str
     default_router_id: str
     default_output_limit: int
+    allowed_models: _containers.RepeatedScalarFieldContainer[str]
+    requests_per_minute: int
+    tokens_per_minute: int
+    key_defaults: _keys_pb2.KeyDefaults
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateCustomerRequest(_message.Message):
     __slots__ = ("customer", "budget", "request_id")
@@ -60,14 +69,20 @@ class GetCustomerRequest(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ...) -> None: ...
 
 class ListCustomersRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "show_deleted")
+    __slots__ = ("page_size", "page_token", "show_deleted", "prefix", "plan", "suspended")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SHOW_DELETED_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     show_deleted: bool
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., show_deleted: _Optional[bool] = ...) -> None: ...
+    prefix: str
+    plan: str
+    suspended: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., show_deleted: _Optional[bool] = ..., prefix: _Optional[str] = ..., plan: _Optional[str] = ..., suspended: _Optional[bool] = ...) -> None: ...
 
 class ListCustomersResponse(_message.Message):
     __slots__ = ("customers", "next_page_token")

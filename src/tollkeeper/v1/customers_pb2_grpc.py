@@ -93,7 +93,7 @@ class CustomersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCustomer(self, request, context):
-        """The row stays for the ledger; its keys stop working at once. IN_USE unless forced while it has live keys.
+        """The row stays for the ledger; its keys are revoked, its users end, and vendor credentials are forgotten at once. IN_USE unless forced while it has live keys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

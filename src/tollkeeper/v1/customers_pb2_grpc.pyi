@@ -40,7 +40,7 @@ class CustomersServiceStub:
     """Operators see all, others their own."""
     UpdateCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.Customer]
     DeleteCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.DeleteCustomerRequest, _customers_pb2.Customer]
-    """The row stays for the ledger; its keys stop working at once. IN_USE unless forced while it has live keys."""
+    """The row stays for the ledger; its keys are revoked, its users end, and vendor credentials are forgotten at once. IN_USE unless forced while it has live keys."""
 
 @_typing.type_check_only
 class CustomersServiceAsyncStub(CustomersServiceStub):
@@ -54,7 +54,7 @@ class CustomersServiceAsyncStub(CustomersServiceStub):
     """Operators see all, others their own."""
     UpdateCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.Customer]  # type: ignore[assignment]
     DeleteCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.DeleteCustomerRequest, _customers_pb2.Customer]  # type: ignore[assignment]
-    """The row stays for the ledger; its keys stop working at once. IN_USE unless forced while it has live keys."""
+    """The row stays for the ledger; its keys are revoked, its users end, and vendor credentials are forgotten at once. IN_USE unless forced while it has live keys."""
 
 class CustomersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tenants. Wherever a request says customer_id, the customer's slug will do."""
@@ -95,6 +95,6 @@ class CustomersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customers_pb2.DeleteCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customers_pb2.Customer, _abc.Awaitable[_customers_pb2.Customer]]:
-        """The row stays for the ledger; its keys stop working at once. IN_USE unless forced while it has live keys."""
+        """The row stays for the ledger; its keys are revoked, its users end, and vendor credentials are forgotten at once. IN_USE unless forced while it has live keys."""
 
 def add_CustomersServiceServicer_to_server(servicer: CustomersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

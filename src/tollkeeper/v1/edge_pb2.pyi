@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollkeeper.v1 import keys_pb2 as _keys_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -53,7 +54,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +70,14 @@ class Grant(_message.Message):
     CF_GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_IPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     key_id: str
     team_id: str
@@ -84,7 +93,15 @@ class Grant(_message.Message):
     cf_gateway_id: str
     expire_time: _timestamp_pb2.Timestamp
     router_id: str
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ...) -> None: ...
+    allowed_ips: _containers.RepeatedScalarFieldContainer[str]
+    max_cost_nanousd: int
+    model_limits: _containers.RepeatedCompositeFieldContainer[_keys_pb2.ModelLimit]
+    requests_per_minute: int
+    tokens_per_minute: int
+    customer_allowed_models: _containers.RepeatedScalarFieldContainer[str]
+    customer_requests_per_minute: int
+    customer_tokens_per_minute: int
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite")

@@ -23,6 +23,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_NOT_PRICED: _ClassVar[ErrorReason]
     ROUTER_WITHOUT_RULES: _ClassVar[ErrorReason]
     GLOBAL_PRICE_EXISTS: _ClassVar[ErrorReason]
+    ADDRESS_NOT_ALLOWED: _ClassVar[ErrorReason]
+    COST_LIMIT_EXCEEDED: _ClassVar[ErrorReason]
     INSUFFICIENT_QUOTA: _ClassVar[ErrorReason]
     BUDGET_HELD: _ClassVar[ErrorReason]
     GRANT_STALE: _ClassVar[ErrorReason]
@@ -59,6 +61,8 @@ MODEL_NOT_ALLOWED: ErrorReason
 MODEL_NOT_PRICED: ErrorReason
 ROUTER_WITHOUT_RULES: ErrorReason
 GLOBAL_PRICE_EXISTS: ErrorReason
+ADDRESS_NOT_ALLOWED: ErrorReason
+COST_LIMIT_EXCEEDED: ErrorReason
 INSUFFICIENT_QUOTA: ErrorReason
 BUDGET_HELD: ErrorReason
 GRANT_STALE: ErrorReason

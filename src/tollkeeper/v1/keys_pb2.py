@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tollkeeper.v1 import budgets_pb2 as tollkeeper_dot_v1_dot_budgets__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tollkeeper/v1/keys.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\"\xe3\x04\n\x03Key\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08key_hash\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06prefix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12\x0f\n\x07team_id\x18\x07 \x01(\t\x12\x18\n\nuser_email\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tuser_name\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tteam_name\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\trouter_id\x18\x0b \x01(\t\x12\x16\n\x0e\x61llowed_models\x18\x0c \x03(\t\x12\x10\n\x08\x64isabled\x18\r \x01(\x08\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\x11 \x01(\x03\x12\x14\n\x0c\x63lamp_output\x18\x12 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x62udgets\x18\x14 \x03(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x03\x12\x1b\n\rspend_nanousd\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"{\n\x10\x43reateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.KeyB\x04\xe2\x41\x01\x02\x12,\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x11\x43reateKeyResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.Key\x12\x0f\n\x07raw_key\x18\x02 \x01(\t\":\n\rGetKeyRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x8b\x01\n\x0fListKeysRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07team_id\x18\x03 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x04 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"M\n\x10ListKeysResponse\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.tollkeeper.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.KeyB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12,\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\"=\n\x10RevokeKeyRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x32\xf9\x04\n\x0bKeysService\x12\x81\x01\n\tCreateKey\x12\x1f.tollkeeper.v1.CreateKeyRequest\x1a .tollkeeper.v1.CreateKeyResponse\"1\x82\xd3\xe4\x93\x02+\"$/v1/customers/{key.customer_id}/keys:\x03key\x12m\n\x06GetKey\x12\x1c.tollkeeper.v1.GetKeyRequest\x1a\x12.tollkeeper.v1.Key\"1\x82\xd3\xe4\x93\x02+\x12)/v1/customers/{customer_id}/keys/{key_id}\x12u\n\x08ListKeys\x12\x1e.tollkeeper.v1.ListKeysRequest\x1a\x1f.tollkeeper.v1.ListKeysResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /v1/customers/{customer_id}/keys\x12\x80\x01\n\tUpdateKey\x12\x1f.tollkeeper.v1.UpdateKeyRequest\x1a\x12.tollkeeper.v1.Key\">\x82\xd3\xe4\x93\x02\x38\x32\x31/v1/customers/{key.customer_id}/keys/{key.key_id}:\x03key\x12}\n\tRevokeKey\x12\x1f.tollkeeper.v1.RevokeKeyRequest\x1a\x12.tollkeeper.v1.Key\";\x82\xd3\xe4\x93\x02\x35\"0/v1/customers/{customer_id}/keys/{key_id}:revoke:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tollkeeper/v1/keys.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\"\xee\x07\n\x03Key\x12\x14\n\x06key_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08key_hash\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06prefix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12\x0f\n\x07team_id\x18\x07 \x01(\t\x12\x18\n\nuser_email\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tuser_name\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tteam_name\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\trouter_id\x18\x0b \x01(\t\x12\x16\n\x0e\x61llowed_models\x18\x0c \x03(\t\x12\x10\n\x08\x64isabled\x18\r \x01(\x08\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\x11 \x01(\x03\x12\x14\n\x0c\x63lamp_output\x18\x12 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07\x62udgets\x18\x14 \x03(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x03\x12\x1b\n\rspend_nanousd\x18\x15 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0brevoke_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\x13requests_per_minute\x18\x18 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x19 \x01(\x03\x12/\n\x0cmodel_limits\x18\x1a \x03(\x0b\x32\x19.tollkeeper.v1.ModelLimit\x12\x18\n\x10max_cost_nanousd\x18\x1b \x01(\x03\x12\x13\n\x0b\x61llowed_ips\x18\x1c \x03(\t\x12\x1f\n\x11previous_key_hash\x18\x1d \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fprevious_prefix\x18\x1e \x01(\tB\x04\xe2\x41\x01\x03\x12>\n\x14previous_expire_time\x18\x1f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brotate_time\x18  \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12:\n\x10spend_reset_time\x18! \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"s\n\nModelLimit\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x13requests_per_minute\x18\x02 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\x12\x18\n\x10max_cost_nanousd\x18\x04 \x01(\x03\"\xec\x01\n\x0bKeyDefaults\x12\x16\n\x0e\x61llowed_models\x18\x01 \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x02 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x03 \x01(\x03\x12/\n\x0cmodel_limits\x18\x04 \x03(\x0b\x32\x19.tollkeeper.v1.ModelLimit\x12\x18\n\x10max_cost_nanousd\x18\x05 \x01(\x03\x12\x14\n\x0c\x63lamp_output\x18\x06 \x01(\x08\x12,\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\"{\n\x10\x43reateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.KeyB\x04\xe2\x41\x01\x02\x12,\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x11\x43reateKeyResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.Key\x12\x0f\n\x07raw_key\x18\x02 \x01(\t\":\n\rGetKeyRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xa6\x01\n\x0fListKeysRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07team_id\x18\x03 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x04 \x01(\x08\x12\x19\n\x11include_team_keys\x18\x07 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"M\n\x10ListKeysResponse\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.tollkeeper.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x10UpdateKeyRequest\x12%\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.KeyB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12,\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\"=\n\x10RevokeKeyRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x8b\x01\n\x10RotateKeyRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"E\n\x11RotateKeyResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.tollkeeper.v1.Key\x12\x0f\n\x07raw_key\x18\x02 \x01(\t\"A\n\x14\x45ndKeyOverlapRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x14\n\x06key_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x32\x93\x07\n\x0bKeysService\x12\x81\x01\n\tCreateKey\x12\x1f.tollkeeper.v1.CreateKeyRequest\x1a .tollkeeper.v1.CreateKeyResponse\"1\x82\xd3\xe4\x93\x02+\"$/v1/customers/{key.customer_id}/keys:\x03key\x12m\n\x06GetKey\x12\x1c.tollkeeper.v1.GetKeyRequest\x1a\x12.tollkeeper.v1.Key\"1\x82\xd3\xe4\x93\x02+\x12)/v1/customers/{customer_id}/keys/{key_id}\x12u\n\x08ListKeys\x12\x1e.tollkeeper.v1.ListKeysRequest\x1a\x1f.tollkeeper.v1.ListKeysResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /v1/customers/{customer_id}/keys\x12\x80\x01\n\tUpdateKey\x12\x1f.tollkeeper.v1.UpdateKeyRequest\x1a\x12.tollkeeper.v1.Key\">\x82\xd3\xe4\x93\x02\x38\x32\x31/v1/customers/{key.customer_id}/keys/{key.key_id}:\x03key\x12\x8b\x01\n\tRotateKey\x12\x1f.tollkeeper.v1.RotateKeyRequest\x1a .tollkeeper.v1.RotateKeyResponse\";\x82\xd3\xe4\x93\x02\x35\"0/v1/customers/{customer_id}/keys/{key_id}:rotate:\x01*\x12\x89\x01\n\rEndKeyOverlap\x12#.tollkeeper.v1.EndKeyOverlapRequest\x1a\x12.tollkeeper.v1.Key\"?\x82\xd3\xe4\x93\x02\x39\"4/v1/customers/{customer_id}/keys/{key_id}:endOverlap:\x01*\x12}\n\tRevokeKey\x12\x1f.tollkeeper.v1.RevokeKeyRequest\x1a\x12.tollkeeper.v1.Key\";\x82\xd3\xe4\x93\x02\x35\"0/v1/customers/{customer_id}/keys/{key_id}:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,8 +59,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY'].fields_by_name['revoke_time']._serialized_options = b'\342A\001\003'
   _globals['_KEY'].fields_by_name['created_by']._loaded_options = None
   _globals['_KEY'].fields_by_name['created_by']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['previous_key_hash']._loaded_options = None
+  _globals['_KEY'].fields_by_name['previous_key_hash']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['previous_prefix']._loaded_options = None
+  _globals['_KEY'].fields_by_name['previous_prefix']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['previous_expire_time']._loaded_options = None
+  _globals['_KEY'].fields_by_name['previous_expire_time']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['rotate_time']._loaded_options = None
+  _globals['_KEY'].fields_by_name['rotate_time']._serialized_options = b'\342A\001\003'
+  _globals['_KEY'].fields_by_name['spend_reset_time']._loaded_options = None
+  _globals['_KEY'].fields_by_name['spend_reset_time']._serialized_options = b'\342A\001\003'
   _globals['_KEY'].fields_by_name['create_time']._loaded_options = None
   _globals['_KEY'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_MODELLIMIT'].fields_by_name['model']._loaded_options = None
+  _globals['_MODELLIMIT'].fields_by_name['model']._serialized_options = b'\342A\001\002'
   _globals['_CREATEKEYREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['key']._serialized_options = b'\342A\001\002'
   _globals['_GETKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
@@ -70,6 +83,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEKEYREQUEST'].fields_by_name['key']._serialized_options = b'\342A\001\002'
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
+  _globals['_ENDKEYOVERLAPREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_ENDKEYOVERLAPREQUEST'].fields_by_name['key_id']._serialized_options = b'\342A\001\002'
   _globals['_KEYSSERVICE'].methods_by_name['CreateKey']._loaded_options = None
   _globals['_KEYSSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\202\323\344\223\002+\"$/v1/customers/{key.customer_id}/keys:\003key'
   _globals['_KEYSSERVICE'].methods_by_name['GetKey']._loaded_options = None
@@ -78,24 +95,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\202\323\344\223\002\"\022 /v1/customers/{customer_id}/keys'
   _globals['_KEYSSERVICE'].methods_by_name['UpdateKey']._loaded_options = None
   _globals['_KEYSSERVICE'].methods_by_name['UpdateKey']._serialized_options = b'\202\323\344\223\002821/v1/customers/{key.customer_id}/keys/{key.key_id}:\003key'
+  _globals['_KEYSSERVICE'].methods_by_name['RotateKey']._loaded_options = None
+  _globals['_KEYSSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\202\323\344\223\0025\"0/v1/customers/{customer_id}/keys/{key_id}:rotate:\001*'
+  _globals['_KEYSSERVICE'].methods_by_name['EndKeyOverlap']._loaded_options = None
+  _globals['_KEYSSERVICE'].methods_by_name['EndKeyOverlap']._serialized_options = b'\202\323\344\223\0029\"4/v1/customers/{customer_id}/keys/{key_id}:endOverlap:\001*'
   _globals['_KEYSSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
   _globals['_KEYSSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\202\323\344\223\0025\"0/v1/customers/{customer_id}/keys/{key_id}:revoke:\001*'
-  _globals['_KEY']._serialized_start=203
-  _globals['_KEY']._serialized_end=814
-  _globals['_CREATEKEYREQUEST']._serialized_start=816
-  _globals['_CREATEKEYREQUEST']._serialized_end=939
-  _globals['_CREATEKEYRESPONSE']._serialized_start=941
-  _globals['_CREATEKEYRESPONSE']._serialized_end=1010
-  _globals['_GETKEYREQUEST']._serialized_start=1012
-  _globals['_GETKEYREQUEST']._serialized_end=1070
-  _globals['_LISTKEYSREQUEST']._serialized_start=1073
-  _globals['_LISTKEYSREQUEST']._serialized_end=1212
-  _globals['_LISTKEYSRESPONSE']._serialized_start=1214
-  _globals['_LISTKEYSRESPONSE']._serialized_end=1291
-  _globals['_UPDATEKEYREQUEST']._serialized_start=1294
-  _globals['_UPDATEKEYREQUEST']._serialized_end=1446
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1448
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1509
-  _globals['_KEYSSERVICE']._serialized_start=1512
-  _globals['_KEYSSERVICE']._serialized_end=2145
+  _globals['_KEY']._serialized_start=235
+  _globals['_KEY']._serialized_end=1241
+  _globals['_MODELLIMIT']._serialized_start=1243
+  _globals['_MODELLIMIT']._serialized_end=1358
+  _globals['_KEYDEFAULTS']._serialized_start=1361
+  _globals['_KEYDEFAULTS']._serialized_end=1597
+  _globals['_CREATEKEYREQUEST']._serialized_start=1599
+  _globals['_CREATEKEYREQUEST']._serialized_end=1722
+  _globals['_CREATEKEYRESPONSE']._serialized_start=1724
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1793
+  _globals['_GETKEYREQUEST']._serialized_start=1795
+  _globals['_GETKEYREQUEST']._serialized_end=1853
+  _globals['_LISTKEYSREQUEST']._serialized_start=1856
+  _globals['_LISTKEYSREQUEST']._serialized_end=2022
+  _globals['_LISTKEYSRESPONSE']._serialized_start=2024
+  _globals['_LISTKEYSRESPONSE']._serialized_end=2101
+  _globals['_UPDATEKEYREQUEST']._serialized_start=2104
+  _globals['_UPDATEKEYREQUEST']._serialized_end=2256
+  _globals['_REVOKEKEYREQUEST']._serialized_start=2258
+  _globals['_REVOKEKEYREQUEST']._serialized_end=2319
+  _globals['_ROTATEKEYREQUEST']._serialized_start=2322
+  _globals['_ROTATEKEYREQUEST']._serialized_end=2461
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=2463
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=2532
+  _globals['_ENDKEYOVERLAPREQUEST']._serialized_start=2534
+  _globals['_ENDKEYOVERLAPREQUEST']._serialized_end=2599
+  _globals['_KEYSSERVICE']._serialized_start=2602
+  _globals['_KEYSSERVICE']._serialized_end=3517
 # @@protoc_insertion_point(module_scope)

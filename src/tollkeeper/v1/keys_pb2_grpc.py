@@ -55,6 +55,16 @@ class KeysServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_keys__pb2.UpdateKeyRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_keys__pb2.Key.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/tollkeeper.v1.KeysService/RotateKey',
+                request_serializer=tollkeeper_dot_v1_dot_keys__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_keys__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.EndKeyOverlap = channel.unary_unary(
+                '/tollkeeper.v1.KeysService/EndKeyOverlap',
+                request_serializer=tollkeeper_dot_v1_dot_keys__pb2.EndKeyOverlapRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_keys__pb2.Key.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/tollkeeper.v1.KeysService/RevokeKey',
                 request_serializer=tollkeeper_dot_v1_dot_keys__pb2.RevokeKeyRequest.SerializeToString,
@@ -74,7 +84,7 @@ class KeysServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetKey(self, request, context):
-        """By id, or by the SHA-256 in hex.
+        """By id, or by the SHA-256 in hex of a secret that works.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +98,21 @@ class KeysServiceServicer:
 
     def UpdateKey(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """A new secret, in this answer and nowhere else. The one before works on for `overlap`; one that was still working
+        from an earlier rotation ends at once: a key has at most two secrets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndKeyOverlap(self, request, context):
+        """Ends the secret before the last rotation ahead of its time, at every edge within a second; again changes nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -120,6 +145,16 @@ def add_KeysServiceServicer_to_server(servicer, server):
             'UpdateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateKey,
                     request_deserializer=tollkeeper_dot_v1_dot_keys__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_keys__pb2.Key.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=tollkeeper_dot_v1_dot_keys__pb2.RotateKeyRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_keys__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'EndKeyOverlap': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndKeyOverlap,
+                    request_deserializer=tollkeeper_dot_v1_dot_keys__pb2.EndKeyOverlapRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_keys__pb2.Key.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
@@ -236,6 +271,60 @@ class KeysService:
             target,
             '/tollkeeper.v1.KeysService/UpdateKey',
             tollkeeper_dot_v1_dot_keys__pb2.UpdateKeyRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_keys__pb2.Key.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.KeysService/RotateKey',
+            tollkeeper_dot_v1_dot_keys__pb2.RotateKeyRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_keys__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndKeyOverlap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.KeysService/EndKeyOverlap',
+            tollkeeper_dot_v1_dot_keys__pb2.EndKeyOverlapRequest.SerializeToString,
             tollkeeper_dot_v1_dot_keys__pb2.Key.FromString,
             options,
             channel_credentials,

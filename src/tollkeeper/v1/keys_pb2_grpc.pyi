@@ -36,9 +36,15 @@ class KeysServiceStub:
     CreateKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.CreateKeyRequest, _keys_pb2.CreateKeyResponse]
     """The secret is in this answer and nowhere else."""
     GetKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.GetKeyRequest, _keys_pb2.Key]
-    """By id, or by the SHA-256 in hex."""
+    """By id, or by the SHA-256 in hex of a secret that works."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_keys_pb2.ListKeysRequest, _keys_pb2.ListKeysResponse]
     UpdateKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.UpdateKeyRequest, _keys_pb2.Key]
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RotateKeyRequest, _keys_pb2.RotateKeyResponse]
+    """A new secret, in this answer and nowhere else. The one before works on for `overlap`; one that was still working
+    from an earlier rotation ends at once: a key has at most two secrets.
+    """
+    EndKeyOverlap: _grpc.UnaryUnaryMultiCallable[_keys_pb2.EndKeyOverlapRequest, _keys_pb2.Key]
+    """Ends the secret before the last rotation ahead of its time, at every edge within a second; again changes nothing."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RevokeKeyRequest, _keys_pb2.Key]
     """Refused at every edge within a second, for good. The row stays for the ledger."""
 
@@ -50,9 +56,15 @@ class KeysServiceAsyncStub(KeysServiceStub):
     CreateKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.CreateKeyRequest, _keys_pb2.CreateKeyResponse]  # type: ignore[assignment]
     """The secret is in this answer and nowhere else."""
     GetKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.GetKeyRequest, _keys_pb2.Key]  # type: ignore[assignment]
-    """By id, or by the SHA-256 in hex."""
+    """By id, or by the SHA-256 in hex of a secret that works."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_keys_pb2.ListKeysRequest, _keys_pb2.ListKeysResponse]  # type: ignore[assignment]
     UpdateKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.UpdateKeyRequest, _keys_pb2.Key]  # type: ignore[assignment]
+    RotateKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RotateKeyRequest, _keys_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """A new secret, in this answer and nowhere else. The one before works on for `overlap`; one that was still working
+    from an earlier rotation ends at once: a key has at most two secrets.
+    """
+    EndKeyOverlap: _aio.UnaryUnaryMultiCallable[_keys_pb2.EndKeyOverlapRequest, _keys_pb2.Key]  # type: ignore[assignment]
+    """Ends the secret before the last rotation ahead of its time, at every edge within a second; again changes nothing."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RevokeKeyRequest, _keys_pb2.Key]  # type: ignore[assignment]
     """Refused at every edge within a second, for good. The row stays for the ledger."""
 
@@ -73,7 +85,7 @@ class KeysServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _keys_pb2.GetKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_keys_pb2.Key, _abc.Awaitable[_keys_pb2.Key]]:
-        """By id, or by the SHA-256 in hex."""
+        """By id, or by the SHA-256 in hex of a secret that works."""
 
     @_abc_1.abstractmethod
     def ListKeys(
@@ -88,6 +100,24 @@ class KeysServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _keys_pb2.UpdateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_keys_pb2.Key, _abc.Awaitable[_keys_pb2.Key]]: ...
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _keys_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.RotateKeyResponse, _abc.Awaitable[_keys_pb2.RotateKeyResponse]]:
+        """A new secret, in this answer and nowhere else. The one before works on for `overlap`; one that was still working
+        from an earlier rotation ends at once: a key has at most two secrets.
+        """
+
+    @_abc_1.abstractmethod
+    def EndKeyOverlap(
+        self,
+        request: _keys_pb2.EndKeyOverlapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.Key, _abc.Awaitable[_keys_pb2.Key]]:
+        """Ends the secret before the last rotation ahead of its time, at every edge within a second; again changes nothing."""
 
     @_abc_1.abstractmethod
     def RevokeKey(

@@ -76,7 +76,7 @@ def test_a_key_from_creation_to_revocation(cli: Run, up: Up) -> None:
         *("keys", "create", "--customer", "demo", "--name", "tiny"),
         *("--budget-usd", "0.01", "--budget-reset", "monthly", "--json"),
     )
-    assert list(created) == [*KEY_FIELDS, "raw_key"]
+    assert list(created)[: len(KEY_FIELDS)] == KEY_FIELDS
     assert (created["budget_usd"], created["budget_reset"]) == ("0.01", "monthly")
     assert created["spend_usd"] == "0.00"
     assert re.fullmatch(r"aig_[A-Za-z0-9_-]{43}", created["raw_key"])
@@ -84,7 +84,7 @@ def test_a_key_from_creation_to_revocation(cli: Run, up: Up) -> None:
     assert _complete(up, created["raw_key"]) == 200
     shown = cli("keys", "show", created["id"], "--json")
     eventually(lambda: cli("keys", "show", created["id"], "--json")["spend_usd"] != "0.00")
-    assert list(shown) == KEY_FIELDS
+    assert list(shown) == [name for name in created if name != "raw_key"]
     assert cli("keys", "show", created["key_hash"], "--json")["id"] == created["id"]
 
     cli("keys", "revoke", created["id"], "--json")
@@ -108,28 +108,51 @@ def test_changing_a_key(cli: Run) -> None:
     assert "nothing to change" in cli("keys", "update", key["id"], code=2)
 
 
-def test_topping_a_budget_up(cli: Run) -> None:
-    """The present window gets more, or less again; lists show it; amounts are exact."""
-    cli("customers", "create", "--name", "Topped", "--slug", "topped", "--unlimited", "--json")
-    of = ("--customer", "topped")
-    budget = cli(
-        *("budgets", "create", *of, "--scope", "customer", "--limit-usd", "5", "--period", "monthly"),
-        *("--threshold", "80", "--json"),
+def test_limits_and_rotation_of_a_key(cli: Run, up: Up) -> None:
+    """Given and taken back by options; a new secret beside the old one, which then ends early."""
+    key = cli(
+        *("keys", "create", "--customer", "demo", "--name", "limited", "--requests-per-minute", "60"),
+        *("--tokens-per-minute", "1000", "--max-cost-usd", "0.05", "--allow-ip", "127.0.0.1"),
+        *("--model-limit", "model=o3*,requests_per_minute=1,max_cost_usd=0.01", "--json"),
     )
-    shown = cli("budgets", "top-up", budget["budget_id"], *of, "--amount-usd", "2.5", "--json")
-    assert (shown["limit_usd"], shown["top_up_usd"], shown["window"]["limit_usd"]) == ("5.00", "2.50", "7.50")
-    less = ("--amount-usd", "-0.000000001", "--note", "too much")
-    cli("budgets", "top-up", budget["budget_id"], *of, *less, "--json")
-    rows = cli("budgets", "top-ups", budget["budget_id"], *of, "--json")
-    assert [(row["amount_usd"], row["total_usd"]) for row in rows] == [
-        ("-0.000000001", "2.499999999"),
-        ("2.50", "2.50"),
-    ]
-    assert "RESETS" in cli("budgets", "list", *of)
-    assert cli("budgets", "alerts", *of, "--json") == []
-    again = ("budgets", "top-up", budget["budget_id"], *of)
-    assert "no more than" in cli(*again, "--amount-usd", "-3", code=1)
-    assert "nine decimals" in cli(*again, "--amount-usd", "0.0000000001", code=2)
+    assert (key["requests_per_minute"], key["tokens_per_minute"], key["max_cost_usd"]) == (60, 1000, "0.05")
+    assert key["allowed_ips"] == ["127.0.0.1/32"]
+    [limit] = key["model_limits"]
+    assert (limit["model"], limit["requests_per_minute"], limit["max_cost_usd"]) == ("o3*", 1, "0.01")
+    cleared = cli(
+        *("keys", "update", key["id"], "--any-ip", "--no-model-limits", "--requests-per-minute", "0"),
+        *("--max-cost-usd", "0", "--json"),
+    )
+    for name in ("allowed_ips", "model_limits", "requests_per_minute", "max_cost_usd"):
+        assert cleared[name] is None
+
+    rotated = cli("keys", "rotate", key["id"], "--overlap", "1h", "--json")
+    assert rotated["previous_key_hash"] == key["key_hash"]
+    assert [_complete(up, each["raw_key"]) for each in (key, rotated)] == [200, 200]
+    ended = cli("keys", "end-overlap", key["key_hash"], "--json")
+    assert ended["previous_key_hash"] is None
+    eventually(lambda: _complete(up, key["raw_key"]) == 401, timeout_s=1)
+    assert _complete(up, rotated["raw_key"]) == 200
+    assert "not a time" in cli("keys", "rotate", key["id"], "--overlap", "soon", code=2)
+    assert cli("keys", "disable", key["id"], "--json")["disabled"]
+    assert not cli("keys", "enable", key["id"], "--json")["disabled"]
+
+
+def test_finding_and_suspending_customers(cli: Run) -> None:
+    """Filters for operators with many, limits, and the two states."""
+    cli("customers", "create", "--name", "Finder", "--plan", "gold", "--tokens-per-minute", "9")
+    suspended = cli("customers", "suspend", "finder", "--json")
+    assert (suspended["suspended"], suspended["tokens_per_minute"]) == (True, 9)
+
+    def found(*filters: str) -> list[str]:
+        return [each["slug"] for each in cli("customers", "list", *filters, "--json")]
+
+    assert found("--prefix", "FIND") == found("--plan", "gold") == found("--suspended") == ["finder"]
+    assert "finder" not in found("--active")
+    updated = cli("customers", "update", "finder", "--allow-model", "gpt-*", "--json")
+    assert updated["allowed_models"] == ["gpt-*"]
+    assert cli("customers", "update", "finder", "--all-models", "--json")["allowed_models"] == []
+    assert not cli("customers", "resume", "finder", "--json")["suspended"]
 
 
 def test_setting_a_customer_up(cli: Run, up: Up) -> None:

@@ -6,7 +6,7 @@ from clients.cli.keys import key_object
 from clients.cli.plain import plain
 from clients.cli.prices import price_object
 from tollkeeper.v1.budgets_pb2 import Budget, Period, Scope, Window
-from tollkeeper.v1.keys_pb2 import Key
+from tollkeeper.v1.keys_pb2 import Key, ModelLimit
 from tollkeeper.v1.prices_pb2 import Price, Rates, RateStep
 
 NOON = Timestamp(seconds=1_796_126_400)
@@ -22,7 +22,7 @@ def test_a_budget_as_plain_values() -> None:
         limit_nanousd=10_000_000,
         period=Period.PERIOD_MONTHLY,
         thresholds=[50, 90],
-        window=Window(start_time=NOON, spent_nanousd=1, limit_nanousd=10_000_000),
+        window=Window(start_time=NOON, spent_nanousd=1),
         create_time=NOON,
     )
     assert plain(budget) == {
@@ -39,9 +39,7 @@ def test_a_budget_as_plain_values() -> None:
             "end_time": None,
             "spent_usd": "0.000000001",
             "held_usd": "0.00",
-            "limit_usd": "0.01",
         },
-        "top_up_usd": "0.00",
         "etag": "",
         "create_time": "2026-12-01T12:00:00Z",
         "delete_time": None,
@@ -49,7 +47,7 @@ def test_a_budget_as_plain_values() -> None:
 
 
 def test_the_key_object() -> None:
-    """Exactly the fields of the REST surface; the budget is the key's first."""
+    """The fields of the REST surface, then what else there is to know; the budget is the key's first."""
     key = Key(
         key_id="k1",
         customer_id="c1",
@@ -61,6 +59,11 @@ def test_the_key_object() -> None:
         budgets=[Budget(limit_nanousd=10_000_000, period=Period.PERIOD_DAILY)],
         spend_nanousd=1_500,
         create_time=NOON,
+        created_by="u1",
+        spend_reset_time=NOON,
+        requests_per_minute=60,
+        model_limits=[ModelLimit(model="o3", max_cost_nanousd=50_000_000)],
+        allowed_ips=["10.0.0.0/8"],
     )
     assert key_object(key) == {
         "id": "k1",
@@ -77,6 +80,25 @@ def test_the_key_object() -> None:
         "allowed_models": ["gpt-*"],
         "disabled": False,
         "created_at": "2026-12-01T12:00:00Z",
+        "created_by": "u1",
+        "spend_reset_at": "2026-12-01T12:00:00Z",
+        "router_id": None,
+        "expires_at": None,
+        "requests_per_minute": 60,
+        "tokens_per_minute": None,
+        "model_limits": [
+            {
+                "model": "o3",
+                "requests_per_minute": 0,
+                "tokens_per_minute": 0,
+                "max_cost_usd": "0.05",
+            }
+        ],
+        "max_cost_usd": None,
+        "allowed_ips": ["10.0.0.0/8"],
+        "previous_key_hash": None,
+        "previous_expires_at": None,
+        "rotated_at": None,
     }
 
 
