@@ -59,8 +59,10 @@ CODES: Mapping[int, grpc.StatusCode] = {
     Reason.CLOUDFLARE_REFUSED: _STATUS.FAILED_PRECONDITION,
     Reason.CLOUDFLARE_UNAVAILABLE: _STATUS.UNAVAILABLE,
 }
-# Metadata of an error travels in a header, and those are bounded (about 8 KiB in all).
-_MAX_VALUE_CHARS = 512
+# An error travels in headers, its message twice, and gRPC drops calls whose headers exceed 8 KiB.
+_MAX_MESSAGE_BYTES = 600
+_MAX_VALUE_BYTES = 512
+_MAX_METADATA_BYTES = 3000
 
 
 class Errors:
@@ -110,10 +112,9 @@ def _internal(method: str, error: Exception) -> TollkeeperError:
 
 def to_status(error: TollkeeperError) -> status_pb2.Status:
     """The status of an error, with ErrorInfo and, where trying again helps, RetryInfo."""
+    message = _cut(error.message, _MAX_MESSAGE_BYTES)
     info = error_details_pb2.ErrorInfo(
-        reason=error.reason_name,
-        domain=ERROR_DOMAIN,
-        metadata={key: value[:_MAX_VALUE_CHARS] for key, value in error.metadata.items()},
+        reason=error.reason_name, domain=ERROR_DOMAIN, metadata=_bounded(error.metadata)
     )
     details = [_packed(info)]
     if error.retry_after_s is not None:
@@ -121,7 +122,27 @@ def to_status(error: TollkeeperError) -> status_pb2.Status:
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     code, _ = CODES[error.reason].value
-    return status_pb2.Status(code=code, message=error.message, details=details)
+    return status_pb2.Status(code=code, message=message, details=details)
+
+
+def _bounded(metadata: Mapping[str, str]) -> dict[str, str]:
+    """As much of the metadata as fits, each value cut to its length."""
+    kept: dict[str, str] = {}
+    left = _MAX_METADATA_BYTES
+    for key, value in metadata.items():
+        cut = _cut(value, _MAX_VALUE_BYTES)
+        left -= len(key) + len(cut.encode())
+        if left < 0:
+            break
+        kept[key] = cut
+    return kept
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    encoded = text.encode()
+    if len(encoded) <= limit_bytes:
+        return text
+    return encoded[: limit_bytes - 3].decode(errors="ignore") + "…"
 
 
 def _packed(message: Message) -> AnyMessage:

@@ -33,6 +33,9 @@ MAX_REPORTS = 10_000
 MAX_HOLDS = 10_000
 MAX_MISSING_COUNTS = 1000
 MAX_REFUSALS = 1000
+# Of one model since the last call, a few seconds ago.
+MAX_MISSED_REQUESTS = 1_000_000_000
+MAX_EDGE_NAME_CHARS = 300
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -122,6 +125,8 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
             raise invalid(f"At most {MAX_MISSING_COUNTS} models a call.")
         for count in request.counts:
             _check_uuid("customer_id", count.customer_id)
+            if not 0 <= count.request_count <= MAX_MISSED_REQUESTS:
+                raise invalid("request_count is out of range.", field="request_count")
         async with self._database.write() as connection:
             # In one order, so that two edges never wait for each other.
             for count in sorted(request.counts, key=lambda count: (count.customer_id, count.model)):
@@ -144,7 +149,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self, request: edge_pb2.WatchRequest, context: "Context"
     ) -> AsyncIterator[edge_pb2.WatchResponse]:
         """Pushes until the edge is too slow or the server drains."""
-        _check_uuid("incarnation_id", request.incarnation_id)
+        _check_watch(request)
         arrived_s = time.monotonic()
         async with self._database.write() as connection:
             alive = await incarnations.register(connection, request.incarnation_id, request.edge_name)
@@ -262,6 +267,16 @@ def _check_reports(reports: Sequence[edge_pb2.LeaseReport]) -> None:
         _check_uuid("lease_id", report.lease_id)
         if min(report.returned_nanousd, report.undrawn_nanousd, report.in_flight_nanousd) < 0:
             raise invalid("An amount of a report is negative.")
+
+
+def _check_watch(request: edge_pb2.WatchRequest) -> None:
+    _check_uuid("incarnation_id", request.incarnation_id)
+    if len(request.edge_name) > MAX_EDGE_NAME_CHARS:
+        raise invalid(f"edge_name is longer than {MAX_EDGE_NAME_CHARS} characters.", field="edge_name")
+    for lease_id in request.lease_ids:
+        _check_uuid("lease_ids", lease_id)
+    for customer in request.customers:
+        _check_uuid("customer_id", customer.customer_id)
 
 
 def _check_uuid(name: str, value: str) -> None:
