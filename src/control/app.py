@@ -149,7 +149,7 @@ class Control:
             Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
             Service(add_KeysServiceServicer_to_server, KeysService(database)),
             Service(add_PricesServiceServicer_to_server, PricesService(database)),
-            Service(add_BudgetsServiceServicer_to_server, BudgetsService(database)),
+            Service(add_BudgetsServiceServicer_to_server, BudgetsService(database, self.hub.tell_room)),
             Service(add_AuditServiceServicer_to_server, AuditService(database)),
             Service(add_UsageServiceServicer_to_server, UsageService(database)),
         ]

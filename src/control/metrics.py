@@ -55,6 +55,12 @@ class Metrics:
         self.recalls = Counter(
             "tollkeeper_control_recalls", "Recall marks put on windows.", registry=registry
         )
+        self.budget_alerts = Counter(
+            "tollkeeper_control_budget_alerts",
+            "Thresholds of budgets that spending has reached, by scope.",
+            ["scope"],
+            registry=registry,
+        )
         self.ledger_batch_records = Histogram(
             "tollkeeper_control_ledger_batch_records",
             "Usage records booked in one transaction.",

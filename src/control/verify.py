@@ -28,6 +28,35 @@ CHECKS = {
         WHERE g.customer_id = :customer_id AND (s->>'hard')::boolean AND g.granted_nanousd > 0
           AND (s->>'spent')::bigint + (s->>'held')::bigint + g.granted_nanousd > (s->>'limit')::bigint
         """,
+    "I1 a grant counts only top-ups that were made": """
+        SELECT g.lease_id, g.top_up, s->>'budget_id' AS budget_id, s->>'top_up' AS top_up_nanousd
+        FROM lease_grants g, jsonb_array_elements(g.seen) s
+        WHERE g.customer_id = :customer_id AND (s->>'top_up')::bigint <> 0 AND NOT EXISTS (
+            SELECT FROM budget_top_ups t
+            WHERE t.customer_id = g.customer_id AND t.budget_id = CAST(s->>'budget_id' AS uuid)
+              AND t.start_time = CAST(s->>'start_time' AS timestamptz)
+              AND t.total_nanousd = (s->>'top_up')::bigint)
+        """,
+    "I1 a window is topped up by the sum of its top-ups": """
+        SELECT budget_id, start_time, w.top_up_nanousd, coalesce(t.amount, 0) AS top_ups_nanousd
+        FROM (SELECT * FROM windows WHERE customer_id = :customer_id) w
+        FULL JOIN (
+            SELECT budget_id, start_time, sum(amount_nanousd) AS amount FROM budget_top_ups
+            WHERE customer_id = :customer_id GROUP BY 1, 2) t USING (budget_id, start_time)
+        WHERE w.top_up_nanousd IS DISTINCT FROM coalesce(t.amount, 0)
+        """,
+    "I1 every top-up adds up with those before it": """
+        SELECT budget_id, number, total_nanousd, running FROM (
+            SELECT budget_id, number, total_nanousd,
+                   sum(amount_nanousd) OVER (PARTITION BY budget_id, start_time ORDER BY number) AS running
+            FROM budget_top_ups WHERE customer_id = :customer_id) t
+        WHERE total_nanousd <> running OR total_nanousd < 0
+        """,
+    "an alert tells of a threshold that was reached": """
+        SELECT alert_id, budget_id, threshold_percent, limit_nanousd, spent_nanousd FROM budget_alerts
+        WHERE customer_id = :customer_id
+          AND CAST(spent_nanousd AS numeric) * 100 < CAST(threshold_percent AS numeric) * limit_nanousd
+        """,
     "I1 what a lease was granted is the sum of its grants": """
         SELECT lease_id, l.granted_nanousd, g.amount AS grants_nanousd
         FROM (SELECT * FROM leases WHERE customer_id = :customer_id AND NOT unlimited) l

@@ -12,6 +12,7 @@ from datetime import datetime
 import structlog
 from prometheus_client import Counter
 
+from control.ledger.answers import scope_name
 from control.ledger.batch import RECALL_SPAN, BatchResult
 from control.metrics import Metrics
 from control.store import changes
@@ -141,8 +142,20 @@ class Hub:
             self.recall(customer_id, window.budget_id, window.start_time)
             self._notices.send(f"recall:{customer_id}:{window.budget_id}:{window.start_time.isoformat()}")
         for budget_id in {budget_id for budget_id, _ in result.roomier}:
-            self.room(customer_id, budget_id)
-            self._notices.send(f"room:{customer_id}:{budget_id}")
+            self.tell_room(customer_id, budget_id)
+        for alert in result.alerts:
+            self._metrics.budget_alerts.labels(scope_name(alert.window)).inc()
+            log.info(
+                "budget_alert",
+                customer_id=customer_id,
+                budget_id=alert.window.budget_id,
+                threshold_percent=alert.percent,
+            )
+
+    def tell_room(self, customer_id: str, budget_id: str) -> None:
+        """Tells every edge, over all replicas, that a budget has room it hadn't."""
+        self.room(customer_id, budget_id)
+        self._notices.send(f"room:{customer_id}:{budget_id}")
 
     def recall(self, customer_id: str, budget_id: str, start_time: datetime) -> None:
         """Asks every edge here to return what it hasn't drawn (L10)."""

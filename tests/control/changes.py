@@ -59,6 +59,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "KeysService/RotateKey": _of("key", overlap="60s"),
     "KeysService/EndKeyOverlap": _of("key"),
     "BudgetsService/UpdateBudget": {"budget": _of("budget", limit_nanousd=7)},
+    "BudgetsService/TopUpBudget": _of("budget", amount_nanousd=3, note="more"),
     "PricesService/DeletePrice": {"price_id": "$price_id"},
     "BudgetsService/DeleteBudget": _of("budget"),
     "KeysService/RevokeKey": _of("key"),

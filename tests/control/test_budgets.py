@@ -25,7 +25,9 @@ from tollkeeper.v1.budgets_pb2 import (
     UpdateBudgetRequest,
 )
 from tollkeeper.v1.customers_pb2 import Customer, UpdateCustomerRequest
-from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team
+from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
+from tollkeeper.v1.teams_pb2 import CreateTeamRequest, DeleteTeamRequest, Team
+from tollkeeper.v1.users_pb2 import DeleteUserRequest
 
 CUSTOMER, TEAM, USER, KEY = Scope.SCOPE_CUSTOMER, Scope.SCOPE_TEAM, Scope.SCOPE_USER, Scope.SCOPE_KEY
 
@@ -161,6 +163,26 @@ async def test_a_scope_has_a_bounded_number_of_budgets(control: RunningControl) 
     assert list(page.budgets) == budgets[1:4]
     of_customer.page_token = page.next_page_token
     assert list((await cli.budgets.ListBudgets(of_customer)).budgets) == budgets[4:7]
+
+
+async def test_budgets_end_with_what_they_limit(control: RunningControl) -> None:
+    """Of a revoked key, a deleted user and a deleted team; they stay readable, and the customer's stays."""
+    cli = await control.cli()
+    acme = (await control.customer("acme")).customer_id
+    kept = await make_budget(cli, CUSTOMER)
+    user = await control.person(acme, Role.MEMBER)
+    team = await cli.teams.CreateTeam(CreateTeamRequest(team=Team(customer_id=acme, name="Search")))
+    key = await make_key(cli, acme, limit_nanousd=5)
+    of_team = await make_budget(cli, TEAM, team.team_id)
+    of_user = await make_budget(cli, USER, user.user_id)
+    named = {"customer_id": acme}
+    await cli.keys.RevokeKey(RevokeKeyRequest(**named, key_id=key.key.key_id))
+    await cli.users.DeleteUser(DeleteUserRequest(**named, user_id=user.user_id))
+    await cli.teams.DeleteTeam(DeleteTeamRequest(**named, team_id=team.team_id))
+    assert list((await cli.budgets.ListBudgets(ListBudgetsRequest(**named))).budgets) == [kept]
+    for budget in (key.key.budgets[0], of_team, of_user):
+        ended = await cli.budgets.GetBudget(GetBudgetRequest(**_name(budget)))
+        assert ended.HasField("delete_time")
 
 
 async def test_unusable_budgets_are_refused(control: RunningControl) -> None:

@@ -1,6 +1,7 @@
 """A customer with a key, and budgets above it, written straight into the tables."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.ledger import WindowKey
-from control.store import tables
+from control.store import chains, ledger, tables, top_ups
 from control.store.database import Database
 from tollkeeper.ids import uuid7
 from tollkeeper.v1 import edge_pb2
@@ -93,7 +94,9 @@ class Tenant:
         return record
 
 
-async def create_tenant(database: Database, limits: dict[int, int], period: int = 1) -> Tenant:
+async def create_tenant(
+    database: Database, limits: dict[int, int], period: int = 1, thresholds: Sequence[int] = ()
+) -> Tenant:
     """A customer, team, user, key and price, with one hard budget for each scope in `limits`."""
     tenant = Tenant()
     now = datetime.now(UTC)
@@ -128,12 +131,18 @@ async def create_tenant(database: Database, limits: dict[int, int], period: int 
             )
         )
         for scope, limit in limits.items():
-            await add_budget(connection, tenant, scope, limit, period)
+            await add_budget(connection, tenant, scope, limit, period, thresholds=thresholds)
     return tenant
 
 
 async def add_budget(
-    connection: AsyncConnection, tenant: Tenant, scope: int, limit: int, period: int = 1, soft: bool = False
+    connection: AsyncConnection,
+    tenant: Tenant,
+    scope: int,
+    limit: int,
+    period: int = 1,
+    soft: bool = False,
+    thresholds: Sequence[int] = (),
 ) -> str:
     """One more budget; the caller raises the chain's version."""
     budget_id = str(uuid7())
@@ -147,6 +156,7 @@ async def add_budget(
             limit_nanousd=limit,
             period=period,
             soft=soft,
+            thresholds=list(thresholds),
         )
     )
     return budget_id
@@ -161,6 +171,20 @@ async def set_limit(database: Database, tenant: Tenant, scope: int, limit: int) 
             .values(limit_nanousd=limit)
         )
         await raise_chain(connection, tenant)
+
+
+async def top_up(database: Database, tenant: Tenant, scope: int, amount: int) -> None:
+    """Tops up the present window of a scope's budget."""
+    budget_id = tenant.budgets[scope]
+    async with database.write() as connection:
+        now = await ledger.database_now(connection)
+        key = await chains.ensure_window(
+            connection, tenant.customer_id, tenant.scope_id(scope), budget_id, "UTC", now
+        )
+        window = (await ledger.lock_windows(connection, tenant.customer_id, [key]))[key]
+        count = await top_ups.count_top_ups(connection, tenant.customer_id, budget_id)
+        values = {"number": count + 1, "amount_nanousd": amount}
+        await top_ups.add_top_up(connection, tenant.customer_id, window, values)
 
 
 async def raise_chain(connection: AsyncConnection, tenant: Tenant) -> None:

@@ -2,22 +2,28 @@
 
 from enum import StrEnum
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
-from clients.cli.options import Customer, Id, Limit, PeriodName, period, usd
+from clients.cli.options import Customer, Id, Limit, PeriodName, period, signed_usd, usd
 from clients.cli.plain import Plain, plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.budgets_pb2 import (
     Budget,
+    BudgetAlert,
+    BudgetTopUp,
     CreateBudgetRequest,
     DeleteBudgetRequest,
     GetBudgetRequest,
+    ListBudgetAlertsRequest,
     ListBudgetsRequest,
+    ListTopUpsRequest,
     Scope,
+    TopUpBudgetRequest,
     UpdateBudgetRequest,
 )
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
@@ -32,7 +38,27 @@ COLUMNS = {
     "period": "PERIOD",
     "spent_usd": "SPENT",
     "held_usd": "HELD",
+    "top_up_usd": "TOP-UP",
+    "end_time": "RESETS",
     "soft": "SOFT",
+}
+TOP_UP_COLUMNS = {
+    "number": "NUMBER",
+    "start_time": "WINDOW FROM",
+    "amount_usd": "AMOUNT",
+    "total_usd": "TOTAL",
+    "created_by": "BY",
+    "create_time": "AT",
+    "note": "NOTE",
+}
+ALERT_COLUMNS = {
+    "create_time": "AT",
+    "budget_id": "BUDGET",
+    "scope": "SCOPE",
+    "scope_id": "OF",
+    "threshold_percent": "PER CENT",
+    "spent_usd": "SPENT",
+    "limit_usd": "LIMIT",
 }
 
 
@@ -154,6 +180,67 @@ def delete(session: Session, budget: Id, customer: Customer) -> None:
     output.record(session, plain(BudgetsServiceStub(session.channel()).DeleteBudget(request)))
 
 
+@command(app, "top-up")
+def top_up(
+    session: Session,
+    budget: Id,
+    customer: Customer,
+    amount_usd: Annotated[
+        str,
+        typer.Option(
+            "--amount-usd", metavar="USD", help="Less than 0 takes back a top-up.", show_default=False
+        ),
+    ],
+    note: Annotated[str | None, typer.Option("--note", help="Why, for people.")] = None,
+) -> None:
+    """Raise the limit of the present window, and of no later one."""
+    request = TopUpBudgetRequest(
+        customer_id=customer,
+        budget_id=budget,
+        amount_nanousd=signed_usd(amount_usd),
+        note=note or "",
+        request_id=str(uuid4()),
+    )
+    output.record(session, plain(BudgetsServiceStub(session.channel()).TopUpBudget(request)))
+
+
+@command(app, "top-ups")
+def top_ups(session: Session, budget: Id, customer: Customer, limit: Limit = None) -> None:
+    """List the top-ups of a budget, newest first."""
+    stub = BudgetsServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[BudgetTopUp], str]:
+        answer = stub.ListTopUps(
+            ListTopUpsRequest(
+                customer_id=customer, budget_id=budget, page_size=page_size, page_token=page_token
+            )
+        )
+        return list(answer.top_ups), answer.next_page_token
+
+    output.listing(session, [plain(each) for each in collect(page, limit)], TOP_UP_COLUMNS)
+
+
+@command(app, "alerts")
+def alerts(
+    session: Session,
+    customer: Customer,
+    budget: Annotated[str | None, typer.Option("--budget", metavar="ID")] = None,
+    limit: Limit = None,
+) -> None:
+    """List the thresholds that spending has reached, newest first."""
+    stub = BudgetsServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[BudgetAlert], str]:
+        answer = stub.ListBudgetAlerts(
+            ListBudgetAlertsRequest(
+                customer_id=customer, budget_id=budget or "", page_size=page_size, page_token=page_token
+            )
+        )
+        return list(answer.alerts), answer.next_page_token
+
+    output.listing(session, [plain(each) for each in collect(page, limit)], ALERT_COLUMNS)
+
+
 def _with_window(row: Plain) -> Plain:
     window = row["window"] or {}
-    return {**row, "spent_usd": window.get("spent_usd"), "held_usd": window.get("held_usd")}
+    return {**row, **{name: window.get(name) for name in ("spent_usd", "held_usd", "end_time")}}

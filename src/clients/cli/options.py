@@ -35,12 +35,17 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_DIGITS = 9
 
 
-def usd(text: str) -> int:
-    """Nano-dollars of an option. Raises UsageProblem."""
+def signed_usd(text: str) -> int:
+    """Nano-dollars of an option that may take something away. Raises UsageProblem."""
     try:
-        amount = parse_usd(text)
+        return parse_usd(text)
     except ValueError as error:
         raise UsageProblem(str(error)) from None
+
+
+def usd(text: str) -> int:
+    """Nano-dollars of an option. Raises UsageProblem."""
+    amount = signed_usd(text)
     if amount < 0:
         raise UsageProblem(f"{text!r} is less than nothing")
     return amount

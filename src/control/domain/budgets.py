@@ -12,6 +12,7 @@ Period = budgets_pb2.Period
 Scope = budgets_pb2.Scope
 
 MAX_BUDGETS_PER_SCOPE = 8
+MAX_TOP_UPS = 1000
 MAX_THRESHOLDS = 10
 MAX_THRESHOLD_PERCENT = 1000
 
@@ -78,6 +79,24 @@ def check_limit(limit_nanousd: int) -> int:
     if not 1 <= limit_nanousd <= MAX_NANOUSD:
         raise invalid(f"limit_nanousd must be from 1 to {MAX_NANOUSD}.", field="limit_nanousd")
     return limit_nanousd
+
+
+def check_top_up(amount_nanousd: int, topped_up_nanousd: int) -> int:
+    """The amount of a top-up, given what the window has been topped up by so far.
+
+    Raises INVALID_ARGUMENT for nothing, for taking back more than was given, and past a billion dollars.
+    """
+    if amount_nanousd == 0:
+        raise invalid("amount_nanousd must not be 0.", field="amount_nanousd")
+    if topped_up_nanousd + amount_nanousd < 0:
+        raise invalid(
+            "A top-up takes back no more than what this window was topped up by.",
+            field="amount_nanousd",
+            top_up_nanousd=str(topped_up_nanousd),
+        )
+    if topped_up_nanousd + amount_nanousd > MAX_NANOUSD:
+        raise invalid(f"A window is topped up by {MAX_NANOUSD} at most.", field="amount_nanousd")
+    return amount_nanousd
 
 
 def check_period(period: int) -> int:

@@ -50,6 +50,11 @@ class Window:
     held_nanousd: int
     highest_limit_nanousd: int
     recall_until: datetime | None = None
+    # Part of the limit that only this window has.
+    top_up_nanousd: int = 0
+    # Percentages of the limit to alert at, rising, and the highest that an alert told of.
+    thresholds: tuple[int, ...] = ()
+    alerted_percent: int = 0
     changed: bool = False
 
     @property
@@ -79,8 +84,27 @@ class Window:
         if self.hard:
             self._allow(self.limit_nanousd)
 
+    def reach(self) -> list["Alert"]:
+        """Thresholds that spending has reached beyond the last that was told of; they are told of now."""
+        reached = [
+            percent
+            for percent in self.thresholds
+            if percent > self.alerted_percent and self.spent_nanousd * 100 >= percent * self.limit_nanousd
+        ]
+        if reached:
+            self.alerted_percent = reached[-1]
+        return [Alert(self, percent) for percent in reached]
+
     def _allow(self, limit_nanousd: int) -> None:
         self.highest_limit_nanousd = max(self.highest_limit_nanousd, limit_nanousd)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A window's spending reached a threshold."""
+
+    window: Window
+    percent: int
 
 
 @dataclass(slots=True)

@@ -58,6 +58,7 @@ def seen_windows(windows: Iterable[Window]) -> list[dict[str, object]]:
             "start_time": window.start_time.isoformat(),
             "hard": window.hard,
             "limit": window.limit_nanousd,
+            "top_up": window.top_up_nanousd,
             "spent": window.spent_nanousd,
             "held": window.held_nanousd,
         }

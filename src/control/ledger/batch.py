@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain import ledger as rules
-from control.domain.ledger import Granted, Held, Lease, LeaseState, Spent, Window, WindowKey
+from control.domain.ledger import Alert, Granted, Held, Lease, LeaseState, Spent, Window, WindowKey
 from control.domain.records import PreparedRecord
 from control.ledger import postings
 from control.ledger.answers import answer, budget_held, insufficient_quota, seen_windows
@@ -57,6 +57,8 @@ class BatchResult:
     # Windows whose spend went down: refusals that edges remember are out of date (L9).
     roomier: list[WindowKey] = field(default_factory=list)
     posted: list[PreparedRecord] = field(default_factory=list)
+    # Thresholds of budgets that spending has reached.
+    alerts: list[Alert] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ async def run(
         settle.outcomes = [posting.outcomes[id(record)] for record in settle.records]
         _take_reports(settle.reports, locked.leases)
     grants = _decide_all(acquires, locked, draw_for, result)
-    await _save(connection, customer_id, locked, grants)
+    result.alerts = await _save(connection, customer_id, locked, grants)
     await postings.save(connection, customer_id, posting, locked.now, caps)
     return result
 
@@ -252,11 +254,11 @@ async def _save(
     customer_id: str,
     locked: Locked,
     grants: Sequence[tuple[Lease, AcquireWork, list[dict[str, object]]]],
-) -> None:
+) -> list[Alert]:
     changed = [lease for lease in locked.leases.values() if lease.changed]
     await ledger.save_leases(connection, customer_id, changed, locked.now)
     windows = [window for window in locked.windows.values() if window.changed]
-    await ledger.save_windows(connection, customer_id, windows)
+    alerts = await ledger.save_windows(connection, customer_id, windows)
     await ledger.insert_grants(
         connection,
         [
@@ -273,3 +275,4 @@ async def _save(
             if work.response is not None
         ],
     )
+    return alerts

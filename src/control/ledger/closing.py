@@ -97,8 +97,8 @@ async def lose_lease(
         if part is not None:
             await _insert_estimate(connection, customer_id, lease, part)
         await ledger.save_leases(connection, customer_id, locked, now)
-        await ledger.save_windows(connection, customer_id, rules.changed_windows(locked))
-        return BatchResult(roomier=[window.key for window in lease.windows])
+        alerts = await ledger.save_windows(connection, customer_id, rules.changed_windows(locked))
+        return BatchResult(roomier=[window.key for window in lease.windows], alerts=alerts)
 
     return await database.write_again(work)
 

@@ -12,9 +12,12 @@ from control.domain.budgets import (
     check_period,
     window_at,
 )
+from control.domain.ledger import Window
 from control.services.convert import etag, timestamp
 from control.store import budgets as store
+from control.store.chains import ensure_window
 from control.store.database import Connection
+from control.store.ledger import database_now, lock_windows
 from control.store.resources import raise_chain
 from control.store.rows import Row
 from tollkeeper.errors import invalid
@@ -45,6 +48,15 @@ async def change_budget(connection: Connection, row: Row, values: Mapping[str, A
         await store.end_endless_window(connection, customer_id, budget_id, end_time)
     await store.update_budget(connection, customer_id, budget_id, values)
     await raise_chain(connection, customer_id, row["scope"], row["scope_id"])
+
+
+async def lock_current_window(connection: Connection, row: Row) -> Window:
+    """The window in force of a live budget, which comes into being now if nothing was spent in it yet,
+    locked."""
+    customer_id, budget_id = row["customer_id"], row["budget_id"]
+    now = await database_now(connection)
+    key = await ensure_window(connection, customer_id, row["scope_id"], budget_id, row["time_zone"], now)
+    return (await lock_windows(connection, customer_id, [key]))[key]
 
 
 async def end_budget(connection: Connection, row: Row, now: datetime) -> None:
@@ -91,6 +103,7 @@ def budget_message(row: Row, now: datetime) -> budgets_pb2.Budget:
         soft=row["soft"],
         thresholds=row["thresholds"],
         window=_window_message(row, now) if row["delete_time"] is None else None,
+        top_up_nanousd=row["top_up_nanousd"] or 0,
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),
@@ -107,4 +120,5 @@ def _window_message(row: Row, now: datetime) -> budgets_pb2.Window:
         end_time=timestamp(end) if end < FOREVER else None,
         spent_nanousd=row["spent_nanousd"] or 0,
         held_nanousd=row["held_nanousd"] or 0,
+        limit_nanousd=row["limit_nanousd"] + (row["top_up_nanousd"] or 0),
     )

@@ -13,6 +13,7 @@ from control.services.key_fields import CHANGEABLE, OWNERS, columns, fill_in, ke
 from control.services.once import once
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
+from control.store import budgets as budget_store
 from control.store import keys as store
 from control.store.database import Connection, Database
 from control.store.resources import lock_customer, raise_chain, transaction_time
@@ -164,6 +165,7 @@ class KeysService(keys_pb2_grpc.KeysServiceServicer):
                 return before
             now = await transaction_time(connection)
             await store.update_key(connection, customer_id, key_id, {"revoke_time": now})
+            await budget_store.end_budgets_of(connection, customer_id, key_id, now)
             message = await key_message(connection, customer_id, key_id)
             await record_change(connection, customer_id, before, message)
             await customer_changed(connection, customer_id, urgent=True)

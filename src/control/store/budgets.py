@@ -16,8 +16,8 @@ from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid, uuid7
 
 # Beside the budget's own columns, rows that are read here have the customer's time zone, the current window
-# (window_start, window_end, spent_nanousd, held_nanousd; null before its first request) and the latest
-# window's end.
+# (window_start, window_end, spent_nanousd, held_nanousd, top_up_nanousd; null before its first request) and
+# the latest window's end.
 
 
 async def insert_budget(connection: AsyncConnection, customer_id: str, values: Row) -> str:
@@ -107,6 +107,21 @@ async def update_budget(
     await change_row(connection, budgets, customer_id, budget_id, values)
 
 
+async def end_budgets_of(
+    connection: AsyncConnection, customer_id: str, scope_id: str, end_time: datetime
+) -> None:
+    """Tombstones the budgets of a key, user or team that is gone."""
+    await connection.execute(
+        update(budgets)
+        .where(
+            budgets.c.customer_id == customer_id,
+            budgets.c.scope_id == scope_id,
+            budgets.c.delete_time.is_(None),
+        )
+        .values(delete_time=end_time, revision=budgets.c.revision + 1)
+    )
+
+
 async def end_endless_window(
     connection: AsyncConnection, customer_id: str, budget_id: str, end_time: datetime
 ) -> None:
@@ -146,6 +161,7 @@ def _with_windows(now: datetime) -> Select[Any]:
             begun.c.end_time.label("window_end"),
             begun.c.spent_nanousd,
             begun.c.held_nanousd,
+            begun.c.top_up_nanousd,
             latest.c.end_time.label("latest_end"),
         )
         .join(customers, customers.c.customer_id == budgets.c.customer_id)

@@ -201,6 +201,8 @@ async def ensure_windows(
                 "held_nanousd": 0,
                 "highest_limit_nanousd": 0,
                 "recall_until": None,
+                "top_up_nanousd": 0,
+                "alerted_percent": 0,
             }
             for key, budget in missing.items()
         ],
@@ -208,6 +210,23 @@ async def ensure_windows(
     for key in created:
         if openings[key]:
             await _insert_opening(connection, customer_id, missing[key], openings[key], now)
+
+
+async def ensure_window(
+    connection: AsyncConnection,
+    customer_id: str,
+    scope_id: str,
+    budget_id: str,
+    time_zone: str,
+    now: datetime,
+) -> WindowKey:
+    """The key of a live budget's window in force, which exists now if it didn't."""
+    found = await connection.execute(
+        _BUDGETS, {"customer_id": customer_id, "scope_ids": [scope_id], "now": now}
+    )
+    (budget,) = (_chain_budget(row, time_zone, now) for row in found if row.budget_id == budget_id)
+    await ensure_windows(connection, customer_id, [budget], now)
+    return budget.key
 
 
 async def restore_windows(

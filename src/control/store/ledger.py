@@ -11,10 +11,11 @@ from datetime import datetime
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.ledger import Lease, LeaseState, Window, WindowKey
+from control.domain.ledger import Alert, Lease, LeaseState, Window, WindowKey
 from control.store import rows as row_sets
 from control.store.rows import Row
 from control.store.tables import (
+    budget_alerts,
     entries,
     lease_grants,
     lease_windows,
@@ -23,6 +24,7 @@ from control.store.tables import (
     usage_records,
     windows,
 )
+from tollkeeper.ids import uuid7
 
 _INSERT_RECORDS = row_sets.insert_statement(
     usage_records, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text)"
@@ -56,7 +58,10 @@ _UPDATE_LEASES = row_sets.update_statement(
     ],
 )
 _UPDATE_WINDOWS = row_sets.update_statement(
-    windows, ["spent_nanousd", "held_nanousd", "highest_limit_nanousd", "recall_until"]
+    windows, ["spent_nanousd", "held_nanousd", "highest_limit_nanousd", "recall_until", "alerted_percent"]
+)
+_INSERT_ALERTS = row_sets.insert_statement(
+    budget_alerts, ["budget_id", "start_time", "threshold_percent"], "ON CONFLICT DO NOTHING"
 )
 
 _LOCK_RECORDS = text(
@@ -90,8 +95,9 @@ _LEASE_WINDOWS = text(
 _LOCK_WINDOWS = text(
     """
     SELECT CAST(w.budget_id AS text) AS budget_id, w.start_time, w.end_time, w.scope,
-           CAST(b.scope_id AS text) AS scope_id, NOT b.soft AS hard, b.limit_nanousd,
-           w.spent_nanousd, w.held_nanousd, w.highest_limit_nanousd, w.recall_until
+           CAST(b.scope_id AS text) AS scope_id, NOT b.soft AS hard,
+           b.limit_nanousd + w.top_up_nanousd AS limit_nanousd, w.top_up_nanousd, b.thresholds,
+           w.spent_nanousd, w.held_nanousd, w.highest_limit_nanousd, w.recall_until, w.alerted_percent
     FROM unnest(CAST(:budget_ids AS uuid[]), CAST(:start_times AS timestamptz[])) AS k(budget_id, start_time)
     JOIN windows w USING (budget_id, start_time)
     JOIN budgets b ON b.customer_id = w.customer_id AND b.budget_id = w.budget_id
@@ -235,6 +241,9 @@ async def lock_windows(
             held_nanousd=row.held_nanousd,
             highest_limit_nanousd=row.highest_limit_nanousd,
             recall_until=row.recall_until,
+            top_up_nanousd=row.top_up_nanousd,
+            thresholds=tuple(row.thresholds),
+            alerted_percent=row.alerted_percent,
         )
         for row in found
     )
@@ -285,8 +294,11 @@ async def save_leases(
     await row_sets.run(connection, _UPDATE_LEASES, old)
 
 
-async def save_windows(connection: AsyncConnection, customer_id: str, changed: Sequence[Window]) -> None:
-    """Writes what changed in locked windows."""
+async def save_windows(
+    connection: AsyncConnection, customer_id: str, changed: Sequence[Window]
+) -> list[Alert]:
+    """Writes what changed in locked windows, and an alert for each threshold that is newly reached."""
+    alerts = [alert for window in changed if window.thresholds for alert in window.reach()]
     await row_sets.run(
         connection,
         _UPDATE_WINDOWS,
@@ -299,10 +311,32 @@ async def save_windows(connection: AsyncConnection, customer_id: str, changed: S
                 "held_nanousd": window.held_nanousd,
                 "highest_limit_nanousd": window.highest_limit_nanousd,
                 "recall_until": window.recall_until,
+                "alerted_percent": window.alerted_percent,
             }
             for window in changed
         ],
     )
+    if alerts:
+        now = await database_now(connection)
+        await row_sets.run(
+            connection, _INSERT_ALERTS, [_alert_row(customer_id, each, now) for each in alerts]
+        )
+    return alerts
+
+
+def _alert_row(customer_id: str, alert: Alert, now: datetime) -> Row:
+    window = alert.window
+    return {
+        "customer_id": customer_id,
+        "alert_id": str(uuid7()),
+        "budget_id": window.budget_id,
+        "start_time": window.start_time,
+        "end_time": window.end_time,
+        "threshold_percent": alert.percent,
+        "limit_nanousd": window.limit_nanousd,
+        "spent_nanousd": window.spent_nanousd,
+        "create_time": now,
+    }
 
 
 def _lease_row(customer_id: str, lease: Lease, now: datetime) -> Row:

@@ -365,7 +365,51 @@ windows = Table(
     _count("highest_limit_nanousd"),
     # Until then every incarnation returns what it hasn't drawn (L10).
     Column("recall_until", DateTime(timezone=True)),
+    # Sum of its top-ups: on top of the budget's limit.
+    _count("top_up_nanousd"),
+    # The highest threshold that an alert told of.
+    Column("alerted_percent", Integer, nullable=False, server_default="0"),
     **HOT,
+)
+
+# What was added to the limit of one window, never edited.
+budget_top_ups = Table(
+    "budget_top_ups",
+    metadata,
+    _customer(),
+    _id("budget_id", primary_key=True),
+    # 1, 2, 3, ... of the budget.
+    Column("number", Integer, primary_key=True),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("amount_nanousd", BigInteger, nullable=False),
+    # Of all top-ups of the window so far: what grants see, for `ledger verify`.
+    Column("total_nanousd", BigInteger, nullable=False),
+    _text("note"),
+    _text("created_by"),
+    _time("create_time"),
+)
+
+# One row a window and threshold, written with the entries that reached it.
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    _customer(),
+    _id("alert_id", primary_key=True),
+    _id("budget_id"),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("end_time", DateTime(timezone=True), nullable=False),
+    Column("threshold_percent", Integer, nullable=False),
+    Column("limit_nanousd", BigInteger, nullable=False),
+    Column("spent_nanousd", BigInteger, nullable=False),
+    _time("create_time"),
+    Index(
+        "budget_alerts_by_window",
+        "customer_id",
+        "budget_id",
+        "start_time",
+        "threshold_percent",
+        unique=True,
+    ),
 )
 
 leases = Table(
@@ -415,7 +459,8 @@ lease_grants = Table(
     _id("lease_id", primary_key=True),
     Column("top_up", Integer, primary_key=True),
     Column("granted_nanousd", BigInteger, nullable=False),
-    # [{budget_id, start_time, hard, limit, spent, held}] before the grant.
+    # [{budget_id, start_time, hard, limit, top_up, spent, held}] before the grant; the limit has the top-up
+    # in it.
     Column("seen", JSONB, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     _time("create_time"),

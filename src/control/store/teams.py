@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from control.store.budgets import end_budgets_of
 from control.store.fetch import fetch_all
 from control.store.resources import change_row, find_row, insert_row, list_rows
 from control.store.rows import Row
@@ -51,7 +52,8 @@ async def update_team(
 
 
 async def delete_team(connection: AsyncConnection, customer_id: str, team_id: str, now: datetime) -> Row:
-    """Ends a team: nobody is in it any more, and its keys are their users' or the customer's alone."""
+    """Ends a team and its budgets: nobody is in it any more, and its keys are their users' or the customer's
+    alone."""
     of_team = team_members.c.customer_id == customer_id, team_members.c.team_id == team_id
     await connection.execute(delete(team_members).where(*of_team))
     # Another chain of budgets for these keys (L3).
@@ -60,6 +62,7 @@ async def delete_team(connection: AsyncConnection, customer_id: str, team_id: st
         .where(keys.c.customer_id == customer_id, keys.c.team_id == team_id)
         .values(team_id=None, chain_version=keys.c.chain_version + 1, revision=keys.c.revision + 1)
     )
+    await end_budgets_of(connection, customer_id, team_id, now)
     return await change_row(connection, teams, customer_id, team_id, {"delete_time": now})
 
 

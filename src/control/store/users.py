@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.identity import Role
 from control.store import credentials
+from control.store.budgets import end_budgets_of
 from control.store.directory import Entry, Kind, claim, find, release
 from control.store.fetch import fetch_all, fetch_one, fetch_optional
 from control.store.resources import change_row, insert_row
@@ -98,8 +99,8 @@ async def update_user(
 
 
 async def delete_user(connection: AsyncConnection, row: Row, now: datetime) -> None:
-    """Ends a user: signed out everywhere, in no team, and the keys are their teams' or the customer's
-    alone."""
+    """Ends a user and its budgets: signed out everywhere, in no team, and the keys are their teams' or the
+    customer's alone."""
     customer_id, user_id = row["customer_id"], row["user_id"]
     await release(connection, Kind.EMAIL, row["email"])
     await credentials.end_all_of_user(connection, customer_id, user_id)
@@ -111,6 +112,7 @@ async def delete_user(connection: AsyncConnection, row: Row, now: datetime) -> N
         .values(user_id=None, chain_version=keys.c.chain_version + 1, revision=keys.c.revision + 1)
     )
     await connection.execute(delete(memberships).where(memberships.c.user_id == user_id))
+    await end_budgets_of(connection, customer_id, user_id, now)
     await change_row(connection, users, customer_id, user_id, {"delete_time": now, "password_hash": None})
 
 

@@ -28,7 +28,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btollkeeper/v1/budgets.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x03\n\x06\x42udget\x12\x17\n\tbudget_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12)\n\x05scope\x18\x03 \x01(\x0e\x32\x14.tollkeeper.v1.ScopeB\x04\xe2\x41\x01\x02\x12\x10\n\x08scope_id\x18\x04 \x01(\t\x12\x1b\n\rlimit_nanousd\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12%\n\x06period\x18\x06 \x01(\x0e\x32\x15.tollkeeper.v1.Period\x12\x0c\n\x04soft\x18\x07 \x01(\x08\x12\x12\n\nthresholds\x18\x08 \x03(\x05\x12+\n\x06window\x18\t \x01(\x0b\x32\x15.tollkeeper.v1.WindowB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x93\x01\n\x06Window\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rspent_nanousd\x18\x03 \x01(\x03\x12\x14\n\x0cheld_nanousd\x18\x04 \x01(\x03\"d\n\rInitialBudget\x12\x1a\n\rlimit_nanousd\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.tollkeeper.v1.PeriodB\x10\n\x0e_limit_nanousd\"V\n\x13\x43reateBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"F\n\x10GetBudgetRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x12ListBudgetsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x05scope\x18\x02 \x01(\x0e\x32\x14.tollkeeper.v1.Scope\x12\x10\n\x08scope_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x13ListBudgetsResponse\x12&\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x15.tollkeeper.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x13UpdateBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"W\n\x13\x44\x65leteBudgetRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t*a\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_KEY\x10\x01\x12\x0e\n\nSCOPE_USER\x10\x02\x12\x0e\n\nSCOPE_TEAM\x10\x03\x12\x12\n\x0eSCOPE_CUSTOMER\x10\x04*j\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_NONE\x10\x01\x12\x10\n\x0cPERIOD_DAILY\x10\x02\x12\x11\n\rPERIOD_WEEKLY\x10\x03\x12\x12\n\x0ePERIOD_MONTHLY\x10\x04\x32\xba\x05\n\x0e\x42udgetsService\x12\x85\x01\n\x0c\x43reateBudget\x12\".tollkeeper.v1.CreateBudgetRequest\x1a\x15.tollkeeper.v1.Budget\":\x82\xd3\xe4\x93\x02\x34\"*/v1/customers/{budget.customer_id}/budgets:\x06\x62udget\x12|\n\tGetBudget\x12\x1f.tollkeeper.v1.GetBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"7\x82\xd3\xe4\x93\x02\x31\x12//v1/customers/{customer_id}/budgets/{budget_id}\x12\x81\x01\n\x0bListBudgets\x12!.tollkeeper.v1.ListBudgetsRequest\x1a\".tollkeeper.v1.ListBudgetsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/budgets\x12\x98\x01\n\x0cUpdateBudget\x12\".tollkeeper.v1.UpdateBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"M\x82\xd3\xe4\x93\x02G2=/v1/customers/{budget.customer_id}/budgets/{budget.budget_id}:\x06\x62udget\x12\x82\x01\n\x0c\x44\x65leteBudget\x12\".tollkeeper.v1.DeleteBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"7\x82\xd3\xe4\x93\x02\x31*//v1/customers/{customer_id}/budgets/{budget_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btollkeeper/v1/budgets.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x03\n\x06\x42udget\x12\x17\n\tbudget_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12)\n\x05scope\x18\x03 \x01(\x0e\x32\x14.tollkeeper.v1.ScopeB\x04\xe2\x41\x01\x02\x12\x10\n\x08scope_id\x18\x04 \x01(\t\x12\x1b\n\rlimit_nanousd\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12%\n\x06period\x18\x06 \x01(\x0e\x32\x15.tollkeeper.v1.Period\x12\x0c\n\x04soft\x18\x07 \x01(\x08\x12\x12\n\nthresholds\x18\x08 \x03(\x05\x12+\n\x06window\x18\t \x01(\x0b\x32\x15.tollkeeper.v1.WindowB\x04\xe2\x41\x01\x03\x12\x1c\n\x0etop_up_nanousd\x18\n \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xaa\x01\n\x06Window\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rspent_nanousd\x18\x03 \x01(\x03\x12\x14\n\x0cheld_nanousd\x18\x04 \x01(\x03\x12\x15\n\rlimit_nanousd\x18\x05 \x01(\x03\"\xf7\x01\n\x0b\x42udgetTopUp\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tbudget_id\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61mount_nanousd\x18\x05 \x01(\x03\x12\x15\n\rtotal_nanousd\x18\x06 \x01(\x03\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x12\n\ncreated_by\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe4\x02\n\x0b\x42udgetAlert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x11\n\tbudget_id\x18\x03 \x01(\t\x12#\n\x05scope\x18\x04 \x01(\x0e\x32\x14.tollkeeper.v1.Scope\x12\x10\n\x08scope_id\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11threshold_percent\x18\x08 \x01(\x05\x12\x15\n\rlimit_nanousd\x18\t \x01(\x03\x12\x15\n\rspent_nanousd\x18\n \x01(\x03\x12\x0c\n\x04soft\x18\x0b \x01(\x08\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\rInitialBudget\x12\x1a\n\rlimit_nanousd\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.tollkeeper.v1.PeriodB\x10\n\x0e_limit_nanousd\"V\n\x13\x43reateBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"F\n\x10GetBudgetRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x12ListBudgetsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x05scope\x18\x02 \x01(\x0e\x32\x14.tollkeeper.v1.Scope\x12\x10\n\x08scope_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x13ListBudgetsResponse\x12&\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x15.tollkeeper.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x13UpdateBudgetRequest\x12+\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.BudgetB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"W\n\x13\x44\x65leteBudgetRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x88\x01\n\x12TopUpBudgetRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x61mount_nanousd\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"n\n\x11ListTopUpsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tbudget_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x12ListTopUpsResponse\x12+\n\x07top_ups\x18\x01 \x03(\x0b\x32\x1a.tollkeeper.v1.BudgetTopUp\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x17ListBudgetAlertsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tbudget_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x18ListBudgetAlertsResponse\x12*\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1a.tollkeeper.v1.BudgetAlert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*a\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_KEY\x10\x01\x12\x0e\n\nSCOPE_USER\x10\x02\x12\x0e\n\nSCOPE_TEAM\x10\x03\x12\x12\n\x0eSCOPE_CUSTOMER\x10\x04*j\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_NONE\x10\x01\x12\x10\n\x0cPERIOD_DAILY\x10\x02\x12\x11\n\rPERIOD_WEEKLY\x10\x03\x12\x12\n\x0ePERIOD_MONTHLY\x10\x04\x32\xf3\x08\n\x0e\x42udgetsService\x12\x85\x01\n\x0c\x43reateBudget\x12\".tollkeeper.v1.CreateBudgetRequest\x1a\x15.tollkeeper.v1.Budget\":\x82\xd3\xe4\x93\x02\x34\"*/v1/customers/{budget.customer_id}/budgets:\x06\x62udget\x12|\n\tGetBudget\x12\x1f.tollkeeper.v1.GetBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"7\x82\xd3\xe4\x93\x02\x31\x12//v1/customers/{customer_id}/budgets/{budget_id}\x12\x81\x01\n\x0bListBudgets\x12!.tollkeeper.v1.ListBudgetsRequest\x1a\".tollkeeper.v1.ListBudgetsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/budgets\x12\x98\x01\n\x0cUpdateBudget\x12\".tollkeeper.v1.UpdateBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"M\x82\xd3\xe4\x93\x02G2=/v1/customers/{budget.customer_id}/budgets/{budget.budget_id}:\x06\x62udget\x12\x82\x01\n\x0c\x44\x65leteBudget\x12\".tollkeeper.v1.DeleteBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"7\x82\xd3\xe4\x93\x02\x31*//v1/customers/{customer_id}/budgets/{budget_id}\x12\x8a\x01\n\x0bTopUpBudget\x12!.tollkeeper.v1.TopUpBudgetRequest\x1a\x15.tollkeeper.v1.Budget\"A\x82\xd3\xe4\x93\x02;\"6/v1/customers/{customer_id}/budgets/{budget_id}/topUps:\x01*\x12\x91\x01\n\nListTopUps\x12 .tollkeeper.v1.ListTopUpsRequest\x1a!.tollkeeper.v1.ListTopUpsResponse\">\x82\xd3\xe4\x93\x02\x38\x12\x36/v1/customers/{customer_id}/budgets/{budget_id}/topUps\x12\x95\x01\n\x10ListBudgetAlerts\x12&.tollkeeper.v1.ListBudgetAlertsRequest\x1a\'.tollkeeper.v1.ListBudgetAlertsResponse\"0\x82\xd3\xe4\x93\x02*\x12(/v1/customers/{customer_id}/budgetAlertsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGET'].fields_by_name['limit_nanousd']._serialized_options = b'\342A\001\002'
   _globals['_BUDGET'].fields_by_name['window']._loaded_options = None
   _globals['_BUDGET'].fields_by_name['window']._serialized_options = b'\342A\001\003'
+  _globals['_BUDGET'].fields_by_name['top_up_nanousd']._loaded_options = None
+  _globals['_BUDGET'].fields_by_name['top_up_nanousd']._serialized_options = b'\342A\001\003'
   _globals['_BUDGET'].fields_by_name['create_time']._loaded_options = None
   _globals['_BUDGET'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_BUDGET'].fields_by_name['delete_time']._loaded_options = None
@@ -61,6 +63,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEBUDGETREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_DELETEBUDGETREQUEST'].fields_by_name['budget_id']._loaded_options = None
   _globals['_DELETEBUDGETREQUEST'].fields_by_name['budget_id']._serialized_options = b'\342A\001\002'
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['budget_id']._loaded_options = None
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['budget_id']._serialized_options = b'\342A\001\002'
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['amount_nanousd']._loaded_options = None
+  _globals['_TOPUPBUDGETREQUEST'].fields_by_name['amount_nanousd']._serialized_options = b'\342A\001\002'
+  _globals['_LISTTOPUPSREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_LISTTOPUPSREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTTOPUPSREQUEST'].fields_by_name['budget_id']._loaded_options = None
+  _globals['_LISTTOPUPSREQUEST'].fields_by_name['budget_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTBUDGETALERTSREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_LISTBUDGETALERTSREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_BUDGETSSERVICE'].methods_by_name['CreateBudget']._loaded_options = None
   _globals['_BUDGETSSERVICE'].methods_by_name['CreateBudget']._serialized_options = b'\202\323\344\223\0024\"*/v1/customers/{budget.customer_id}/budgets:\006budget'
   _globals['_BUDGETSSERVICE'].methods_by_name['GetBudget']._loaded_options = None
@@ -71,28 +85,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGETSSERVICE'].methods_by_name['UpdateBudget']._serialized_options = b'\202\323\344\223\002G2=/v1/customers/{budget.customer_id}/budgets/{budget.budget_id}:\006budget'
   _globals['_BUDGETSSERVICE'].methods_by_name['DeleteBudget']._loaded_options = None
   _globals['_BUDGETSSERVICE'].methods_by_name['DeleteBudget']._serialized_options = b'\202\323\344\223\0021*//v1/customers/{customer_id}/budgets/{budget_id}'
-  _globals['_SCOPE']._serialized_start=1415
-  _globals['_SCOPE']._serialized_end=1512
-  _globals['_PERIOD']._serialized_start=1514
-  _globals['_PERIOD']._serialized_end=1620
+  _globals['_BUDGETSSERVICE'].methods_by_name['TopUpBudget']._loaded_options = None
+  _globals['_BUDGETSSERVICE'].methods_by_name['TopUpBudget']._serialized_options = b'\202\323\344\223\002;\"6/v1/customers/{customer_id}/budgets/{budget_id}/topUps:\001*'
+  _globals['_BUDGETSSERVICE'].methods_by_name['ListTopUps']._loaded_options = None
+  _globals['_BUDGETSSERVICE'].methods_by_name['ListTopUps']._serialized_options = b'\202\323\344\223\0028\0226/v1/customers/{customer_id}/budgets/{budget_id}/topUps'
+  _globals['_BUDGETSSERVICE'].methods_by_name['ListBudgetAlerts']._loaded_options = None
+  _globals['_BUDGETSSERVICE'].methods_by_name['ListBudgetAlerts']._serialized_options = b'\202\323\344\223\002*\022(/v1/customers/{customer_id}/budgetAlerts'
+  _globals['_SCOPE']._serialized_start=2629
+  _globals['_SCOPE']._serialized_end=2726
+  _globals['_PERIOD']._serialized_start=2728
+  _globals['_PERIOD']._serialized_end=2834
   _globals['_BUDGET']._serialized_start=177
-  _globals['_BUDGET']._serialized_end=563
-  _globals['_WINDOW']._serialized_start=566
-  _globals['_WINDOW']._serialized_end=713
-  _globals['_INITIALBUDGET']._serialized_start=715
-  _globals['_INITIALBUDGET']._serialized_end=815
-  _globals['_CREATEBUDGETREQUEST']._serialized_start=817
-  _globals['_CREATEBUDGETREQUEST']._serialized_end=903
-  _globals['_GETBUDGETREQUEST']._serialized_start=905
-  _globals['_GETBUDGETREQUEST']._serialized_end=975
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=978
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=1119
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1121
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1207
-  _globals['_UPDATEBUDGETREQUEST']._serialized_start=1209
-  _globals['_UPDATEBUDGETREQUEST']._serialized_end=1324
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=1326
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=1413
-  _globals['_BUDGETSSERVICE']._serialized_start=1623
-  _globals['_BUDGETSSERVICE']._serialized_end=2321
+  _globals['_BUDGET']._serialized_end=593
+  _globals['_WINDOW']._serialized_start=596
+  _globals['_WINDOW']._serialized_end=766
+  _globals['_BUDGETTOPUP']._serialized_start=769
+  _globals['_BUDGETTOPUP']._serialized_end=1016
+  _globals['_BUDGETALERT']._serialized_start=1019
+  _globals['_BUDGETALERT']._serialized_end=1375
+  _globals['_INITIALBUDGET']._serialized_start=1377
+  _globals['_INITIALBUDGET']._serialized_end=1477
+  _globals['_CREATEBUDGETREQUEST']._serialized_start=1479
+  _globals['_CREATEBUDGETREQUEST']._serialized_end=1565
+  _globals['_GETBUDGETREQUEST']._serialized_start=1567
+  _globals['_GETBUDGETREQUEST']._serialized_end=1637
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=1640
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1781
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1783
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1869
+  _globals['_UPDATEBUDGETREQUEST']._serialized_start=1871
+  _globals['_UPDATEBUDGETREQUEST']._serialized_end=1986
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=1988
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=2075
+  _globals['_TOPUPBUDGETREQUEST']._serialized_start=2078
+  _globals['_TOPUPBUDGETREQUEST']._serialized_end=2214
+  _globals['_LISTTOPUPSREQUEST']._serialized_start=2216
+  _globals['_LISTTOPUPSREQUEST']._serialized_end=2326
+  _globals['_LISTTOPUPSRESPONSE']._serialized_start=2328
+  _globals['_LISTTOPUPSRESPONSE']._serialized_end=2418
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_start=2420
+  _globals['_LISTBUDGETALERTSREQUEST']._serialized_end=2530
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_start=2532
+  _globals['_LISTBUDGETALERTSRESPONSE']._serialized_end=2627
+  _globals['_BUDGETSSERVICE']._serialized_start=2837
+  _globals['_BUDGETSSERVICE']._serialized_end=3976
 # @@protoc_insertion_point(module_scope)

@@ -40,7 +40,7 @@ PERIOD_WEEKLY: Period
 PERIOD_MONTHLY: Period
 
 class Budget(_message.Message):
-    __slots__ = ("budget_id", "customer_id", "scope", "scope_id", "limit_nanousd", "period", "soft", "thresholds", "window", "etag", "create_time", "delete_time")
+    __slots__ = ("budget_id", "customer_id", "scope", "scope_id", "limit_nanousd", "period", "soft", "thresholds", "window", "top_up_nanousd", "etag", "create_time", "delete_time")
     BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class Budget(_message.Message):
     SOFT_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    TOP_UP_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -62,22 +63,75 @@ class Budget(_message.Message):
     soft: bool
     thresholds: _containers.RepeatedScalarFieldContainer[int]
     window: Window
+    top_up_nanousd: int
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, budget_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., scope: _Optional[_Union[Scope, str]] = ..., scope_id: _Optional[str] = ..., limit_nanousd: _Optional[int] = ..., period: _Optional[_Union[Period, str]] = ..., soft: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, budget_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., scope: _Optional[_Union[Scope, str]] = ..., scope_id: _Optional[str] = ..., limit_nanousd: _Optional[int] = ..., period: _Optional[_Union[Period, str]] = ..., soft: _Optional[bool] = ..., thresholds: _Optional[_Iterable[int]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., top_up_nanousd: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Window(_message.Message):
-    __slots__ = ("start_time", "end_time", "spent_nanousd", "held_nanousd")
+    __slots__ = ("start_time", "end_time", "spent_nanousd", "held_nanousd", "limit_nanousd")
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     SPENT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     HELD_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     spent_nanousd: int
     held_nanousd: int
-    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spent_nanousd: _Optional[int] = ..., held_nanousd: _Optional[int] = ...) -> None: ...
+    limit_nanousd: int
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spent_nanousd: _Optional[int] = ..., held_nanousd: _Optional[int] = ..., limit_nanousd: _Optional[int] = ...) -> None: ...
+
+class BudgetTopUp(_message.Message):
+    __slots__ = ("customer_id", "budget_id", "number", "start_time", "amount_nanousd", "total_nanousd", "note", "created_by", "create_time")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    number: int
+    start_time: _timestamp_pb2.Timestamp
+    amount_nanousd: int
+    total_nanousd: int
+    note: str
+    created_by: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., number: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., amount_nanousd: _Optional[int] = ..., total_nanousd: _Optional[int] = ..., note: _Optional[str] = ..., created_by: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BudgetAlert(_message.Message):
+    __slots__ = ("alert_id", "customer_id", "budget_id", "scope", "scope_id", "start_time", "end_time", "threshold_percent", "limit_nanousd", "spent_nanousd", "soft", "create_time")
+    ALERT_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    SPENT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    alert_id: str
+    customer_id: str
+    budget_id: str
+    scope: Scope
+    scope_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    threshold_percent: int
+    limit_nanousd: int
+    spent_nanousd: int
+    soft: bool
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, alert_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., scope: _Optional[_Union[Scope, str]] = ..., scope_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., threshold_percent: _Optional[int] = ..., limit_nanousd: _Optional[int] = ..., spent_nanousd: _Optional[int] = ..., soft: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class InitialBudget(_message.Message):
     __slots__ = ("limit_nanousd", "period")
@@ -142,3 +196,57 @@ class DeleteBudgetRequest(_message.Message):
     budget_id: str
     etag: str
     def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class TopUpBudgetRequest(_message.Message):
+    __slots__ = ("customer_id", "budget_id", "amount_nanousd", "note", "request_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    amount_nanousd: int
+    note: str
+    request_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., amount_nanousd: _Optional[int] = ..., note: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ListTopUpsRequest(_message.Message):
+    __slots__ = ("customer_id", "budget_id", "page_size", "page_token")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTopUpsResponse(_message.Message):
+    __slots__ = ("top_ups", "next_page_token")
+    TOP_UPS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    top_ups: _containers.RepeatedCompositeFieldContainer[BudgetTopUp]
+    next_page_token: str
+    def __init__(self, top_ups: _Optional[_Iterable[_Union[BudgetTopUp, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetAlertsRequest(_message.Message):
+    __slots__ = ("customer_id", "budget_id", "page_size", "page_token")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    budget_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, customer_id: _Optional[str] = ..., budget_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBudgetAlertsResponse(_message.Message):
+    __slots__ = ("alerts", "next_page_token")
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[BudgetAlert]
+    next_page_token: str
+    def __init__(self, alerts: _Optional[_Iterable[_Union[BudgetAlert, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -60,6 +60,21 @@ class BudgetsServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_budgets__pb2.DeleteBudgetRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.Budget.FromString,
                 _registered_method=True)
+        self.TopUpBudget = channel.unary_unary(
+                '/tollkeeper.v1.BudgetsService/TopUpBudget',
+                request_serializer=tollkeeper_dot_v1_dot_budgets__pb2.TopUpBudgetRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.Budget.FromString,
+                _registered_method=True)
+        self.ListTopUps = channel.unary_unary(
+                '/tollkeeper.v1.BudgetsService/ListTopUps',
+                request_serializer=tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsResponse.FromString,
+                _registered_method=True)
+        self.ListBudgetAlerts = channel.unary_unary(
+                '/tollkeeper.v1.BudgetsService/ListBudgetAlerts',
+                request_serializer=tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class BudgetsServiceServicer:
@@ -97,6 +112,28 @@ class BudgetsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TopUpBudget(self, request, context):
+        """Raises the limit of the budget's present window, and of no later one, by an amount; edges notice at once. A negative
+        amount takes back what was topped up before, and no more. At most 1000 a budget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTopUps(self, request, context):
+        """Newest first, of all windows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgetAlerts(self, request, context):
+        """Thresholds that spending has reached, newest first: one alert a window and threshold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BudgetsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +161,21 @@ def add_BudgetsServiceServicer_to_server(servicer, server):
                     servicer.DeleteBudget,
                     request_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.DeleteBudgetRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_budgets__pb2.Budget.SerializeToString,
+            ),
+            'TopUpBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.TopUpBudget,
+                    request_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.TopUpBudgetRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_budgets__pb2.Budget.SerializeToString,
+            ),
+            'ListTopUps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopUps,
+                    request_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsResponse.SerializeToString,
+            ),
+            'ListBudgetAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgetAlerts,
+                    request_deserializer=tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -262,6 +314,87 @@ class BudgetsService:
             '/tollkeeper.v1.BudgetsService/DeleteBudget',
             tollkeeper_dot_v1_dot_budgets__pb2.DeleteBudgetRequest.SerializeToString,
             tollkeeper_dot_v1_dot_budgets__pb2.Budget.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TopUpBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.BudgetsService/TopUpBudget',
+            tollkeeper_dot_v1_dot_budgets__pb2.TopUpBudgetRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_budgets__pb2.Budget.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopUps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.BudgetsService/ListTopUps',
+            tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_budgets__pb2.ListTopUpsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgetAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.BudgetsService/ListBudgetAlerts',
+            tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_budgets__pb2.ListBudgetAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

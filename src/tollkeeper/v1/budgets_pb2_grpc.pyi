@@ -39,6 +39,14 @@ class BudgetsServiceStub:
     UpdateBudget: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.UpdateBudgetRequest, _budgets_pb2.Budget]
     """A new limit acts at once and never resets spend; a new period acts when the current window ends."""
     DeleteBudget: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.DeleteBudgetRequest, _budgets_pb2.Budget]
+    TopUpBudget: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.TopUpBudgetRequest, _budgets_pb2.Budget]
+    """Raises the limit of the budget's present window, and of no later one, by an amount; edges notice at once. A negative
+    amount takes back what was topped up before, and no more. At most 1000 a budget.
+    """
+    ListTopUps: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.ListTopUpsRequest, _budgets_pb2.ListTopUpsResponse]
+    """Newest first, of all windows."""
+    ListBudgetAlerts: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.ListBudgetAlertsRequest, _budgets_pb2.ListBudgetAlertsResponse]
+    """Thresholds that spending has reached, newest first: one alert a window and threshold."""
 
 @_typing.type_check_only
 class BudgetsServiceAsyncStub(BudgetsServiceStub):
@@ -51,6 +59,14 @@ class BudgetsServiceAsyncStub(BudgetsServiceStub):
     UpdateBudget: _aio.UnaryUnaryMultiCallable[_budgets_pb2.UpdateBudgetRequest, _budgets_pb2.Budget]  # type: ignore[assignment]
     """A new limit acts at once and never resets spend; a new period acts when the current window ends."""
     DeleteBudget: _aio.UnaryUnaryMultiCallable[_budgets_pb2.DeleteBudgetRequest, _budgets_pb2.Budget]  # type: ignore[assignment]
+    TopUpBudget: _aio.UnaryUnaryMultiCallable[_budgets_pb2.TopUpBudgetRequest, _budgets_pb2.Budget]  # type: ignore[assignment]
+    """Raises the limit of the budget's present window, and of no later one, by an amount; edges notice at once. A negative
+    amount takes back what was topped up before, and no more. At most 1000 a budget.
+    """
+    ListTopUps: _aio.UnaryUnaryMultiCallable[_budgets_pb2.ListTopUpsRequest, _budgets_pb2.ListTopUpsResponse]  # type: ignore[assignment]
+    """Newest first, of all windows."""
+    ListBudgetAlerts: _aio.UnaryUnaryMultiCallable[_budgets_pb2.ListBudgetAlertsRequest, _budgets_pb2.ListBudgetAlertsResponse]  # type: ignore[assignment]
+    """Thresholds that spending has reached, newest first: one alert a window and threshold."""
 
 class BudgetsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Limits on what a customer, team, user or key may spend. A scope has at most 8."""
@@ -90,5 +106,31 @@ class BudgetsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _budgets_pb2.DeleteBudgetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_budgets_pb2.Budget, _abc.Awaitable[_budgets_pb2.Budget]]: ...
+
+    @_abc_1.abstractmethod
+    def TopUpBudget(
+        self,
+        request: _budgets_pb2.TopUpBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budgets_pb2.Budget, _abc.Awaitable[_budgets_pb2.Budget]]:
+        """Raises the limit of the budget's present window, and of no later one, by an amount; edges notice at once. A negative
+        amount takes back what was topped up before, and no more. At most 1000 a budget.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTopUps(
+        self,
+        request: _budgets_pb2.ListTopUpsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budgets_pb2.ListTopUpsResponse, _abc.Awaitable[_budgets_pb2.ListTopUpsResponse]]:
+        """Newest first, of all windows."""
+
+    @_abc_1.abstractmethod
+    def ListBudgetAlerts(
+        self,
+        request: _budgets_pb2.ListBudgetAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budgets_pb2.ListBudgetAlertsResponse, _abc.Awaitable[_budgets_pb2.ListBudgetAlertsResponse]]:
+        """Thresholds that spending has reached, newest first: one alert a window and threshold."""
 
 def add_BudgetsServiceServicer_to_server(servicer: BudgetsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

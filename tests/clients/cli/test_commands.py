@@ -108,6 +108,30 @@ def test_changing_a_key(cli: Run) -> None:
     assert "nothing to change" in cli("keys", "update", key["id"], code=2)
 
 
+def test_topping_a_budget_up(cli: Run) -> None:
+    """The present window gets more, or less again; lists show it; amounts are exact."""
+    cli("customers", "create", "--name", "Topped", "--slug", "topped", "--unlimited", "--json")
+    of = ("--customer", "topped")
+    budget = cli(
+        *("budgets", "create", *of, "--scope", "customer", "--limit-usd", "5", "--period", "monthly"),
+        *("--threshold", "80", "--json"),
+    )
+    shown = cli("budgets", "top-up", budget["budget_id"], *of, "--amount-usd", "2.5", "--json")
+    assert (shown["limit_usd"], shown["top_up_usd"], shown["window"]["limit_usd"]) == ("5.00", "2.50", "7.50")
+    less = ("--amount-usd", "-0.000000001", "--note", "too much")
+    cli("budgets", "top-up", budget["budget_id"], *of, *less, "--json")
+    rows = cli("budgets", "top-ups", budget["budget_id"], *of, "--json")
+    assert [(row["amount_usd"], row["total_usd"]) for row in rows] == [
+        ("-0.000000001", "2.499999999"),
+        ("2.50", "2.50"),
+    ]
+    assert "RESETS" in cli("budgets", "list", *of)
+    assert cli("budgets", "alerts", *of, "--json") == []
+    again = ("budgets", "top-up", budget["budget_id"], *of)
+    assert "no more than" in cli(*again, "--amount-usd", "-3", code=1)
+    assert "nine decimals" in cli(*again, "--amount-usd", "0.0000000001", code=2)
+
+
 def test_limits_and_rotation_of_a_key(cli: Run, up: Up) -> None:
     """Given and taken back by options; a new secret beside the old one, which then ends early."""
     key = cli(

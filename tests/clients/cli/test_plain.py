@@ -22,7 +22,7 @@ def test_a_budget_as_plain_values() -> None:
         limit_nanousd=10_000_000,
         period=Period.PERIOD_MONTHLY,
         thresholds=[50, 90],
-        window=Window(start_time=NOON, spent_nanousd=1),
+        window=Window(start_time=NOON, spent_nanousd=1, limit_nanousd=10_000_000),
         create_time=NOON,
     )
     assert plain(budget) == {
@@ -39,7 +39,9 @@ def test_a_budget_as_plain_values() -> None:
             "end_time": None,
             "spent_usd": "0.000000001",
             "held_usd": "0.00",
+            "limit_usd": "0.01",
         },
+        "top_up_usd": "0.00",
         "etag": "",
         "create_time": "2026-12-01T12:00:00Z",
         "delete_time": None,

@@ -38,6 +38,7 @@ from tests.factories.tenants import (
     end_windows,
     raise_chain,
     set_limit,
+    top_up,
 )
 from tollkeeper.cost import PriceRates, resolve
 from tollkeeper.errors import Reason, TollkeeperError
@@ -50,6 +51,7 @@ REPORTED, ESTIMATED, VOIDED = (
     edge_pb2.USAGE_STATE_ESTIMATED,
     edge_pb2.USAGE_STATE_VOIDED,
 )
+THRESHOLDS = (50, 100)
 RATES = PriceRates(resolve({"input": 1_000_000, "output": 1_000_000}))
 amounts = st.integers(min_value=0, max_value=120)
 
@@ -60,10 +62,22 @@ class Crash(Exception):
 
 @dataclass
 class ModelWindow:
-    limit: int
+    budget_limit: int
     hard: bool = True
     spent: int = 0
     held: int = 0
+    top_up: int = 0
+    # Brought into being by a top-up, whether a lease pins it or not.
+    topped_up: bool = False
+    # Thresholds that were reached when something was posted.
+    reached: set[int] = field(default_factory=set)
+
+    @property
+    def limit(self) -> int:
+        return self.budget_limit + self.top_up
+
+    def posted(self) -> None:
+        self.reached |= {percent for percent in THRESHOLDS if self.spent * 100 >= percent * self.limit}
 
 
 @dataclass
@@ -145,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(limits=st.dictionaries(st.sampled_from([KEY, USER, TEAM, CUSTOMER]), st.integers(1, 400)))
     def start(self, limits: dict[int, int]) -> None:
-        self.tenant = self.run(create_tenant(self.database, limits, period=4))
+        self.tenant = self.run(create_tenant(self.database, limits, period=4, thresholds=THRESHOLDS))
         self.model.windows = {scope: ModelWindow(limit) for scope, limit in limits.items()}
 
     @rule(data=st.data(), limit=st.integers(1, 500))
@@ -154,7 +168,20 @@ class LedgerMachine(RuleBasedStateMachine):
         if hard:
             scope = data.draw(st.sampled_from(hard))
             self.run(set_limit(self.database, self.tenant, scope, limit))
-            self.model.windows[scope].limit = limit
+            self.model.windows[scope].budget_limit = limit
+
+    @rule(data=st.data(), amount=st.integers(-300, 300).filter(bool))
+    def top_up_window(self, data: st.DataObject, amount: int) -> None:
+        """One window's limit goes up, or down again to the budget's; its chain stays the same."""
+        if not self.model.windows:
+            return
+        scope = data.draw(st.sampled_from(sorted(self.model.windows)))
+        window = self.model.windows[scope]
+        amount = max(amount, -window.top_up)
+        if amount:
+            self.run(top_up(self.database, self.tenant, scope, amount))
+            window.top_up += amount
+            window.topped_up = True
 
     @rule(scope=st.sampled_from([KEY, USER, TEAM, CUSTOMER]), limit=st.integers(1, 500), soft=st.booleans())
     def add_budget(self, scope: int, limit: int, soft: bool) -> None:
@@ -163,7 +190,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
         async def work() -> None:
             async with self.database.write() as connection:
-                await add_budget(connection, self.tenant, scope, limit, period=1, soft=soft)
+                await add_budget(
+                    connection, self.tenant, scope, limit, period=1, soft=soft, thresholds=THRESHOLDS
+                )
                 await raise_chain(connection, self.tenant)
 
         self.run(work())
@@ -175,8 +204,8 @@ class LedgerMachine(RuleBasedStateMachine):
         # A window that no lease ever pinned doesn't exist yet, so it doesn't end either.
         pinned = {id(window) for lease in self.model.leases for window in lease.windows}
         for scope, window in self.model.windows.items():
-            if id(window) in pinned:
-                self.model.windows[scope] = ModelWindow(window.limit, window.hard)
+            if id(window) in pinned or window.topped_up:
+                self.model.windows[scope] = ModelWindow(window.budget_limit, window.hard)
         for lease in self.model.leases:
             lease.ended = bool(lease.windows) or lease.ended
 
@@ -310,6 +339,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert outcome == [POSTED]
             for window in record.lease.windows:
                 window.spent += cost - record.cost
+                if cost != record.cost:
+                    window.posted()
             record.message, record.state, record.cost = other, REPORTED, cost
         elif record.state == REPORTED and state == ESTIMATED:
             assert outcome == [DUPLICATE]
@@ -391,6 +422,8 @@ class LedgerMachine(RuleBasedStateMachine):
             lease.lost_estimate -= replaced
             for window in lease.windows:
                 window.spent -= replaced
+        for window in lease.windows:
+            window.posted()
 
     def _model_lose(self, lease: ModelLease) -> None:
         if lease.unlimited:
@@ -403,6 +436,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for window in lease.windows:
             window.held -= estimate
             window.spent += estimate
+            window.posted()
         lease.free(lease.held)
         lease.open = False
 
@@ -417,19 +451,23 @@ class LedgerMachine(RuleBasedStateMachine):
         for scope, window in self.model.windows.items():
             pinned = any(window is other for lease in self.model.leases for other in lease.windows)
             if pinned:
-                assert found[self.tenant.budgets[scope]] == (window.spent, window.held)
+                spent, held, reached = found[self.tenant.budgets[scope]]
+                assert (spent, held) == (window.spent, window.held)
+                assert set(reached) >= window.reached
 
-    async def _stored_windows(self) -> dict[str, tuple[int, int]]:
+    async def _stored_windows(self) -> dict[str, tuple[int, int, list[int]]]:
         async with self.database.read() as connection:
             found = await connection.execute(
                 text(
                     "SELECT DISTINCT ON (budget_id) CAST(budget_id AS text) AS budget_id,"
-                    " spent_nanousd, held_nanousd FROM windows WHERE customer_id = :c"
+                    " spent_nanousd, held_nanousd, ARRAY(SELECT threshold_percent FROM budget_alerts a"
+                    " WHERE a.budget_id = w.budget_id AND a.start_time = w.start_time) AS reached"
+                    " FROM windows w WHERE customer_id = :c"
                     " ORDER BY budget_id, start_time DESC"
                 ),
                 {"c": self.tenant.customer_id},
             )
-            return {row.budget_id: (row.spent_nanousd, row.held_nanousd) for row in found}
+            return {row.budget_id: (row.spent_nanousd, row.held_nanousd, row.reached) for row in found}
 
 
 @pytest.mark.timeout(300)

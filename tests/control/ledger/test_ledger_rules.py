@@ -8,6 +8,7 @@ from control.domain import ledger as rules
 from control.domain.ledger import Granted, Held, Label, Lease, LeaseState, Part, Spent, Window
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+THRESHOLDS = (50, 80, 100)
 
 
 def window(
@@ -180,3 +181,31 @@ def test_a_grant_moves_room_into_the_lease() -> None:
     assert (made.undrawn_nanousd, made.in_flight_nanousd) == (20, 40)
     # A soft window allows what comes.
     assert (hard.highest_limit_nanousd, soft.highest_limit_nanousd) == (1000, 60)
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent", "alerted", "reached", "remembered"),
+    [
+        (100, 49, 0, [], 0),
+        (100, 50, 0, [50], 50),
+        (100, 50, 50, [], 50),
+        (100, 100, 0, [50, 80, 100], 100),
+        (100, 99, 50, [80], 80),
+        # After a report below an estimate it is not told of again.
+        (100, 40, 80, [], 80),
+        # Per cent are exact on integers: half of three isn't one.
+        (3, 1, 0, [], 0),
+        (3, 2, 0, [50], 50),
+        (10**18, 5 * 10**17 - 1, 0, [], 0),
+        (10**18, 5 * 10**17, 0, [50], 50),
+    ],
+)
+def test_thresholds_are_told_of_once(
+    limit: int, spent: int, alerted: int, reached: list[int], remembered: int
+) -> None:
+    """Every threshold from the last that was told of up to what is spent, and none twice."""
+    each = window(limit, spent)
+    each.thresholds, each.alerted_percent = THRESHOLDS, alerted
+    assert [alert.percent for alert in each.reach()] == reached
+    assert each.alerted_percent == remembered
+    assert each.reach() == []

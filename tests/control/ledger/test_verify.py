@@ -11,7 +11,7 @@ from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.store.database import Database
 from control.verify import REPEATED, VANISHED, verify
-from tests.factories.tenants import CUSTOMER, KEY, create_tenant
+from tests.factories.tenants import CUSTOMER, KEY, create_tenant, top_up
 from tollkeeper.cost import PriceRates, resolve
 from tollkeeper.ids import uuid7
 from tollkeeper.v1 import edge_pb2
@@ -24,6 +24,8 @@ REPORTED, ESTIMATED, VOIDED = (
 )
 ROLLUPS = "rollups are the sums of the records"
 LIMIT = "I1 spent and held stay within the highest limit and the excused parts"
+MADE = "I1 a grant counts only top-ups that were made"
+TOPPED_UP = "I1 a window is topped up by the sum of its top-ups"
 SPENT = "I2 spent is the sum of the entries"
 HELD = "I2 held is the sum over the leases"
 PINS = "I2 a lease pins the windows that its grants saw, and they exist"
@@ -37,7 +39,8 @@ LABELLED = "I4 what an estimate costs is labelled so, and what replaces it is no
 @pytest.fixture
 async def busy(database: Database) -> Database:
     """A ledger with a bit of everything: an open lease, a lost one, an overrun, and records of each kind."""
-    tenant = await create_tenant(database, {KEY: 1000, CUSTOMER: 5000})
+    tenant = await create_tenant(database, {KEY: 1000, CUSTOMER: 5000}, thresholds=[1])
+    await top_up(database, tenant, KEY, 500)
     queue = LedgerQueue(database, Metrics(), timedelta(seconds=60), lambda *_: None)
     leases = [str(uuid7()) for _ in range(3)]
     for lease_id in leases:
@@ -94,6 +97,16 @@ A_REPORT = "usage_id = (SELECT usage_id FROM usage_records WHERE state = 1 AND s
         ("UPDATE windows SET spent_nanousd = spent_nanousd + 5000", LIMIT),
         ("UPDATE windows SET held_nanousd = held_nanousd + 5000, highest_limit_nanousd = 0", LIMIT),
         ("UPDATE windows SET spent_nanousd = 20000, highest_limit_nanousd = 90000", LIMIT),
+        ("DELETE FROM budget_top_ups", MADE),
+        ("UPDATE lease_grants SET seen = replace(seen::text, '500', '501')::jsonb", MADE),
+        ("DELETE FROM budget_top_ups", TOPPED_UP),
+        ("UPDATE windows SET top_up_nanousd = top_up_nanousd + 1", TOPPED_UP),
+        ("UPDATE budget_top_ups SET amount_nanousd = 400", TOPPED_UP),
+        ("UPDATE budget_top_ups SET total_nanousd = 501", "I1 every top-up adds up with those before it"),
+        (
+            "UPDATE budget_alerts SET threshold_percent = 101",
+            "an alert tells of a threshold that was reached",
+        ),
         # I2
         ("UPDATE windows SET spent_nanousd = spent_nanousd - 1", SPENT),
         ("UPDATE windows SET spent_nanousd = -1", "I2 no window is below nothing"),
