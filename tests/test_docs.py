@@ -150,19 +150,21 @@ def test_every_variable_is_known() -> None:
 
 
 def test_reasons_are_documented() -> None:
-    """docs/errors.md has a row for each reason: gRPC code, and the edge's status, code and advice to SDKs."""
-    rows = {row[0]: row[1:5] for row in table_rows(DOCS / "errors.md") if re.fullmatch(r"[A-Z_]+", row[0])}
+    """docs/errors.md has a row for each reason: gRPC code, and the edge's status, code and advice to SDKs,
+    and its status on management routes."""
+    rows = {row[0]: row[1:6] for row in table_rows(DOCS / "errors.md") if re.fullmatch(r"[A-Z_]+", row[0])}
     internal = SHAPES[Reason.INTERNAL]
     expected = {}
     for name, number in Reason.items():
         if number == Reason.ERROR_REASON_UNSPECIFIED:
             continue
         shape, grpc_code = SHAPES[number], f"`{CODES[number].name}`"
-        if shape is internal and number != Reason.INTERNAL:
-            expected[name] = [grpc_code, "–", "–", ""]
+        management = str(shape.management_status)
+        if shape.code == internal.code and number != Reason.INTERNAL:
+            expected[name] = [grpc_code, "–", "–", "", management]
         else:
             advice = {True: "yes", False: "no", None: ""}[shape.should_retry]
-            expected[name] = [grpc_code, str(shape.status), f"`{shape.code}`", advice]
+            expected[name] = [grpc_code, str(shape.status), f"`{shape.code}`", advice, management]
     assert rows == expected
 
 

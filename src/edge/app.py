@@ -11,10 +11,14 @@ from edge.answer import Answer, error_answer, header_lines
 from edge.chat import Chat
 from edge.config import EdgeSettings
 from edge.errors import render, render_plain
+from edge.inference import is_inference, is_unserved
 from edge.models import Models
+from edge.rest.cors import Cors
+from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
 from edge.routes import models as model_routes
+from edge.routes import rest as rest_routes
 from tollkeeper.errors import Reason, TollkeeperError
 
 log = structlog.get_logger()
@@ -22,9 +26,6 @@ log = structlog.get_logger()
 HEADER_BYTES = 16_384
 KEEP_ALIVE_S = 75
 REQUEST_TIMEOUT_S = 60
-
-# Of OpenAI's API, and not served: a 404 would look like a mistyped URL.
-_UNSERVED = ("responses", "embeddings", "completions", "moderations", "images", "audio", "files", "batches")
 
 _REASONS = {
     400: Reason.INVALID_ARGUMENT,
@@ -38,8 +39,9 @@ _REASONS = {
 }
 
 
-def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat) -> App:
-    """Doesn't start anything. `chat` and `ledger` belong to the caller."""
+def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat, facade: Facade | None = None) -> App:
+    """Doesn't start anything. `chat`, `ledger` and `facade` belong to the caller; without a facade nothing
+    but inference and operations is there."""
     app = Sanic("tollkeeper-edge", error_handler=EdgeErrors(), configure_logging=False)
     app.config.ACCESS_LOG = False
     app.config.AUTO_EXTEND = False
@@ -51,7 +53,9 @@ def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat) -> App:
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
     chat_routes.add_routes(app, chat)
     model_routes.add_routes(app, Models(ledger, chat))
-    ops.add_routes(app, ledger.ready, with_metrics=settings.metrics_address is None)
+    ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
+    if facade is not None:
+        rest_routes.add_routes(app, facade)
     return app
 
 
@@ -59,9 +63,10 @@ class EdgeErrors(ErrorHandler):
     """What Sanic raises by itself, and whatever nobody expected."""
 
     def default(self, request: Request, exception: Exception) -> Answer:
-        """OpenAI's envelope under /v1, the plain one elsewhere. The unexpected is logged and told nobody."""
+        """OpenAI's envelope for inference, the plain one elsewhere. The unexpected is logged and told
+        nobody."""
         error = _as_ours(request, exception)
-        rendered = render(error) if request.path.startswith("/v1/") else render_plain(error)
+        rendered = render(error) if is_inference(request.path) else render_plain(error)
         answer = error_answer(rendered)
         if isinstance(exception, MethodNotAllowed):
             allowed = ", ".join(sorted(exception.headers.get("Allow", "").split(", ")))
@@ -72,7 +77,7 @@ class EdgeErrors(ErrorHandler):
 def _as_ours(request: Request, exception: Exception) -> TollkeeperError:
     if isinstance(exception, TollkeeperError):
         return exception
-    if isinstance(exception, NotFound) and _is_unserved(request.path):
+    if isinstance(exception, NotFound) and is_unserved(request.path):
         message = f"{request.path} is not served by this gateway; /v1/chat/completions is."
         return TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
     if isinstance(exception, SanicException) and exception.status_code in _REASONS:
@@ -93,8 +98,3 @@ def _words(request: Request, reason: Reason, exception: SanicException) -> str:
             f"The request is larger than the {request.app.config.REQUEST_MAX_SIZE} bytes this gateway takes."
         )
     return str(exception)
-
-
-def _is_unserved(path: str) -> bool:
-    parts = path.split("/")
-    return len(parts) > 2 and parts[1] == "v1" and parts[2] in _UNSERVED

@@ -1,6 +1,7 @@
 """Settings of the edge, from `TOLLKEEPER_*` environment variables, read once, checked together."""
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -34,6 +35,10 @@ _NEVER_FORWARDED = frozenset(
     | {"transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect", "proxy-authorization"}
     | {"content-type", "accept-encoding"}
 )
+
+
+# As browsers send it. `*` isn't one: answers are for signed-in people.
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 
 
 class OnHangup(StrEnum):
@@ -114,6 +119,11 @@ class EdgeSettings(BaseSettings):
     # Adds `_gateway_metadata` to every answer that isn't streamed; clients can ask for it with a header.
     gateway_metadata: bool = False
 
+    # Management over HTTP; off where strangers can reach the edge.
+    rest: bool = True
+    # Web pages of these origins may call it, and see who is signed in.
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("http://localhost:3000",)
+
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
 
@@ -130,11 +140,19 @@ class EdgeSettings(BaseSettings):
             return value
         return tuple(network(str(text).strip()) for text in texts)
 
-    @field_validator("control_addresses", "forward_headers", mode="before")
+    @field_validator("control_addresses", "forward_headers", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
         return value
 
     @field_validator("forward_headers")

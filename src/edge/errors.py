@@ -1,11 +1,11 @@
-"""The one table from an error's reason to what an OpenAI client sees (docs/errors.md).
+"""The one table from an error's reason to what an OpenAI client sees, and one of management (docs/errors.md).
 
 Status, type and code follow OpenAI's error page; `x-should-retry` and `retry-after` are what the official
-SDKs obey, in that order. Inference routes speak OpenAI's envelope, everything outside /v1 the plain one.
+SDKs obey, in that order. Inference routes speak OpenAI's envelope, everything else the plain one.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -28,6 +28,13 @@ class Shape:
     code: str
     should_retry: bool | None = None
     retry_after_s: int | None = None
+    # On management routes, where that is another one.
+    management: int | None = None
+
+    @property
+    def management_status(self) -> int:
+        """The status on management routes."""
+        return self.status if self.management is None else self.management
 
 
 _REQUEST = "invalid_request_error"
@@ -35,29 +42,33 @@ _SERVER = "server_error"
 _BUSY = "service_unavailable_error"
 _UNAVAILABLE = Shape(503, _BUSY, "service_unavailable", True, 1)
 _INTERNAL = Shape(500, _SERVER, "internal_error", False)
-# What a client of the inference routes can't cause: it is ours, and says so as a plain 500.
-_NEVER_HERE = _INTERNAL
+
+
+def _managing(status: int) -> Shape:
+    """Of management only. A client of the inference routes can't cause it: there it is ours, a plain 500."""
+    return replace(_INTERNAL, management=status)
+
 
 SHAPES: dict[Reason, Shape] = {
     Reason.ERROR_REASON_UNSPECIFIED: _INTERNAL,
     Reason.INVALID_ARGUMENT: Shape(400, _REQUEST, "invalid_value"),
     Reason.NOT_FOUND: Shape(404, _REQUEST, "not_found"),
-    Reason.ALREADY_EXISTS: _NEVER_HERE,
-    Reason.IN_USE: _NEVER_HERE,
-    Reason.ETAG_MISMATCH: _NEVER_HERE,
-    Reason.REQUEST_ID_REUSED: _NEVER_HERE,
+    Reason.ALREADY_EXISTS: _managing(409),
+    Reason.IN_USE: _managing(409),
+    Reason.ETAG_MISMATCH: _managing(409),
+    Reason.REQUEST_ID_REUSED: _managing(409),
     # Of the edge's own credential, never of the client's key: a 401 would send people looking for a wrong
     # key.
-    Reason.UNAUTHENTICATED: _UNAVAILABLE,
-    Reason.INVALID_CREDENTIALS: _NEVER_HERE,
-    Reason.PERMISSION_DENIED: _UNAVAILABLE,
-    Reason.LOGIN_THROTTLED: _NEVER_HERE,
+    Reason.UNAUTHENTICATED: replace(_UNAVAILABLE, management=401),
+    Reason.INVALID_CREDENTIALS: _managing(401),
+    Reason.PERMISSION_DENIED: replace(_UNAVAILABLE, management=403),
+    Reason.LOGIN_THROTTLED: _managing(429),
     Reason.INVALID_API_KEY: Shape(401, _REQUEST, "invalid_api_key"),
     Reason.CUSTOMER_SUSPENDED: Shape(403, _REQUEST, "customer_suspended"),
     Reason.MODEL_NOT_ALLOWED: Shape(403, _REQUEST, "model_not_allowed"),
     Reason.MODEL_NOT_PRICED: Shape(400, _REQUEST, "model_not_priced"),
     Reason.ROUTER_WITHOUT_RULES: Shape(400, _REQUEST, "router_without_rules"),
-    Reason.GLOBAL_PRICE_EXISTS: _NEVER_HERE,
+    Reason.GLOBAL_PRICE_EXISTS: _managing(400),
     Reason.ADDRESS_NOT_ALLOWED: Shape(403, _REQUEST, "address_not_allowed"),
     Reason.COST_LIMIT_EXCEEDED: Shape(400, _REQUEST, "cost_limit_exceeded"),
     Reason.INSUFFICIENT_QUOTA: Shape(429, "insufficient_quota", "insufficient_quota", False),
@@ -75,12 +86,12 @@ SHAPES: dict[Reason, Shape] = {
     Reason.JOURNAL_UNAVAILABLE: Shape(503, _BUSY, "journal_unavailable", True, 1),
     Reason.METHOD_NOT_ALLOWED: Shape(405, _REQUEST, "method_not_allowed"),
     Reason.UNAVAILABLE: _UNAVAILABLE,
-    Reason.DEADLINE_EXCEEDED: _UNAVAILABLE,
+    Reason.DEADLINE_EXCEEDED: replace(_UNAVAILABLE, management=504),
     # Nobody knows how far the request came, so nobody should send it again unasked.
     Reason.INTERNAL: _INTERNAL,
-    Reason.CLOUDFLARE_NOT_CONFIGURED: _NEVER_HERE,
-    Reason.CLOUDFLARE_REFUSED: _NEVER_HERE,
-    Reason.CLOUDFLARE_UNAVAILABLE: _NEVER_HERE,
+    Reason.CLOUDFLARE_NOT_CONFIGURED: _managing(409),
+    Reason.CLOUDFLARE_REFUSED: _managing(502),
+    Reason.CLOUDFLARE_UNAVAILABLE: _managing(503),
 }
 
 
@@ -102,16 +113,27 @@ def render(error: TollkeeperError) -> Rendered:
 
 
 def render_plain(error: TollkeeperError) -> Rendered:
-    """The envelope outside /v1: the error is a text. 404 and 500 have a fixed one (facts of the REST
-    surface)."""
+    """The envelope of management and operations: the error is a text. An unknown path and what is unexpected
+    have a fixed one (facts of the REST surface)."""
     shape = SHAPES[error.reason]
-    if shape.status == 404:
+    status = shape.management_status
+    if error.reason == Reason.NOT_FOUND and not error.metadata:
         body: dict[str, str] = {"error": "Not found"}
-    elif shape.status == 500:
+    elif status == 500:
         body = {"error": "Internal server error"}
     else:
         body = {"error": error.message, "reason": error.reason_name}
-    return Rendered(shape.status, retry_headers(shape, error.retry_after_s), orjson.dumps(body))
+    return Rendered(status, _plain_headers(status, shape, error.retry_after_s), orjson.dumps(body))
+
+
+def _plain_headers(status: int, shape: Shape, retry_after_s: float | None) -> tuple[tuple[bytes, bytes], ...]:
+    """HTTP's own; `x-should-retry` is for the SDKs of the inference routes."""
+    if status == 401:
+        return ((b"www-authenticate", b"Bearer"),)
+    wait_s = retry_after_s if retry_after_s is not None else shape.retry_after_s
+    if wait_s is None or status not in (429, 503, 504):
+        return ()
+    return ((b"retry-after", b"%d" % max(1, math.ceil(wait_s))),)
 
 
 def event(error: TollkeeperError) -> bytes:
@@ -125,7 +147,7 @@ def body_of(error: TollkeeperError) -> dict[str, Any]:
     shape = SHAPES[error.reason]
     metadata = error.metadata
     body: dict[str, Any] = {
-        "message": INTERNAL_MESSAGE if shape is _INTERNAL else _message(error),
+        "message": INTERNAL_MESSAGE if shape.code == _INTERNAL.code else _message(error),
         "type": shape.type,
         "param": metadata.get("param"),
         "code": metadata.get("code", shape.code),

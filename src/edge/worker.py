@@ -26,6 +26,7 @@ from edge.chat import Chat
 from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, load
 from edge.control_link import open_channel
 from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.rest.facade import Facade
 from edge.sockets import listen
 from edge.upstream.cloudflare import Gateway, split_url
 from edge.upstream.failover import Forwarder
@@ -75,7 +76,8 @@ class Worker:
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
         self.chat = Chat(settings, self.ledger, forwarder, _gateway(settings), self.hangups)
-        self.app = create_app(settings, self.ledger, self.chat)
+        self.facade = Facade(settings, self._channel) if settings.rest else None
+        self.app = create_app(settings, self.ledger, self.chat, self.facade)
 
     @asynccontextmanager
     async def running(self, listener: socket.socket) -> AsyncIterator[None]:

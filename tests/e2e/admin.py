@@ -33,14 +33,14 @@ class Admin:
     """Stubs of every service, and the few calls that most tests make."""
 
     def __init__(self, address: str, secret: str) -> None:
-        self._channel = open_channel(address, secret)
-        self.budgets = BudgetsServiceStub(self._channel)
-        self.customers = CustomersServiceStub(self._channel)
-        self.keys = KeysServiceStub(self._channel)
-        self.prices = PricesServiceStub(self._channel)
-        self.providers = ProvidersServiceStub(self._channel)
-        self.routers = RoutersServiceStub(self._channel)
-        self.usage = UsageServiceStub(self._channel)
+        self.channel = open_channel(address, secret)
+        self.budgets = BudgetsServiceStub(self.channel)
+        self.customers = CustomersServiceStub(self.channel)
+        self.keys = KeysServiceStub(self.channel)
+        self.prices = PricesServiceStub(self.channel)
+        self.providers = ProvidersServiceStub(self.channel)
+        self.routers = RoutersServiceStub(self.channel)
+        self.usage = UsageServiceStub(self.channel)
 
     def customer(self, budget_nanousd: int | None = None, **fields: Any) -> "Tenant":
         """A new customer; without an amount it has no budget."""
@@ -60,7 +60,7 @@ class Admin:
         return tenant
 
     def close(self) -> None:
-        self._channel.close()
+        self.channel.close()
 
 
 @dataclass

@@ -197,7 +197,7 @@ PLACES = [
     ("GET", "/v1/chat/completions", 405, "Not allowed to GET on /v1/chat/completions.", "method_not_allowed"),
     ("PUT", "/v1/chat/completions", 405, "Not allowed to PUT on /v1/chat/completions.", "method_not_allowed"),
     ("POST", "/v1/models", 405, "Not allowed to POST on /v1/models.", "method_not_allowed"),
-    ("POST", "/v1/nonsense", 404, "Unknown request URL: POST /v1/nonsense.", "not_found"),
+    ("POST", "/v1/chat/x", 404, "Unknown request URL: POST /v1/chat/x.", "not_found"),
     ("POST", "/v1/chat/completion", 404, "Unknown request URL: POST /v1/chat/completion.", "not_found"),
     (
         "POST",

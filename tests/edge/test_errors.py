@@ -155,7 +155,7 @@ def test_attempts_are_listed() -> None:
     ],
 )
 def test_plain_envelope(reason: Reason, body: dict[str, str]) -> None:
-    """Outside /v1 the error is a text."""
+    """Outside inference the error is a text."""
     assert orjson.loads(render_plain(TollkeeperError(reason, "Text.")).body) == body
 
 

@@ -9,14 +9,21 @@ from sanic.request import Request
 from edge import metrics
 from edge.answer import Answer
 from edge.errors import JSON
+from edge.rest.cors import Cors
 from edge.routes import App
 
+HOME_METHODS = ("GET", "HEAD", "OPTIONS")
 
-def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool) -> None:
+
+def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool, cors: Cors) -> None:
     """`unready` says in a few words why requests can't be admitted, None when they can."""
 
-    async def home(_: Request) -> Answer:
-        return _json({"message": "Tollkeeper AI gateway", "version": _version(), "status": "healthy"})
+    async def home(request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return Answer(204, JSON, cors.preflight_lines(request, HOME_METHODS), b"")
+        answer = _json({"message": "Tollkeeper AI gateway", "version": _version(), "status": "healthy"})
+        answer.lines = cors.lines(request)
+        return answer
 
     async def alive(_: Request) -> Answer:
         return _json({"status": "ok"})
@@ -28,7 +35,7 @@ def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool) 
     async def scrape(_: Request) -> Answer:
         return Answer(200, metrics.CONTENT_TYPE.encode(), b"", metrics.exposition())
 
-    app.add_route(home, "/", methods=["GET"], name="home")
+    app.add_route(home, "/", methods=HOME_METHODS, name="home")
     app.add_route(alive, "/healthz", methods=["GET"], name="healthz")
     app.add_route(ready, "/readyz", methods=["GET"], name="readyz")
     if with_metrics:

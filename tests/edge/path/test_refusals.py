@@ -37,7 +37,7 @@ BEARER = {"authorization": f"Bearer {KEY}"}
         ("PUT", PATH, BEARER, GOOD, 405, "method_not_allowed"),
         ("GET", "/v1/models", {}, b"", 401, "invalid_api_key"),
         ("GET", "/v1/models/none", BEARER, b"", 404, "model_not_found"),
-        ("GET", "/v1/nothing", BEARER, b"", 404, "not_found"),
+        ("GET", "/v1/chat/nothing", BEARER, b"", 404, "not_found"),
         ("POST", "/v1/chat", BEARER, GOOD, 404, "not_found"),
         ("POST", "/v1/embeddings", BEARER, GOOD, 501, "endpoint_not_supported"),
         ("POST", "/v1/responses", BEARER, GOOD, 501, "endpoint_not_supported"),

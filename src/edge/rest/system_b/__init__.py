@@ -1,0 +1,10 @@
+"""System B's paths, bodies, names and statuses (docs/rest.md). Money is decimal strings."""
+
+from edge.rest.calls import Control
+from edge.rest.endpoint import Endpoint
+from edge.rest.system_b import keys, traces
+
+
+def endpoints(control: Control) -> list[Endpoint]:
+    """All routes of system B that aren't inference."""
+    return [*keys.endpoints(control), *traces.endpoints()]
