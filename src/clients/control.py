@@ -16,7 +16,9 @@ from tollkeeper.v1 import (
     budgets_pb2,
     customers_pb2,
     edge_pb2,
+    gateways_pb2,
     keys_pb2,
+    models_pb2,
     prices_pb2,
     providers_pb2,
     routers_pb2,
@@ -29,7 +31,9 @@ from tollkeeper.v1.audit_pb2_grpc import AuditServiceStub
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
 from tollkeeper.v1.edge_pb2_grpc import EdgeServiceStub
+from tollkeeper.v1.gateways_pb2_grpc import GatewaysServiceStub
 from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
+from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
 from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
@@ -45,7 +49,9 @@ _FILES = (
     budgets_pb2,
     customers_pb2,
     edge_pb2,
+    gateways_pb2,
     keys_pb2,
+    models_pb2,
     prices_pb2,
     providers_pb2,
     routers_pb2,
@@ -82,7 +88,9 @@ class ControlClient:
         self.budgets = BudgetsServiceStub(channel)
         self.customers = CustomersServiceStub(channel)
         self.edge = EdgeServiceStub(channel)
+        self.gateways = GatewaysServiceStub(channel)
         self.keys = KeysServiceStub(channel)
+        self.models = ModelsServiceStub(channel)
         self.prices = PricesServiceStub(channel)
         self.providers = ProvidersServiceStub(channel)
         self.routers = RoutersServiceStub(channel)

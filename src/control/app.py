@@ -7,7 +7,10 @@ from typing import Self
 
 import structlog
 
-from control.config import ControlSettings
+from control.cloudflare.api import Api
+from control.cloudflare.gateways import Gateways
+from control.cloudflare.models import ModelCatalogue
+from control.config import ControlSettings, GatewayMode
 from control.domain.identity import Identity
 from control.domain.sealing import KeyRing
 from control.expiry import Expiry
@@ -23,14 +26,18 @@ from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.metrics_server import MetricsServer
 from control.partitions import Partitions
+from control.provisioner import GatewayPlan, Provisioner
 from control.server import Server, Service
 from control.services.audit import AuditService
 from control.services.budgets import BudgetsService
 from control.services.customers import CustomersService
 from control.services.edge import EdgeService
+from control.services.gateways import GatewaysService
 from control.services.keys import KeysService
+from control.services.models import ModelsService
 from control.services.prices import PricesService
 from control.services.providers import ProvidersService
+from control.services.registration import Admission
 from control.services.routers import RoutersService
 from control.services.sessions import SessionsService
 from control.services.teams import TeamsService
@@ -45,7 +52,9 @@ from tollkeeper.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from tollkeeper.v1.budgets_pb2_grpc import add_BudgetsServiceServicer_to_server
 from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
+from tollkeeper.v1.gateways_pb2_grpc import add_GatewaysServiceServicer_to_server
 from tollkeeper.v1.keys_pb2_grpc import add_KeysServiceServicer_to_server
+from tollkeeper.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
 from tollkeeper.v1.prices_pb2_grpc import add_PricesServiceServicer_to_server
 from tollkeeper.v1.providers_pb2_grpc import add_ProvidersServiceServicer_to_server
 from tollkeeper.v1.routers_pb2_grpc import add_RoutersServiceServicer_to_server
@@ -53,6 +62,9 @@ from tollkeeper.v1.sessions_pb2_grpc import add_SessionsServiceServicer_to_serve
 from tollkeeper.v1.teams_pb2_grpc import add_TeamsServiceServicer_to_server
 from tollkeeper.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
 from tollkeeper.v1.users_pb2_grpc import add_UsersServiceServicer_to_server
+
+# Cloudflare's models change a few times a month.
+MODELS_KEPT_S = 600.0
 
 log = structlog.get_logger()
 
@@ -75,6 +87,10 @@ class Control:
         self._expiry = Expiry(self.database, self.hub, self.metrics, settings.lease_grace_s)
         kept = settings.request_log_retention_days
         self._partitions = Partitions(self.database, self.metrics, timedelta(days=kept) if kept else None)
+        self._cloudflare = _cloudflare(settings)
+        self._gateways = Gateways(self._cloudflare) if self._cloudflare else None
+        plan = GatewayPlan(settings.gateway_mode is GatewayMode.PER_CUSTOMER, settings.gateway_prefix)
+        self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
         self._server = Server(settings, self._interceptor(), self._services(key_ring))
 
     @property
@@ -93,6 +109,10 @@ class Control:
             stack.push_async_callback(self._expiry.close)
             self._partitions.start()
             stack.push_async_callback(self._partitions.close)
+            if self._cloudflare is not None:
+                stack.push_async_callback(self._cloudflare.close)
+            self.provisioner.start()
+            stack.push_async_callback(self.provisioner.close)
             self._serve_metrics(stack)
             await self._server.start()
             stack.push_async_callback(self._server.drain, self.hub.close)
@@ -139,10 +159,14 @@ class Control:
         edge = EdgeService(database, self._queue, self.hub, metrics, key_ring.open)
         sessions = SessionsService(database, metrics, timedelta(seconds=settings.session_ttl_s))
         providers = ProvidersService(database, key_ring, settings.allow_private_base_urls)
+        admission = Admission(settings.open_registration, settings.registrations_per_hour, metrics)
+        customers = CustomersService(database, self.provisioner, admission)
+        gateways = GatewaysService(database, self.provisioner, self._gateways, settings.gateway_prefix)
+        catalogue = ModelCatalogue(self._cloudflare, MODELS_KEPT_S) if self._cloudflare else None
         return [
             Service(add_EdgeServiceServicer_to_server, edge),
             Service(add_SessionsServiceServicer_to_server, sessions),
-            Service(add_CustomersServiceServicer_to_server, CustomersService(database)),
+            Service(add_CustomersServiceServicer_to_server, customers),
             Service(add_UsersServiceServicer_to_server, UsersService(database)),
             Service(add_TeamsServiceServicer_to_server, TeamsService(database)),
             Service(add_ProvidersServiceServicer_to_server, providers),
@@ -151,5 +175,14 @@ class Control:
             Service(add_PricesServiceServicer_to_server, PricesService(database)),
             Service(add_BudgetsServiceServicer_to_server, BudgetsService(database, self.hub.tell_room)),
             Service(add_AuditServiceServicer_to_server, AuditService(database)),
+            Service(add_GatewaysServiceServicer_to_server, gateways),
+            Service(add_ModelsServiceServicer_to_server, ModelsService(catalogue)),
             Service(add_UsageServiceServicer_to_server, UsageService(database)),
         ]
+
+
+def _cloudflare(settings: ControlSettings) -> Api | None:
+    """The account's management API; None without account or token."""
+    if settings.cf_account_id is None or settings.cf_api_token is None:
+        return None
+    return Api(settings.cf_api_url, settings.cf_account_id, settings.cf_api_token.get_secret_value())

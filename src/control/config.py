@@ -3,17 +3,26 @@
 import base64
 import binascii
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from control.domain.gateways import PREFIX_PATTERN
 from tollkeeper.logs import LogFormat, LogLevel
 from tollkeeper.settings import SettingsError, problems_of
 
 KEY_BYTES = 32
 _POSTGRES_SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+class GatewayMode(StrEnum):
+    """Whether customers get Cloudflare gateways of their own."""
+
+    PER_CUSTOMER = "per_customer"
+    SHARED = "shared"
 
 
 def _port(default: int, name: str) -> Any:
@@ -50,8 +59,17 @@ class ControlSettings(BaseSettings):
     tls_client_ca_file: Path | None = None
     allow_plaintext: bool = False
 
-    cf_account_id: str | None = Field(None, validation_alias="CF_ACCOUNT_ID")
+    cf_account_id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", validation_alias="CF_ACCOUNT_ID")
     cf_api_token: SecretStr | None = Field(None, validation_alias="CF_AI_GATEWAY_API_TOKEN")
+    # Cloudflare's v4 API, or the simulator's.
+    cf_api_url: str = Field("https://api.cloudflare.com/client/v4", pattern=r"^https?://[^\s?#]+$")
+    gateway_mode: GatewayMode = GatewayMode.PER_CUSTOMER
+    # How ids of customers' own gateways begin: another one for each installation on the account.
+    gateway_prefix: str = Field("tollkeeper", pattern=PREFIX_PATTERN)
+    # Lets anybody register a customer.
+    open_registration: bool = False
+    # Of each replica, while anybody may register.
+    registrations_per_hour: int = Field(60, ge=1, le=1_000_000)
     # Lets providers name plain http and private addresses: for development only.
     allow_private_base_urls: bool = False
 

@@ -85,6 +85,25 @@ class Metrics:
             registry=registry,
         )
 
+        self.gateway_tries = Counter(
+            "tollkeeper_control_gateway_tries",
+            "Tries to make or delete a Cloudflare gateway: ok, or the kind of problem.",
+            ["action", "outcome"],
+            registry=registry,
+        )
+        self.gateways = Gauge(
+            "tollkeeper_control_gateways",
+            "Customers by the state of their own Cloudflare gateway, as of the last half minute.",
+            ["state"],
+            registry=registry,
+        )
+        self.registrations = Counter(
+            "tollkeeper_control_registrations",
+            "Customers that asked to be registered: ok, refused, throttled.",
+            ["outcome"],
+            registry=registry,
+        )
+
         self.watch_streams = Gauge(
             "tollkeeper_control_watch_streams", "Edge workers that watch.", registry=registry
         )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from control import postgres
 from supervisor.children import ChildSpec, Command, StartFailed
 from supervisor.ready import accepts, grpc_serving, http_ok
-from supervisor.settings import Settings, environment_of_children, environment_of_edge
+from supervisor.settings import Settings, environment_of_children, with_cloudflare
 
 POSTGRES_DRAIN_S = 20.0
 SIMULATOR_DRAIN_S = 5.0
@@ -64,7 +64,7 @@ def control_spec(settings: Settings, environment: Mapping[str, str]) -> ChildSpe
     return ChildSpec(
         name="control",
         command=_fixed(python("control")),
-        env=environment_of_children(settings, environment),
+        env=with_cloudflare(settings, environment_of_children(settings, environment)),
         ready=lambda: probe(address),
         drain_s=settings.control_drain_s + SLACK_S,
     )
@@ -76,7 +76,7 @@ def edge_spec(settings: Settings, environment: Mapping[str, str]) -> ChildSpec:
     return ChildSpec(
         name="edge",
         command=_fixed(python("edge")),
-        env=environment_of_edge(settings, environment_of_children(settings, environment)),
+        env=with_cloudflare(settings, environment_of_children(settings, environment)),
         ready=lambda: http_ok(address, "/readyz"),
         drain_s=settings.edge_drain_s + SLACK_S,
     )
@@ -90,7 +90,12 @@ def simulator_spec(settings: Settings, environment: Mapping[str, str]) -> ChildS
     address = listener.reachable_address
     return ChildSpec(
         name="simulator",
-        command=_fixed(python("simulator", "--host", listener.host, "--port", str(listener.port))),
+        command=_fixed(
+            python(
+                *("simulator", "--host", listener.host, "--port", str(listener.port)),
+                *("--gateways-file", str(settings.data_dir / "simulated-gateways.json")),
+            )
+        ),
         env=environment_of_children(settings, environment),
         ready=lambda: http_ok(address, "/healthz"),
         drain_s=SIMULATOR_DRAIN_S,

@@ -14,7 +14,7 @@ from edge import config as edge_config
 from supervisor.ports import Listener
 from tollkeeper.settings import SettingsError
 
-# What the edge says to the simulator, which accepts every account and token.
+# What edge and control plane say to the simulator, which accepts every account and token.
 SIMULATED_ACCOUNT_ID = "0" * 32
 SIMULATED_API_TOKEN = "simulator"  # noqa: S105 - opens nothing
 
@@ -113,10 +113,10 @@ def environment_of_children(settings: Settings, environment: Mapping[str, str]) 
     return {**environment, **named}
 
 
-def environment_of_edge(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Without a Cloudflare account the edge's gateway is the simulator.
+def with_cloudflare(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """What edge and control plane see: without a Cloudflare account, the simulator is Cloudflare.
 
-    Only the edge is told so: the control plane must not take the account for a real one.
+    The bootstrap isn't told so: it must not take the account for one that bills by itself.
     """
     if settings.simulator is None:
         return dict(environment)
@@ -125,6 +125,7 @@ def environment_of_edge(settings: Settings, environment: Mapping[str, str]) -> d
         "CF_ACCOUNT_ID": SIMULATED_ACCOUNT_ID,
         "CF_AI_GATEWAY_API_TOKEN": SIMULATED_API_TOKEN,
         "TOLLKEEPER_CF_GATEWAY_URL": settings.simulator.url,
+        "TOLLKEEPER_CF_API_URL": f"{settings.simulator.url}/client/v4",
     }
 
 

@@ -25,6 +25,9 @@ def _of(resource: str, **fields: Any) -> dict[str, Any]:
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "CustomersService/CreateCustomer": {"customer": {"name": "Acme", "slug": "acme"}},
+    "CustomersService/RegisterCustomer": {"email": "first@example.com", "name": "First"},
+    "GatewaysService/CreateGateway": _CUSTOMER,
+    "GatewaysService/DeleteGateway": _CUSTOMER,
     "UsersService/CreateUser": {
         "user": {**_CUSTOMER, "email": "ann@example.com", "role": "ROLE_OWNER"},
         "password": PASSWORD,

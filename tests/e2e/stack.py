@@ -176,6 +176,8 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
         named = {
             "TOLLKEEPER_ALLOW_PRIVATE_BASE_URLS": "true",
             "TOLLKEEPER_CONTROL_METRICS_PORT": str(port),
+            # A gateway that becomes ready in the middle of a test would be one more change to hear of.
+            "TOLLKEEPER_GATEWAY_MODE": "shared",
             **TIMEOUTS,
         }
         up = up_stack.start(Path(directory) / "data", {**named, **(settings or {})})

@@ -9,8 +9,8 @@ import pytest
 from supervisor.settings import (
     Settings,
     environment_of_children,
-    environment_of_edge,
     load,
+    with_cloudflare,
 )
 from tollkeeper.settings import SettingsError
 
@@ -70,17 +70,18 @@ def test_a_port_of_0_becomes_a_real_one(loaded: Load) -> None:
     assert environment_of_children(settings, {})["TOLLKEEPER_EDGE_PORT"] == str(settings.edge.port)
 
 
-def test_without_an_account_the_edge_is_sent_to_the_simulator(loaded: Load) -> None:
-    """Only the edge hears of the made-up account."""
+def test_without_an_account_the_simulator_is_cloudflare(loaded: Load) -> None:
+    """Edge and control plane hear of the made-up account, the bootstrap doesn't."""
     settings = loaded(TOLLKEEPER_SIMULATOR_PORT="8123")
-    edge = environment_of_edge(settings, environment_of_children(settings, {}))
+    edge = with_cloudflare(settings, environment_of_children(settings, {}))
     assert edge["TOLLKEEPER_CF_GATEWAY_URL"] == "http://127.0.0.1:8123"
+    assert edge["TOLLKEEPER_CF_API_URL"] == "http://127.0.0.1:8123/client/v4"
     assert len(edge["CF_ACCOUNT_ID"]) == 32
     assert "CF_ACCOUNT_ID" not in environment_of_children(settings, {})
 
 
 def test_with_an_account_there_is_no_simulator(loaded: Load) -> None:
-    """Then the edge's settings stay as they are."""
+    """Then the settings stay as they are."""
     settings = loaded(CF_ACCOUNT_ID="a" * 32, CF_AI_GATEWAY_API_TOKEN="secret")
     assert settings.simulator is None
-    assert "TOLLKEEPER_CF_GATEWAY_URL" not in environment_of_edge(settings, {})
+    assert "TOLLKEEPER_CF_GATEWAY_URL" not in with_cloudflare(settings, {})

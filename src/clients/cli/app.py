@@ -23,7 +23,8 @@ NOUNS = {
     "prices": "What models cost, in US dollars per million model tokens.",
     "budgets": "Limits on what a customer, team, user or key may spend.",
     "usage": "What was used, and what it cost.",
-    "models": "Which models were asked for and can't be served.",
+    "models": "Which models Cloudflare offers, and which were asked for and can't be served.",
+    "gateways": "Customers' own gateways at Cloudflare.",
 }
 LEDGER = "The audit of the books."
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -28,6 +28,7 @@ from tollkeeper.v1.customers_pb2 import (
     DeleteCustomerRequest,
     GetCustomerRequest,
     ListCustomersRequest,
+    RegisterCustomerRequest,
     UpdateCustomerRequest,
 )
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
@@ -78,6 +79,17 @@ def create(
         customer=customer, budget=initial_budget(budget_usd, budget_reset, unlimited)
     )
     output.record(session, plain(CustomersServiceStub(session.channel()).CreateCustomer(request)))
+
+
+@command(app, "register")
+def register(
+    session: Session,
+    name: Name,
+    email: Annotated[str, typer.Option("--email", help="Of the customer and its owner.", show_default=False)],
+) -> None:
+    """Register a customer with an owner; waits a moment for its Cloudflare gateway."""
+    request = RegisterCustomerRequest(name=name, email=email)
+    output.record(session, plain(CustomersServiceStub(session.channel()).RegisterCustomer(request)))
 
 
 @command(app, "list")

@@ -1,16 +1,28 @@
-"""`tollkeeper models`: models that were asked for."""
+"""`tollkeeper models`: models that Cloudflare offers, and models that were asked for."""
 
 from clients.cli import output
 from clients.cli.commands import command, noun
 from clients.cli.options import AnyCustomer, Limit
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
+from tollkeeper.v1.models_pb2 import ListCloudflareModelsRequest
+from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
 from tollkeeper.v1.prices_pb2 import ListMissingModelsRequest, MissingModel
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 
 app = noun()
 
 COLUMNS = {"model": "MODEL", "request_count": "REQUESTS", "last_seen_time": "LAST SEEN"}
+
+OFFERED = {"name": "MODEL", "task": "TASK", "description": "DESCRIPTION"}
+
+
+@command(app, "list")
+def list_(session: Session) -> None:
+    """List the models that Cloudflare itself offers."""
+    stub = ModelsServiceStub(session.channel())
+    models = stub.ListCloudflareModels(ListCloudflareModelsRequest()).models
+    output.listing(session, [plain(model) for model in models], OFFERED)
 
 
 @command(app, "missing")

@@ -12,7 +12,13 @@ from tollkeeper.money import format_usd
 Plain = dict[str, Any]
 
 _NANOUSD = "_nanousd"
-_ENUM_PREFIXES = {"Scope": "SCOPE_", "Period": "PERIOD_", "Role": "ROLE_", "UsageState": "USAGE_STATE_"}
+_ENUM_PREFIXES = {
+    "Scope": "SCOPE_",
+    "Period": "PERIOD_",
+    "Role": "ROLE_",
+    "UsageState": "USAGE_STATE_",
+    "GatewayState": "GATEWAY_STATE_",
+}
 
 
 def plain(message: Message) -> Plain:

@@ -74,6 +74,8 @@ _METHODS = {
     "SessionsService": {"CreateSession": _ANYONE, "GetSession": _SELF, "DeleteSession": _SELF},
     "CustomersService": {
         "CreateCustomer": _OPERATOR,
+        # For operators, unless a setting opens registration to all: the service checks it.
+        "RegisterCustomer": _ANYONE,
         "GetCustomer": _MEMBER,
         "ListCustomers": _MEMBER,
         "UpdateCustomer": _ADMIN,
@@ -135,6 +137,14 @@ _METHODS = {
         "ListBudgetAlerts": _MANAGER,
     },
     "AuditService": {"ListAuditEntries": _ADMIN, "GetAuditEntry": _ADMIN},
+    "GatewaysService": {
+        "CreateGateway": _OPERATOR,
+        "GetGateway": _OPERATOR,
+        "ListGateways": _OPERATOR,
+        "DeleteGateway": _OPERATOR,
+        "GetGatewayReconciliation": _OPERATOR,
+    },
+    "ModelsService": {"ListCloudflareModels": _MEMBER},
     "UsageService": {"ListUsage": _OWN, "GetUsage": _OWN, "GetUsageSummary": _OWN},
 }
 

@@ -4,9 +4,13 @@ from typing import Any
 
 from control.caller import caller
 from control.domain.budgets import Period, Scope, zone
+from control.domain.gateways import GatewayState
+from control.domain.identity import Role
 from control.domain.key_limits import check_key_defaults, check_rate, defaults_of, defaults_row
 from control.domain.models import check_allowed_models
 from control.domain.slugs import checked_slug, slug_of
+from control.interceptors.concern import Context
+from control.provisioner import Provisioner
 from control.services.access import require_operator
 from control.services.audit import record_change
 from control.services.convert import (
@@ -18,8 +22,11 @@ from control.services.convert import (
     resource_id,
     timestamp,
 )
+from control.services.gateway_message import shown_state
+from control.services.gateways import WAIT_S
 from control.services.once import once
 from control.services.paging import page_of
+from control.services.registration import Admission
 from control.services.scope import scoped_customer
 from control.store import customers as store
 from control.store.budgets import insert_budget
@@ -27,6 +34,7 @@ from control.store.database import Connection, Database
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.users import insert_user
 from control.store.versions import customer_changed
 from tollkeeper.errors import Reason, TollkeeperError, already_exists, invalid
 from tollkeeper.ids import uuid7
@@ -62,8 +70,10 @@ _OPERATORS_ONLY = frozenset(
 class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
     """Raises TollkeeperError as the contract says."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, provisioner: Provisioner, admission: Admission) -> None:
         self._database = database
+        self._provisioner = provisioner
+        self._admission = admission
 
     async def CreateCustomer(self, request: customers_pb2.CreateCustomerRequest, context: object) -> Customer:
         """A new customer with its first budget: $1.00 for ever, hard, unless told otherwise."""
@@ -75,10 +85,34 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
                 PLATFORM_CUSTOMER_ID,
                 request,
                 Customer,
-                lambda: create_customer(connection, request),
+                lambda: create_customer(connection, request, self._provisioner),
             )
 
-        return await self._database.write_again(work)
+        customer = await self._database.write_again(work)
+        self._provisioner.wake()
+        return customer
+
+    async def RegisterCustomer(
+        self, request: customers_pb2.RegisterCustomerRequest, context: Context
+    ) -> Customer:
+        """A new customer with an owner, and a gateway of its own if Cloudflare is quick (B1)."""
+        sent = Customer(name=checked_name(request.name), email=checked_email(request.email))
+        self._admission.admit(context)
+
+        async def work(connection: Connection) -> Customer:
+            return await once(
+                connection,
+                PLATFORM_CUSTOMER_ID,
+                request,
+                Customer,
+                lambda: _register(connection, sent, self._provisioner),
+            )
+
+        customer_id = (await self._database.write_again(work)).customer_id
+        self._admission.registered()
+        await self._provisioner.provision(customer_id, WAIT_S)
+        async with self._database.read() as connection:
+            return _message(await store.load_customer(connection, customer_id))
 
     async def GetCustomer(self, request: customers_pb2.GetCustomerRequest, context: object) -> Customer:
         """A customer by id or slug; deleted ones by id."""
@@ -149,16 +183,24 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
                     {"resource": "customer", "resource_id": customer_id, "keys": str(key_count)},
                 )
             now = await transaction_time(connection)
-            message = _message(await store.delete_customer(connection, row, now))
+            ended = await store.delete_customer(connection, row, now)
+            message = _message(await self._provisioner.give_up(connection, ended))
             await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id, urgent=True)
             return message
 
-        return await self._database.write_again(work)
+        customer = await self._database.write_again(work)
+        self._provisioner.wake()
+        return customer
 
 
-async def create_customer(connection: Connection, request: customers_pb2.CreateCustomerRequest) -> Customer:
-    """Makes the customer and its first budget, in the caller's transaction."""
+async def create_customer(
+    connection: Connection,
+    request: customers_pb2.CreateCustomerRequest,
+    provisioner: Provisioner | None = None,
+) -> Customer:
+    """Makes the customer and its first budget, in the caller's transaction. Without a provisioner its
+    gateway is made a while later."""
     sent = request.customer
     customer_id = str(uuid7())
     values = {field: _column(sent, field) for field in _CHANGEABLE if field not in _CREATED_OTHERWISE}
@@ -169,7 +211,9 @@ async def create_customer(connection: Connection, request: customers_pb2.CreateC
     }
     if sent.default_router_id:
         raise invalid("A new customer has no routers yet.", field="default_router_id")
-    await store.insert_customer(connection, customer_id, values)
+    row = await store.insert_customer(connection, customer_id, values)
+    if provisioner is not None and provisioner.makes_gateways:
+        await provisioner.want(connection, row)
     budget = _first_budget(request)
     if budget is not None:
         budget |= {"scope": Scope.SCOPE_CUSTOMER, "scope_id": customer_id}
@@ -178,6 +222,15 @@ async def create_customer(connection: Connection, request: customers_pb2.CreateC
     await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
     return message
+
+
+async def _register(connection: Connection, sent: Customer, provisioner: Provisioner) -> Customer:
+    """The customer, and an owner of the same email who gets a password from an administrator."""
+    request = customers_pb2.CreateCustomerRequest(customer=sent)
+    customer = await create_customer(connection, request, provisioner)
+    owner = {"email": customer.email, "name": ""}
+    await insert_user(connection, customer.customer_id, str(uuid7()), Role.OWNER, owner)
+    return customer
 
 
 def _first_budget(request: customers_pb2.CreateCustomerRequest) -> dict[str, Any] | None:
@@ -255,4 +308,6 @@ def _message(row: Row) -> Customer:
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),
+        gateway_state=GatewayState.Name(shown_state(row)),
+        gateway_error=row["gateway_error"] if caller().operator else "",
     )

@@ -104,6 +104,7 @@ customers = Table(
     Column("plan", Text, nullable=False, server_default="free"),
     Column("time_zone", Text, nullable=False, server_default="UTC"),
     _flag("suspended"),
+    # What requests use; the other columns tell how far it is (store/gateways.py).
     Column("cf_gateway_id", Text),
     _id("default_router_id", nullable=True),
     _count("default_output_limit"),
@@ -121,7 +122,21 @@ customers = Table(
     _count("revision"),
     _time("create_time"),
     _time("delete_time", nullable=True),
+    # The gateway's id at Cloudflare, made or to be made; empty: none was ever asked for.
+    _text("gateway_id"),
+    # gateways.proto GatewayState; 0: nothing was decided yet.
+    Column("gateway_state", SmallInteger, nullable=False, server_default="0"),
+    _text("gateway_error"),
+    # Since something else was wanted: a try that ends can't undo a later decision.
+    _count("gateway_tries"),
+    # Absent: nothing is to be done.
+    _time("gateway_try_time", nullable=True),
     Index("customers_by_version", "version"),
+    Index(
+        "customers_by_gateway_try_time",
+        "gateway_try_time",
+        postgresql_where=text("gateway_try_time IS NOT NULL"),
+    ),
 )
 
 users = Table(

@@ -6,6 +6,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tollkeeper.v1 import budgets_pb2 as _budgets_pb2
 from tollkeeper.v1 import keys_pb2 as _keys_pb2
+from tollkeeper.v1 import gateways_pb2 as _gateways_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -15,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Customer(_message.Message):
-    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "etag", "create_time", "delete_time")
+    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "etag", "create_time", "delete_time", "gateway_state", "gateway_error")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +34,8 @@ class Customer(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_STATE_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_ERROR_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     slug: str
     name: str
@@ -50,7 +53,9 @@ class Customer(_message.Message):
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    gateway_state: _gateways_pb2.GatewayState
+    gateway_error: str
+    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_state: _Optional[_Union[_gateways_pb2.GatewayState, str]] = ..., gateway_error: _Optional[str] = ...) -> None: ...
 
 class CreateCustomerRequest(_message.Message):
     __slots__ = ("customer", "budget", "request_id")
@@ -61,6 +66,16 @@ class CreateCustomerRequest(_message.Message):
     budget: _budgets_pb2.InitialBudget
     request_id: str
     def __init__(self, customer: _Optional[_Union[Customer, _Mapping]] = ..., budget: _Optional[_Union[_budgets_pb2.InitialBudget, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RegisterCustomerRequest(_message.Message):
+    __slots__ = ("email", "name", "request_id")
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    email: str
+    name: str
+    request_id: str
+    def __init__(self, email: _Optional[str] = ..., name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class GetCustomerRequest(_message.Message):
     __slots__ = ("customer_id",)

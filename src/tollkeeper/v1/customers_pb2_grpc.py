@@ -40,6 +40,11 @@ class CustomersServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_customers__pb2.CreateCustomerRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_customers__pb2.Customer.FromString,
                 _registered_method=True)
+        self.RegisterCustomer = channel.unary_unary(
+                '/tollkeeper.v1.CustomersService/RegisterCustomer',
+                request_serializer=tollkeeper_dot_v1_dot_customers__pb2.RegisterCustomerRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_customers__pb2.Customer.FromString,
+                _registered_method=True)
         self.GetCustomer = channel.unary_unary(
                 '/tollkeeper.v1.CustomersService/GetCustomer',
                 request_serializer=tollkeeper_dot_v1_dot_customers__pb2.GetCustomerRequest.SerializeToString,
@@ -68,6 +73,16 @@ class CustomersServiceServicer:
 
     def CreateCustomer(self, request, context):
         """Operators. Unless told otherwise: plan `free` and a hard budget of $1.00 that never resets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterCustomer(self, request, context):
+        """As CreateCustomer with plan and budget as by default, and with an owner of that email who has no password yet.
+        Waits a few seconds for the customer's own Cloudflare gateway; without it the answer has no cf_gateway_id, and the
+        gateway is made in the background. Operators; anyone where the operator opened registration
+        (RATE_LIMIT_EXCEEDED when there are too many).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,6 +120,11 @@ def add_CustomersServiceServicer_to_server(servicer, server):
             'CreateCustomer': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCustomer,
                     request_deserializer=tollkeeper_dot_v1_dot_customers__pb2.CreateCustomerRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_customers__pb2.Customer.SerializeToString,
+            ),
+            'RegisterCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterCustomer,
+                    request_deserializer=tollkeeper_dot_v1_dot_customers__pb2.RegisterCustomerRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_customers__pb2.Customer.SerializeToString,
             ),
             'GetCustomer': grpc.unary_unary_rpc_method_handler(
@@ -155,6 +175,33 @@ class CustomersService:
             target,
             '/tollkeeper.v1.CustomersService/CreateCustomer',
             tollkeeper_dot_v1_dot_customers__pb2.CreateCustomerRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_customers__pb2.Customer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.CustomersService/RegisterCustomer',
+            tollkeeper_dot_v1_dot_customers__pb2.RegisterCustomerRequest.SerializeToString,
             tollkeeper_dot_v1_dot_customers__pb2.Customer.FromString,
             options,
             channel_credentials,

@@ -35,6 +35,12 @@ class CustomersServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CustomersServiceAsyncStub: ...
     CreateCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.CreateCustomerRequest, _customers_pb2.Customer]
     """Operators. Unless told otherwise: plan `free` and a hard budget of $1.00 that never resets."""
+    RegisterCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.RegisterCustomerRequest, _customers_pb2.Customer]
+    """As CreateCustomer with plan and budget as by default, and with an owner of that email who has no password yet.
+    Waits a few seconds for the customer's own Cloudflare gateway; without it the answer has no cf_gateway_id, and the
+    gateway is made in the background. Operators; anyone where the operator opened registration
+    (RATE_LIMIT_EXCEEDED when there are too many).
+    """
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.Customer]
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]
     """Operators see all, others their own."""
@@ -49,6 +55,12 @@ class CustomersServiceAsyncStub(CustomersServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.CreateCustomerRequest, _customers_pb2.Customer]  # type: ignore[assignment]
     """Operators. Unless told otherwise: plan `free` and a hard budget of $1.00 that never resets."""
+    RegisterCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.RegisterCustomerRequest, _customers_pb2.Customer]  # type: ignore[assignment]
+    """As CreateCustomer with plan and budget as by default, and with an owner of that email who has no password yet.
+    Waits a few seconds for the customer's own Cloudflare gateway; without it the answer has no cf_gateway_id, and the
+    gateway is made in the background. Operators; anyone where the operator opened registration
+    (RATE_LIMIT_EXCEEDED when there are too many).
+    """
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.Customer]  # type: ignore[assignment]
     ListCustomers: _aio.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]  # type: ignore[assignment]
     """Operators see all, others their own."""
@@ -66,6 +78,18 @@ class CustomersServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customers_pb2.Customer, _abc.Awaitable[_customers_pb2.Customer]]:
         """Operators. Unless told otherwise: plan `free` and a hard budget of $1.00 that never resets."""
+
+    @_abc_1.abstractmethod
+    def RegisterCustomer(
+        self,
+        request: _customers_pb2.RegisterCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customers_pb2.Customer, _abc.Awaitable[_customers_pb2.Customer]]:
+        """As CreateCustomer with plan and budget as by default, and with an owner of that email who has no password yet.
+        Waits a few seconds for the customer's own Cloudflare gateway; without it the answer has no cf_gateway_id, and the
+        gateway is made in the background. Operators; anyone where the operator opened registration
+        (RATE_LIMIT_EXCEEDED when there are too many).
+        """
 
     @_abc_1.abstractmethod
     def GetCustomer(
