@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from clients.refusals import error_of
 from tollkeeper.v1 import (
+    api_tokens_pb2,
     audit_pb2,
     budgets_pb2,
     customers_pb2,
@@ -27,6 +28,7 @@ from tollkeeper.v1 import (
     usage_pb2,
     users_pb2,
 )
+from tollkeeper.v1.api_tokens_pb2_grpc import ApiTokensServiceStub
 from tollkeeper.v1.audit_pb2_grpc import AuditServiceStub
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
@@ -45,6 +47,7 @@ from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
 CALL_TIMEOUT_S = 30.0
 
 _FILES = (
+    api_tokens_pb2,
     audit_pb2,
     budgets_pb2,
     customers_pb2,
@@ -84,6 +87,7 @@ class ControlClient:
         else:
             channel = grpc.aio.secure_channel(target, tls, options=_options(), interceptors=interceptors)
         self.channel = channel
+        self.api_tokens = ApiTokensServiceStub(channel)
         self.audit = AuditServiceStub(channel)
         self.budgets = BudgetsServiceStub(channel)
         self.customers = CustomersServiceStub(channel)

@@ -28,6 +28,7 @@ from control.metrics_server import MetricsServer
 from control.partitions import Partitions
 from control.provisioner import GatewayPlan, Provisioner
 from control.server import Server, Service
+from control.services.api_tokens import ApiTokensService
 from control.services.audit import AuditService
 from control.services.budgets import BudgetsService
 from control.services.customers import CustomersService
@@ -35,6 +36,7 @@ from control.services.edge import EdgeService
 from control.services.gateways import GatewaysService
 from control.services.keys import KeysService
 from control.services.models import ModelsService
+from control.services.password_checks import PasswordChecks
 from control.services.prices import PricesService
 from control.services.providers import ProvidersService
 from control.services.registration import Admission
@@ -48,6 +50,7 @@ from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
 from tollkeeper.settings import SettingsError
+from tollkeeper.v1.api_tokens_pb2_grpc import add_ApiTokensServiceServicer_to_server
 from tollkeeper.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from tollkeeper.v1.budgets_pb2_grpc import add_BudgetsServiceServicer_to_server
 from tollkeeper.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
@@ -138,7 +141,8 @@ class Control:
         self.metrics_port = server.port
 
     async def _identify(self, secret_hash: bytes) -> Identity | None:
-        async with self.database.read() as connection:
+        # Writes when an API token was last used, once a minute.
+        async with self.database.write() as connection:
             return await credentials.identify(connection, secret_hash)
 
     def _interceptor(self) -> Chain:
@@ -157,7 +161,8 @@ class Control:
     def _services(self, key_ring: KeyRing) -> list[Service]:
         database, settings, metrics = self.database, self._settings, self.metrics
         edge = EdgeService(database, self._queue, self.hub, metrics, key_ring.open)
-        sessions = SessionsService(database, metrics, timedelta(seconds=settings.session_ttl_s))
+        passwords = PasswordChecks(database, metrics)
+        sessions = SessionsService(database, passwords, timedelta(seconds=settings.session_ttl_s))
         providers = ProvidersService(database, key_ring, settings.allow_private_base_urls)
         admission = Admission(settings.open_registration, settings.registrations_per_hour, metrics)
         customers = CustomersService(database, self.provisioner, admission)
@@ -167,13 +172,14 @@ class Control:
             Service(add_EdgeServiceServicer_to_server, edge),
             Service(add_SessionsServiceServicer_to_server, sessions),
             Service(add_CustomersServiceServicer_to_server, customers),
-            Service(add_UsersServiceServicer_to_server, UsersService(database)),
+            Service(add_UsersServiceServicer_to_server, UsersService(database, passwords)),
             Service(add_TeamsServiceServicer_to_server, TeamsService(database)),
             Service(add_ProvidersServiceServicer_to_server, providers),
             Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
             Service(add_KeysServiceServicer_to_server, KeysService(database)),
             Service(add_PricesServiceServicer_to_server, PricesService(database)),
             Service(add_BudgetsServiceServicer_to_server, BudgetsService(database, self.hub.tell_room)),
+            Service(add_ApiTokensServiceServicer_to_server, ApiTokensService(database)),
             Service(add_AuditServiceServicer_to_server, AuditService(database)),
             Service(add_GatewaysServiceServicer_to_server, gateways),
             Service(add_ModelsServiceServicer_to_server, ModelsService(catalogue)),

@@ -6,6 +6,7 @@ import secrets
 
 KEY_PREFIX = "aig_"
 SESSION_PREFIX = "tks_"
+API_TOKEN_PREFIX = "tkt_"  # noqa: S105 - tells what a secret is
 CREDENTIAL_PREFIX = "tkc_"
 # 32 random bytes in URL-safe base64 without padding: 43 characters.
 _KEY_PATTERN = re.compile(r"aig_[A-Za-z0-9_-]{43}")

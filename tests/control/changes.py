@@ -29,10 +29,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GatewaysService/CreateGateway": _CUSTOMER,
     "GatewaysService/DeleteGateway": _CUSTOMER,
     "UsersService/CreateUser": {
-        "user": {**_CUSTOMER, "email": "ann@example.com", "role": "ROLE_OWNER"},
+        "user": {**_CUSTOMER, "email": "ann@example.com", "role": "ROLE_ADMIN"},
         "password": PASSWORD,
     },
     "SessionsService/CreateSession": {"email": "ann@example.com", "password": PASSWORD},
+    "ApiTokensService/CreateApiToken": {"api_token": {**_CUSTOMER, "name": "reports", "scopes": ["*:read"]}},
     "TeamsService/CreateTeam": {"team": {**_CUSTOMER, "name": "Search"}},
     "ProvidersService/CreateProvider": {
         "provider": {**_CUSTOMER, "name": "openai", "provider_type": "openai", "credential": SECRET}
@@ -63,34 +64,39 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "KeysService/EndKeyOverlap": _of("key"),
     "BudgetsService/UpdateBudget": {"budget": _of("budget", limit_nanousd=7)},
     "BudgetsService/TopUpBudget": _of("budget", amount_nanousd=3, note="more"),
+    "TeamsService/AddTeamMember": {**_of("team"), "user_id": "$user_id"},
+    "TeamsService/RemoveTeamMember": {**_of("team"), "user_id": "$user_id"},
+    "ApiTokensService/RevokeApiToken": _of("api_token"),
     "PricesService/DeletePrice": {"price_id": "$price_id"},
     "BudgetsService/DeleteBudget": _of("budget"),
     "KeysService/RevokeKey": _of("key"),
     "RoutersService/DeleteRouter": {**_of("router"), "force": True},
     "ProvidersService/DeleteProvider": {**_of("provider"), "force": True},
     "TeamsService/DeleteTeam": _of("team"),
+    "SessionsService/RevokeSession": _of("user", session_id="$session_id"),
+    "UsersService/ChangePassword": {"old_password": PASSWORD, "new_password": PASSWORD + "!"},
+    "UsersService/ResetPassword": _of("user", password=PASSWORD),
     "SessionsService/DeleteSession": {},
     "UsersService/DeleteUser": _of("user"),
     "CustomersService/DeleteCustomer": {**_CUSTOMER, "force": True},
 }
-
-
-def request_of(name: str, ids: dict[str, str]) -> Message:
-    """The request that changes something through this method."""
-    descriptor = METHODS[f"/tollkeeper.v1.{name}"]
-    return ParseDict(_filled(REQUESTS[name], ids), GetMessageClass(descriptor.input_type)())
+# These are of people; an operator sends all others.
+OF_PEOPLE = frozenset(
+    {"SessionsService/CreateSession", "SessionsService/DeleteSession", "UsersService/ChangePassword"}
+)
 
 
 async def send(client: ControlClient, name: str, ids: dict[str, str]) -> Message:
     """Sends the method's request; remembers the id of what it made."""
     method = f"/tollkeeper.v1.{name}"
+    request = ParseDict(_filled(REQUESTS[name], ids), GetMessageClass(METHODS[method].input_type)())
     answer_type = GetMessageClass(METHODS[method].output_type)
     call: Any = client.channel.unary_unary(
         method,
         request_serializer=lambda m: m.SerializeToString(),
         response_deserializer=answer_type.FromString,
     )
-    answer: Message = await call(request_of(name, ids), timeout=10)
+    answer: Message = await call(request, timeout=10)
     verb, _, noun = name.partition("/")[2].partition("Create")
     if not verb:
         made = f"{_snake(noun)}_id"

@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToJson
 
-from control.domain.identity import Role
+from clients.control import ControlClient
+from control.domain.identity import CallerKind, Role
 from control.domain.roles import REQUIREMENTS, Access, writes
 from control.services.convert import clear_secrets
-from tests.control.changes import PASSWORD, REQUESTS, SECRET, send
+from control.store import credentials
+from tests.control.changes import OF_PEOPLE, PASSWORD, REQUESTS, SECRET, send
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.ids import uuid7
+from tollkeeper.key_format import SESSION_PREFIX, mint, secret_hash
 from tollkeeper.v1.audit_pb2 import AuditEntry, GetAuditEntryRequest, ListAuditEntriesRequest
 from tollkeeper.v1.providers_pb2 import CreateProviderRequest, Provider
-from tollkeeper.v1.sessions_pb2 import CreateSessionResponse
 from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team, UpdateTeamRequest
 from tollkeeper.v1.users_pb2 import UpdateUserRequest, User
 
@@ -31,6 +33,15 @@ async def entries(control: RunningControl, **chosen: Any) -> list[AuditEntry]:
     return list(answer.audit_entries)
 
 
+async def signed_in(control: RunningControl, ids: dict[str, str]) -> ControlClient:
+    secret = mint(SESSION_PREFIX)
+    async with control.database.write() as connection:
+        digest = secret_hash(secret)
+        kind, user_id = CallerKind.SESSION, ids["user_id"]
+        await credentials.add(connection, ids["customer_id"], kind, digest, user_id=user_id)
+    return await control.client(secret)
+
+
 def test_every_changing_method_is_tried() -> None:
     """tests/control/changes.py has a request for each RPC that changes something, and for no other."""
     assert set(REQUESTS) == CHANGING
@@ -38,14 +49,15 @@ def test_every_changing_method_is_tried() -> None:
 
 async def test_every_change_leaves_an_entry_without_secrets(control: RunningControl) -> None:
     """Each RPC that changes something leaves one more entry that names it, generated over the contract."""
-    cli, ids = await control.cli(), {}
-    session = await control.client()
+    cli, anonymous, ids = await control.cli(), await control.client(), {}
     for name in REQUESTS:
         before = await entries(control, method=name)
-        as_user = name.startswith("SessionsService")
-        answer = await send(session if as_user else cli, name, ids)
-        if isinstance(answer, CreateSessionResponse):
-            session = await control.client(answer.secret)
+        client = cli
+        if name == "SessionsService/CreateSession":
+            client = anonymous
+        elif name in OF_PEOPLE:
+            client = await signed_in(control, ids)
+        await send(client, name, ids)
         after = await entries(control, method=name)
         assert len(after) == len(before) + 1, name
         entry = after[0]
@@ -53,7 +65,7 @@ async def test_every_change_leaves_an_entry_without_secrets(control: RunningCont
         assert entry.resource_id, name
         assert entry.resource_type in ids or f"{entry.resource_type}_id" in ids, name
         assert entry.changed_fields, name
-        assert entry.actor_kind == ("session" if as_user else "cli"), name
+        assert entry.actor_kind == ("cli" if client is cli else "session"), name
     everything = "".join(MessageToJson(entry) for entry in await entries(control, page_size=1000))
     assert SECRET not in everything
     assert PASSWORD not in everything

@@ -1,6 +1,7 @@
 """Signing in and out over real gRPC."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -8,8 +9,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from control.domain.identity import CallerKind, Role
-from control.domain.throttle import Throttle
-from control.store import credentials
+from control.store import credentials, password_failures
+from control.store.database import Database
 from control.store.tables import PLATFORM_CUSTOMER_ID
 from control.store.users import set_role
 from tests.control.harness import OPERATOR_EMAIL, OPERATOR_PASSWORD, RunningControl
@@ -105,7 +106,7 @@ async def test_incomplete_logins_are_refused(control: RunningControl, email: str
 
 
 async def test_guessing_is_throttled(control: RunningControl) -> None:
-    """After ten wrong passwords on each replica the right one has to wait too; other users don't."""
+    """After ten wrong passwords, on whatever replicas, the right one has to wait too; other users don't."""
     made = await make_user(control)
     client = await control.client()
 
@@ -114,10 +115,10 @@ async def test_guessing_is_throttled(control: RunningControl) -> None:
             await client.sessions.CreateSession(CreateSessionRequest(email=email, password=password))
         return refusal.value
 
-    replica_count = len(control.replicas)
-    reasons = [(await guess(made.email, "wrong")).reason for _ in range(30 * replica_count)]
-    assert reasons.count(Reason.INVALID_CREDENTIALS) == 10 * replica_count
-    assert reasons.count(Reason.LOGIN_THROTTLED) == 20 * replica_count
+    guesses = await asyncio.gather(*(guess(made.email, "wrong") for _ in range(30)))
+    reasons = [each.reason for each in guesses]
+    assert reasons.count(Reason.INVALID_CREDENTIALS) == 10
+    assert reasons.count(Reason.LOGIN_THROTTLED) == 20
     refusal = await guess(made.email, PASSWORD)
     assert refusal.reason == Reason.LOGIN_THROTTLED
     assert refusal.retry_after_s is not None
@@ -125,22 +126,32 @@ async def test_guessing_is_throttled(control: RunningControl) -> None:
     assert (await guess("other@example.com", "wrong")).reason == Reason.INVALID_CREDENTIALS
 
 
-def test_throttle_counts_within_its_window_and_is_bounded() -> None:
-    """Failures count for a window; success forgets them; the oldest of too many names are dropped."""
-    throttle = Throttle(limit=2, window_s=60, capacity=2)
-    throttle.failed("a", 0)
-    assert throttle.wait_s("a", 1) == 0
-    throttle.failed("a", 10)
-    assert throttle.wait_s("a", 20) == 40
-    assert throttle.wait_s("a", 60) == 0
-    throttle.failed("a", 61)
-    assert throttle.wait_s("a", 61) == 0, "a new window counts anew"
-    throttle.failed("a", 62)
-    throttle.succeeded("a")
-    assert throttle.wait_s("a", 63) == 0
-    for name in ("a", "a", "b", "c"):
-        throttle.failed(name, 70)
-    assert throttle.wait_s("a", 71) == 0, "forgotten for want of room"
+async def test_attempts_count_within_their_window(database: Database) -> None:
+    """Attempts count for a window, success forgets them, and rows of windows long over are removed."""
+    window = timedelta(minutes=5)
+
+    async def wait_s(name: bytes) -> float:
+        async with database.write() as connection:
+            return await password_failures.begin_attempt(connection, name, 2, window)
+
+    assert [await wait_s(b"a") for _ in range(2)] == [0, 0]
+    assert 290 < await wait_s(b"a") <= 300
+    assert await wait_s(b"b") == 0
+    async with database.write() as connection:
+        await password_failures.forget(connection, b"a")
+    assert await wait_s(b"a") == 0
+    async with database.write() as connection:
+        await connection.execute(
+            text("UPDATE password_failures SET attempts = 2, begin_time = now() - interval '301 s'")
+        )
+    assert [await wait_s(b"a") for _ in range(2)] == [0, 0], "a new window counts anew"
+    assert await wait_s(b"a") > 0
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE password_failures SET begin_time = now() - interval '1 h'"))
+    assert await wait_s(b"c") == 0
+    async with database.read() as connection:
+        left = (await connection.execute(text("SELECT name_hash FROM password_failures"))).scalars()
+        assert [bytes(each) for each in left] == [b"c"]
 
 
 async def test_operator_acts_in_the_demo_customer(control: RunningControl) -> None:

@@ -22,6 +22,8 @@ class CallerKind(StrEnum):
     # The command line on the control plane's own machine: acts as an operator.
     CLI = "cli"
     EDGE = "edge"
+    # An internal tool, in the name of who made its token.
+    API_TOKEN = "api_token"  # noqa: S105 - names a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Identity:
     operator: bool = False
     # Where the user's row is; an operator acts elsewhere.
     home_customer_id: str = ""
+    # Of an API token: what it is limited to; None: nothing but its role.
+    scopes: frozenset[str] | None = None
 
 
 ANONYMOUS = Identity(CallerKind.ANONYMOUS)

@@ -19,10 +19,10 @@ _RANDOM_BYTES = 18
 _hasher = PasswordHasher()
 
 
-def check_password(password: str) -> None:
+def check_password(password: str, field: str = "password") -> None:
     """Raises INVALID_ARGUMENT for a password that may not be chosen."""
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
-        raise invalid(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.", field="password")
+        raise invalid(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.", field=field)
 
 
 def hash_password(password: str) -> str:

@@ -1,6 +1,8 @@
 """Who may call what: one line for every method. A method that isn't here refuses everybody."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from control.domain.identity import CallerKind, Identity, Role
@@ -18,14 +20,16 @@ class Access(StrEnum):
 
 
 class Reach(StrEnum):
-    """What a caller with the role may reach; operators may reach every customer."""
+    """Whose things a caller may reach through a method."""
 
+    # The caller's own.
+    OWN = "own"
+    # The caller's own and those of the teams it is in.
+    TEAM = "team"
     # Everything of the caller's customer.
     CUSTOMER = "customer"
-    # Members only what is theirs or their teams' (B4); the service checks it. Managers and up: everything.
-    OWN = "own"
-    # Nothing but the caller's own session.
-    SELF = "self"
+    # Everything of every customer.
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,13 @@ class Requirement:
 
     access: Access
     role: Role = Role.MEMBER
+    # Of members. Managers and up reach their customer, operators all; but not where it is `fixed`.
     reach: Reach = Reach.CUSTOMER
+    fixed: bool = False
+    # Whether API tokens may call it, given the scope; passwords and tokens themselves are for people.
+    tokens: bool = True
+    # What API tokens need: `keys:read`. Empty: nothing.
+    scope: str = ""
 
     def admits(self, caller: Identity) -> bool:
         """Whether the caller may call the method at all."""
@@ -42,9 +52,31 @@ class Requirement:
             return True
         if self.access is Access.EDGE:
             return caller.kind is CallerKind.EDGE
-        if caller.kind not in (CallerKind.SESSION, CallerKind.CLI):
+        if caller.kind is CallerKind.API_TOKEN:
+            if not self.tokens or not covers(caller.scopes, self.scope):
+                return False
+        elif caller.kind not in (CallerKind.SESSION, CallerKind.CLI):
             return False
         return caller.operator or (caller.role is not None and caller.role >= self.role)
+
+    def reach_of(self, role: Role) -> Reach | None:
+        """How far somebody of this role gets; None: nowhere. Services keep to it, tests hold them to it."""
+        if self.access is not Access.ROLE or role < self.role:
+            return None
+        if self.fixed:
+            return self.reach
+        if role is Role.OPERATOR:
+            return Reach.ALL
+        return Reach.CUSTOMER if role >= Role.MANAGER else self.reach
+
+
+def covers(scopes: Collection[str] | None, needed: str) -> bool:
+    """Whether the scopes of an API token allow what needs this one. None: all; to write is to read, too."""
+    if scopes is None or not needed:
+        return True
+    resource, _, action = needed.partition(":")
+    actions = ("read", "write") if action == "read" else ("write",)
+    return any(f"{name}:{each}" in scopes for name in (resource, "*") for each in actions)
 
 
 def _role(role: Role, reach: Reach = Reach.CUSTOMER) -> Requirement:
@@ -53,8 +85,10 @@ def _role(role: Role, reach: Reach = Reach.CUSTOMER) -> Requirement:
 
 _ANYONE = Requirement(Access.ANYONE)
 _EDGE = Requirement(Access.EDGE)
-_SELF = _role(Role.MEMBER, Reach.SELF)
+_SELF = Requirement(Access.ROLE, reach=Reach.OWN, fixed=True)
+_PERSON = replace(_SELF, tokens=False)
 _OWN = _role(Role.MEMBER, Reach.OWN)
+_TEAM = _role(Role.MEMBER, Reach.TEAM)
 _MEMBER = _role(Role.MEMBER)
 _MANAGER = _role(Role.MANAGER)
 _ADMIN = _role(Role.ADMIN)
@@ -71,7 +105,13 @@ _METHODS = {
         "ReportRefusals": _EDGE,
         "Watch": _EDGE,
     },
-    "SessionsService": {"CreateSession": _ANYONE, "GetSession": _SELF, "DeleteSession": _SELF},
+    "SessionsService": {
+        "CreateSession": _ANYONE,
+        "GetSession": _SELF,
+        "ListSessions": _OWN,
+        "DeleteSession": _PERSON,
+        "RevokeSession": _OWN,
+    },
     "CustomersService": {
         "CreateCustomer": _OPERATOR,
         # For operators, unless a setting opens registration to all: the service checks it.
@@ -87,6 +127,8 @@ _METHODS = {
         "ListUsers": _MANAGER,
         "UpdateUser": _ADMIN,
         "DeleteUser": _ADMIN,
+        "ChangePassword": _PERSON,
+        "ResetPassword": replace(_ADMIN, tokens=False),
     },
     "TeamsService": {
         "CreateTeam": _ADMIN,
@@ -94,6 +136,8 @@ _METHODS = {
         "ListTeams": _MEMBER,
         "UpdateTeam": _ADMIN,
         "DeleteTeam": _ADMIN,
+        "AddTeamMember": _ADMIN,
+        "RemoveTeamMember": _ADMIN,
     },
     "ProvidersService": {
         "CreateProvider": _ADMIN,
@@ -110,13 +154,13 @@ _METHODS = {
         "DeleteRouter": _ADMIN,
     },
     "KeysService": {
-        "CreateKey": _OWN,
-        "GetKey": _OWN,
-        "ListKeys": _OWN,
-        "UpdateKey": _OWN,
-        "RotateKey": _OWN,
-        "EndKeyOverlap": _OWN,
-        "RevokeKey": _OWN,
+        "CreateKey": _TEAM,
+        "GetKey": _TEAM,
+        "ListKeys": _TEAM,
+        "UpdateKey": _TEAM,
+        "RotateKey": _TEAM,
+        "EndKeyOverlap": _TEAM,
+        "RevokeKey": _TEAM,
     },
     "PricesService": {
         # Global prices need an operator, which the service checks.
@@ -136,6 +180,12 @@ _METHODS = {
         "ListTopUps": _MANAGER,
         "ListBudgetAlerts": _MANAGER,
     },
+    "ApiTokensService": {
+        "CreateApiToken": replace(_OWN, tokens=False),
+        "GetApiToken": _OWN,
+        "ListApiTokens": _OWN,
+        "RevokeApiToken": _OWN,
+    },
     "AuditService": {"ListAuditEntries": _ADMIN, "GetAuditEntry": _ADMIN},
     "GatewaysService": {
         "CreateGateway": _OPERATOR,
@@ -145,7 +195,7 @@ _METHODS = {
         "GetGatewayReconciliation": _OPERATOR,
     },
     "ModelsService": {"ListCloudflareModels": _MEMBER},
-    "UsageService": {"ListUsage": _OWN, "GetUsage": _OWN, "GetUsageSummary": _OWN},
+    "UsageService": {"ListUsage": _TEAM, "GetUsage": _TEAM, "GetUsageSummary": _TEAM},
 }
 
 # A method with another verb changes something: API tokens need a `write` scope for it, and it leaves an entry
@@ -158,9 +208,24 @@ def writes(method: str) -> bool:
     return not method.rpartition("/")[2].startswith(_READING_VERBS)
 
 
+def _scope(service: str, method: str) -> str:
+    """`ApiTokensService/ListApiTokens` → `api_tokens:read`."""
+    name = re.sub(r"(?<=.)([A-Z])", r"_\1", service.removesuffix("Service")).lower()
+    return f"{name}:{'write' if writes(method) else 'read'}"
+
+
+def _declared() -> Iterator[tuple[str, Requirement]]:
+    for service, methods in _METHODS.items():
+        for method, requirement in methods.items():
+            scoped = requirement.access is Access.ROLE and requirement.tokens and not requirement.fixed
+            scope = _scope(service, method) if scoped else ""
+            yield f"/tollkeeper.v1.{service}/{method}", replace(requirement, scope=scope)
+
+
 # By full method name, as gRPC gives it.
-REQUIREMENTS = {
-    f"/tollkeeper.v1.{service}/{method}": requirement
-    for service, methods in _METHODS.items()
-    for method, requirement in methods.items()
+REQUIREMENTS = dict(_declared())
+# What API tokens can be limited to.
+SCOPES = frozenset(requirement.scope for requirement in REQUIREMENTS.values() if requirement.scope) | {
+    "*:read",
+    "*:write",
 }

@@ -18,6 +18,7 @@ Lookup = Callable[[bytes], Awaitable[Identity | None]]
 
 _SCHEME = "bearer "
 _MAX_SECRET_CHARS = 512
+_REMEMBERED = (CallerKind.EDGE, CallerKind.CLI)
 CACHED_S = 5.0
 MAX_CACHED = 1024
 
@@ -27,8 +28,8 @@ class Authentication:
     refused.
 
     Edges call often and their credentials change rarely: those, and the CLI's, are remembered for up to 5
-    seconds. Sessions are looked up each time, so that signing out and suspending act at once on every
-    replica.
+    seconds. Sessions and API tokens are looked up each time, so that ending them and suspending act at once
+    on every replica.
     """
 
     def __init__(self, lookup: Lookup, clock: Callable[[], float] = monotonic) -> None:
@@ -71,7 +72,7 @@ class Authentication:
         if identity is None:
             self._cache.pop(digest, None)
             raise TollkeeperError(Reason.UNAUTHENTICATED, "The credential isn't known, or it has ended.")
-        if identity.kind is not CallerKind.SESSION:
+        if identity.kind in _REMEMBERED:
             self._remember(digest, identity)
         return identity
 

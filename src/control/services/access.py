@@ -15,6 +15,12 @@ def sees_all() -> bool:
     return identity.operator or (identity.role is not None and identity.role >= Role.MANAGER)
 
 
+def own_role() -> Role:
+    """The highest role that the caller acts with; nobody may give or touch a higher one."""
+    identity = caller()
+    return Role.OPERATOR if identity.operator else identity.role or Role.MEMBER
+
+
 def require_operator(what: str) -> None:
     """Raises PERMISSION_DENIED unless the caller is an operator."""
     if not caller().operator:

@@ -154,6 +154,8 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
 
         async def work(connection: Connection) -> Customer:
             customer_id = await scoped_customer(connection, sent.customer_id)
+            if customer_id == PLATFORM_CUSTOMER_ID and "suspended" in fields:
+                raise invalid("The platform's own customer can't be suspended.", field="suspended")
             row = await lock_customer(connection, customer_id)
             check_etag(sent.etag, row["revision"])
             values = {field: _column(sent, field) for field in fields}

@@ -1,5 +1,6 @@
 """TeamsService: groups of users that share keys and budgets."""
 
+from collections.abc import Callable
 from typing import Any
 
 from control.services.audit import record_change
@@ -7,15 +8,18 @@ from control.services.convert import check_etag, checked_name, etag, masked_fiel
 from control.services.once import once
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
+from control.services.users import put_in_teams, user_message
 from control.store import teams as store
 from control.store.database import Connection, Database
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
+from control.store.users import load_live_user
 from control.store.versions import customer_changed
 from tollkeeper.ids import uuid7
-from tollkeeper.v1 import teams_pb2, teams_pb2_grpc
+from tollkeeper.v1 import teams_pb2, teams_pb2_grpc, users_pb2
 
 Team = teams_pb2.Team
+User = users_pb2.User
 
 _CHANGEABLE = ("name", "suspended")
 
@@ -101,6 +105,34 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
             await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id)
             return message
+
+        return await self._database.write_again(work)
+
+    async def AddTeamMember(self, request: teams_pb2.AddTeamMemberRequest, context: object) -> User:
+        """Puts a user into a team."""
+        return await self._change_member(request, lambda teams, team_id: teams | {team_id})
+
+    async def RemoveTeamMember(self, request: teams_pb2.RemoveTeamMemberRequest, context: object) -> User:
+        """Takes a user out of a team."""
+        return await self._change_member(request, lambda teams, team_id: teams - {team_id})
+
+    async def _change_member(
+        self,
+        request: teams_pb2.AddTeamMemberRequest | teams_pb2.RemoveTeamMemberRequest,
+        change: Callable[[frozenset[str], str], frozenset[str]],
+    ) -> User:
+        team_id, user_id = resource_id("team", request.team_id), resource_id("user", request.user_id)
+
+        async def work(connection: Connection) -> User:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            await lock_customer(connection, customer_id)
+            await store.load_live_team(connection, customer_id, team_id)
+            row = await load_live_user(connection, customer_id, user_id)
+            before = (await store.teams_of_users(connection, customer_id, [user_id]))[user_id]
+            after = change(frozenset(before), team_id)
+            if after == frozenset(before):
+                return user_message(row, before)
+            return await put_in_teams(connection, row, after)
 
         return await self._database.write_again(work)
 

@@ -186,17 +186,49 @@ team_members = Table(
     Index("team_members_by_user", "customer_id", "user_id"),
 )
 
+# Of the customer they act in; their secrets are in credentials, under the same id.
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    _customer(),
+    _id("api_token_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", SmallInteger, nullable=False),
+    # Empty: all that the role allows.
+    _texts("scopes"),
+    Column("prefix", Text, nullable=False),
+    # Who made it, and where that user is; NULL: the local command line.
+    _id("user_id", nullable=True),
+    _id("home_customer_id"),
+    _time("create_time"),
+    _time("expire_time"),
+    # To the minute.
+    _time("last_use_time", nullable=True),
+    _time("revoke_time", nullable=True),
+    Index("api_tokens_by_user", "customer_id", "user_id"),
+)
+
+# Attempts to prove a password that failed, by a hash of who tried; rows outlive their window a little.
+password_failures = Table(
+    "password_failures",
+    metadata,
+    Column("name_hash", LargeBinary, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    _time("begin_time"),
+    Index("password_failures_by_time", "begin_time"),
+)
+
 # Sessions of people, and credentials of the edges and of the local CLI.
 credentials = Table(
     "credentials",
     metadata,
     _customer(),
     _id("credential_id", primary_key=True),
-    # session, cli, edge.
+    # session, api_token, cli, edge.
     Column("kind", Text, nullable=False),
     Column("secret_hash", LargeBinary, nullable=False),
     _id("user_id", nullable=True),
-    # The customer a session acts in, where it isn't the user's own (the operator's demo customer).
+    # The customer it acts in, where it isn't the user's own (the operator's demo customer).
     _id("acting_customer_id", nullable=True),
     _time("create_time"),
     _time("expire_time", nullable=True),

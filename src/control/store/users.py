@@ -16,7 +16,7 @@ from control.store.directory import Entry, Kind, claim, find, release
 from control.store.fetch import fetch_all, fetch_one, fetch_optional
 from control.store.resources import change_row, insert_row
 from control.store.rows import Row
-from control.store.tables import customers, keys, memberships, users
+from control.store.tables import api_tokens, customers, keys, memberships, team_members, users
 from control.store.teams import put_user_in_teams
 from tollkeeper.errors import not_found
 
@@ -67,10 +67,15 @@ async def load_live_user(connection: AsyncConnection, customer_id: str, user_id:
 
 
 async def list_users(
-    connection: AsyncConnection, customer_id: str, after: str | None, limit: int
+    connection: AsyncConnection, customer_id: str, after: str | None, limit: int, team_id: str = ""
 ) -> Sequence[Row]:
-    """Live users in the order they were made."""
+    """Live users in the order they were made; with `team_id` those of the team."""
     statement = _with_role().where(users.c.customer_id == customer_id, users.c.delete_time.is_(None))
+    if team_id:
+        of_team = select(team_members.c.user_id).where(
+            team_members.c.customer_id == customer_id, team_members.c.team_id == team_id
+        )
+        statement = statement.where(users.c.user_id.in_(of_team))
     if after is not None:
         statement = statement.where(users.c.user_id > after)
     return await fetch_all(connection, statement.order_by(users.c.user_id).limit(limit))
@@ -104,6 +109,9 @@ async def delete_user(connection: AsyncConnection, row: Row, now: datetime) -> N
     customer_id, user_id = row["customer_id"], row["user_id"]
     await release(connection, Kind.EMAIL, row["email"])
     await credentials.end_all_of_user(connection, customer_id, user_id)
+    made = api_tokens.c.home_customer_id == customer_id, api_tokens.c.user_id == user_id
+    live = api_tokens.c.revoke_time.is_(None)
+    await connection.execute(update(api_tokens).where(*made, live).values(revoke_time=now))
     await put_user_in_teams(connection, customer_id, user_id, ())
     # Another chain of budgets for these keys (L3).
     await connection.execute(
@@ -117,7 +125,7 @@ async def delete_user(connection: AsyncConnection, row: Row, now: datetime) -> N
 
 
 async def find_login(connection: AsyncConnection, email: str) -> Login | None:
-    """The user who may sign in with this email: there, not suspended, of a customer that is there."""
+    """The user who may sign in with this email: there, and its customer too, and neither suspended."""
     entry = await find(connection, Kind.EMAIL, email)
     if entry is None:
         return None
@@ -130,6 +138,7 @@ async def find_login(connection: AsyncConnection, email: str) -> Login | None:
             users.c.delete_time.is_(None),
             users.c.suspended.is_(False),
             customers.c.delete_time.is_(None),
+            customers.c.suspended.is_(False),
         )
     )
     row = await fetch_optional(connection, statement)

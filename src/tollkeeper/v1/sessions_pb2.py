@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tollkeeper.v1 import users_pb2 as tollkeeper_dot_v1_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollkeeper/v1/sessions.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tollkeeper/v1/users.proto\"\xe0\x01\n\x07Session\x12!\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.User\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x15\n\rcustomer_slug\x18\x03 \x01(\t\x12!\n\x04role\x18\x04 \x01(\x0e\x32\x13.tollkeeper.v1.Role\x12\x10\n\x08operator\x18\x05 \x01(\x08\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsession_id\x18\x08 \x01(\t\"C\n\x14\x43reateSessionRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"P\n\x15\x43reateSessionResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\'\n\x07session\x18\x02 \x01(\x0b\x32\x16.tollkeeper.v1.Session\"\x13\n\x11GetSessionRequest\"*\n\x14\x44\x65leteSessionRequest\x12\x12\n\neverywhere\x18\x01 \x01(\x08\x32\xc6\x02\n\x0fSessionsService\x12s\n\rCreateSession\x12#.tollkeeper.v1.CreateSessionRequest\x1a$.tollkeeper.v1.CreateSessionResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12[\n\nGetSession\x12 .tollkeeper.v1.GetSessionRequest\x1a\x16.tollkeeper.v1.Session\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/session\x12\x61\n\rDeleteSession\x12#.tollkeeper.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\"\x13\x82\xd3\xe4\x93\x02\r*\x0b/v1/sessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollkeeper/v1/sessions.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tollkeeper/v1/users.proto\"\x91\x02\n\x07Session\x12!\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.User\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x15\n\rcustomer_slug\x18\x03 \x01(\t\x12!\n\x04role\x18\x04 \x01(\x0e\x32\x13.tollkeeper.v1.Role\x12\x10\n\x08operator\x18\x05 \x01(\x08\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsession_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x14\x43reateSessionRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x08password\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x02\"U\n\x15\x43reateSessionResponse\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\'\n\x07session\x18\x02 \x01(\x0b\x32\x16.tollkeeper.v1.Session\"\x13\n\x11GetSessionRequest\"b\n\x13ListSessionsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x14ListSessionsResponse\x12(\n\x08sessions\x18\x01 \x03(\x0b\x32\x16.tollkeeper.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteSessionRequest\x12\x12\n\neverywhere\x18\x01 \x01(\x08\"V\n\x14RevokeSessionRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x18\n\nsession_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x32\xb9\x05\n\x0fSessionsService\x12s\n\rCreateSession\x12#.tollkeeper.v1.CreateSessionRequest\x1a$.tollkeeper.v1.CreateSessionResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12[\n\nGetSession\x12 .tollkeeper.v1.GetSessionRequest\x1a\x16.tollkeeper.v1.Session\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/session\x12\xa5\x01\n\x0cListSessions\x12\".tollkeeper.v1.ListSessionsRequest\x1a#.tollkeeper.v1.ListSessionsResponse\"L\x82\xd3\xe4\x93\x02\x46\x12\x0c/v1/sessionsZ6\x12\x34/v1/customers/{customer_id}/users/{user_id}/sessions\x12\x61\n\rDeleteSession\x12#.tollkeeper.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\"\x13\x82\xd3\xe4\x93\x02\r*\x0b/v1/session\x12\xc8\x01\n\rRevokeSession\x12#.tollkeeper.v1.RevokeSessionRequest\x1a\x16.tollkeeper.v1.Session\"z\x82\xd3\xe4\x93\x02t\" /v1/sessions/{session_id}:revoke:\x01*ZM\"H/v1/customers/{customer_id}/users/{user_id}/sessions/{session_id}:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,23 +39,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESESSIONREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_CREATESESSIONREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002'
   _globals['_CREATESESSIONREQUEST'].fields_by_name['password']._loaded_options = None
-  _globals['_CREATESESSIONREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002'
+  _globals['_CREATESESSIONREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001\342A\001\002'
+  _globals['_CREATESESSIONRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_CREATESESSIONRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\342A\001\002'
   _globals['_SESSIONSSERVICE'].methods_by_name['CreateSession']._loaded_options = None
   _globals['_SESSIONSSERVICE'].methods_by_name['CreateSession']._serialized_options = b'\202\323\344\223\002\021\"\014/v1/sessions:\001*'
   _globals['_SESSIONSSERVICE'].methods_by_name['GetSession']._loaded_options = None
   _globals['_SESSIONSSERVICE'].methods_by_name['GetSession']._serialized_options = b'\202\323\344\223\002\r\022\013/v1/session'
+  _globals['_SESSIONSSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_SESSIONSSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\202\323\344\223\002F\022\014/v1/sessionsZ6\0224/v1/customers/{customer_id}/users/{user_id}/sessions'
   _globals['_SESSIONSSERVICE'].methods_by_name['DeleteSession']._loaded_options = None
   _globals['_SESSIONSSERVICE'].methods_by_name['DeleteSession']._serialized_options = b'\202\323\344\223\002\r*\013/v1/session'
+  _globals['_SESSIONSSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_SESSIONSSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\202\323\344\223\002t\" /v1/sessions/{session_id}:revoke:\001*ZM\"H/v1/customers/{customer_id}/users/{user_id}/sessions/{session_id}:revoke:\001*'
   _globals['_SESSION']._serialized_start=200
-  _globals['_SESSION']._serialized_end=424
-  _globals['_CREATESESSIONREQUEST']._serialized_start=426
-  _globals['_CREATESESSIONREQUEST']._serialized_end=493
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=495
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=575
-  _globals['_GETSESSIONREQUEST']._serialized_start=577
-  _globals['_GETSESSIONREQUEST']._serialized_end=596
-  _globals['_DELETESESSIONREQUEST']._serialized_start=598
-  _globals['_DELETESESSIONREQUEST']._serialized_end=640
-  _globals['_SESSIONSSERVICE']._serialized_start=643
-  _globals['_SESSIONSSERVICE']._serialized_end=969
+  _globals['_SESSION']._serialized_end=473
+  _globals['_CREATESESSIONREQUEST']._serialized_start=475
+  _globals['_CREATESESSIONREQUEST']._serialized_end=545
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=547
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=632
+  _globals['_GETSESSIONREQUEST']._serialized_start=634
+  _globals['_GETSESSIONREQUEST']._serialized_end=653
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=655
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=753
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=755
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=844
+  _globals['_DELETESESSIONREQUEST']._serialized_start=846
+  _globals['_DELETESESSIONREQUEST']._serialized_end=888
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=890
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=976
+  _globals['_SESSIONSSERVICE']._serialized_start=979
+  _globals['_SESSIONSSERVICE']._serialized_end=1676
 # @@protoc_insertion_point(module_scope)

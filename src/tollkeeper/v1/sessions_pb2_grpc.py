@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class SessionsServiceStub:
-    """Signing in. The only methods that need no credential are CreateSession's.
+    """Signing in. The only method that needs no credential is CreateSession.
     """
 
     def __init__(self, channel):
@@ -46,15 +46,25 @@ class SessionsServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_sessions__pb2.GetSessionRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.Session.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/tollkeeper.v1.SessionsService/ListSessions',
+                request_serializer=tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
         self.DeleteSession = channel.unary_unary(
                 '/tollkeeper.v1.SessionsService/DeleteSession',
                 request_serializer=tollkeeper_dot_v1_dot_sessions__pb2.DeleteSessionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/tollkeeper.v1.SessionsService/RevokeSession',
+                request_serializer=tollkeeper_dot_v1_dot_sessions__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.Session.FromString,
+                _registered_method=True)
 
 
 class SessionsServiceServicer:
-    """Signing in. The only methods that need no credential are CreateSession's.
+    """Signing in. The only method that needs no credential is CreateSession.
     """
 
     def CreateSession(self, request, context):
@@ -71,8 +81,22 @@ class SessionsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """The sessions of the caller that are open, or of a user of its customer; newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSession(self, request, context):
         """Signs out: this session, or all of the user's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """Ends another session of the caller, or one of a user of its customer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,10 +115,20 @@ def add_SessionsServiceServicer_to_server(servicer, server):
                     request_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.GetSessionRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_sessions__pb2.Session.SerializeToString,
             ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsResponse.SerializeToString,
+            ),
             'DeleteSession': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSession,
                     request_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.DeleteSessionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=tollkeeper_dot_v1_dot_sessions__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_sessions__pb2.Session.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -105,7 +139,7 @@ def add_SessionsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionsService:
-    """Signing in. The only methods that need no credential are CreateSession's.
+    """Signing in. The only method that needs no credential is CreateSession.
     """
 
     @staticmethod
@@ -163,6 +197,33 @@ class SessionsService:
             _registered_method=True)
 
     @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.SessionsService/ListSessions',
+            tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_sessions__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteSession(request,
             target,
             options=(),
@@ -179,6 +240,33 @@ class SessionsService:
             '/tollkeeper.v1.SessionsService/DeleteSession',
             tollkeeper_dot_v1_dot_sessions__pb2.DeleteSessionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.SessionsService/RevokeSession',
+            tollkeeper_dot_v1_dot_sessions__pb2.RevokeSessionRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_sessions__pb2.Session.FromString,
             options,
             channel_credentials,
             insecure,

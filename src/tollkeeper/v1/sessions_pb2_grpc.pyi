@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SessionsServiceStub:
-    """Signing in. The only methods that need no credential are CreateSession's."""
+    """Signing in. The only method that needs no credential is CreateSession."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,23 +38,31 @@ class SessionsServiceStub:
     """INVALID_CREDENTIALS for an unknown email and a wrong password alike; LOGIN_THROTTLED."""
     GetSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.Session]
     """Who the caller is."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]
+    """The sessions of the caller that are open, or of a user of its customer; newest first."""
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _empty_pb2.Empty]
     """Signs out: this session, or all of the user's."""
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RevokeSessionRequest, _sessions_pb2.Session]
+    """Ends another session of the caller, or one of a user of its customer."""
 
 @_typing.type_check_only
 class SessionsServiceAsyncStub(SessionsServiceStub):
-    """Signing in. The only methods that need no credential are CreateSession's."""
+    """Signing in. The only method that needs no credential is CreateSession."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.CreateSessionRequest, _sessions_pb2.CreateSessionResponse]  # type: ignore[assignment]
     """INVALID_CREDENTIALS for an unknown email and a wrong password alike; LOGIN_THROTTLED."""
     GetSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.Session]  # type: ignore[assignment]
     """Who the caller is."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """The sessions of the caller that are open, or of a user of its customer; newest first."""
     DeleteSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Signs out: this session, or all of the user's."""
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RevokeSessionRequest, _sessions_pb2.Session]  # type: ignore[assignment]
+    """Ends another session of the caller, or one of a user of its customer."""
 
 class SessionsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Signing in. The only methods that need no credential are CreateSession's."""
+    """Signing in. The only method that needs no credential is CreateSession."""
 
     @_abc_1.abstractmethod
     def CreateSession(
@@ -73,11 +81,27 @@ class SessionsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Who the caller is."""
 
     @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _sessions_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.ListSessionsResponse, _abc.Awaitable[_sessions_pb2.ListSessionsResponse]]:
+        """The sessions of the caller that are open, or of a user of its customer; newest first."""
+
+    @_abc_1.abstractmethod
     def DeleteSession(
         self,
         request: _sessions_pb2.DeleteSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Signs out: this session, or all of the user's."""
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _sessions_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.Session, _abc.Awaitable[_sessions_pb2.Session]]:
+        """Ends another session of the caller, or one of a user of its customer."""
 
 def add_SessionsServiceServicer_to_server(servicer: SessionsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,6 +4,7 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollkeeper.v1 import users_pb2 as _users_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -81,3 +82,23 @@ class DeleteTeamRequest(_message.Message):
     team_id: str
     etag: str
     def __init__(self, customer_id: _Optional[str] = ..., team_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class AddTeamMemberRequest(_message.Message):
+    __slots__ = ("customer_id", "team_id", "user_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    TEAM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    team_id: str
+    user_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
+
+class RemoveTeamMemberRequest(_message.Message):
+    __slots__ = ("customer_id", "team_id", "user_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    TEAM_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    team_id: str
+    user_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from tollkeeper.v1 import teams_pb2 as tollkeeper_dot_v1_dot_teams__pb2
+from tollkeeper.v1 import users_pb2 as tollkeeper_dot_v1_dot_users__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -59,6 +60,16 @@ class TeamsServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_teams__pb2.DeleteTeamRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_teams__pb2.Team.FromString,
                 _registered_method=True)
+        self.AddTeamMember = channel.unary_unary(
+                '/tollkeeper.v1.TeamsService/AddTeamMember',
+                request_serializer=tollkeeper_dot_v1_dot_teams__pb2.AddTeamMemberRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+                _registered_method=True)
+        self.RemoveTeamMember = channel.unary_unary(
+                '/tollkeeper.v1.TeamsService/RemoveTeamMember',
+                request_serializer=tollkeeper_dot_v1_dot_teams__pb2.RemoveTeamMemberRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+                _registered_method=True)
 
 
 class TeamsServiceServicer:
@@ -95,6 +106,19 @@ class TeamsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddTeamMember(self, request, context):
+        """Puts a user into a team, or takes one out; again changes nothing. ListUsers with a team_id tells who is in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTeamMember(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TeamsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +146,16 @@ def add_TeamsServiceServicer_to_server(servicer, server):
                     servicer.DeleteTeam,
                     request_deserializer=tollkeeper_dot_v1_dot_teams__pb2.DeleteTeamRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_teams__pb2.Team.SerializeToString,
+            ),
+            'AddTeamMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTeamMember,
+                    request_deserializer=tollkeeper_dot_v1_dot_teams__pb2.AddTeamMemberRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_users__pb2.User.SerializeToString,
+            ),
+            'RemoveTeamMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTeamMember,
+                    request_deserializer=tollkeeper_dot_v1_dot_teams__pb2.RemoveTeamMemberRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_users__pb2.User.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -259,6 +293,60 @@ class TeamsService:
             '/tollkeeper.v1.TeamsService/DeleteTeam',
             tollkeeper_dot_v1_dot_teams__pb2.DeleteTeamRequest.SerializeToString,
             tollkeeper_dot_v1_dot_teams__pb2.Team.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTeamMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.TeamsService/AddTeamMember',
+            tollkeeper_dot_v1_dot_teams__pb2.AddTeamMemberRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTeamMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.TeamsService/RemoveTeamMember',
+            tollkeeper_dot_v1_dot_teams__pb2.RemoveTeamMemberRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_users__pb2.User.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from tollkeeper.v1 import teams_pb2 as _teams_pb2
+from tollkeeper.v1 import users_pb2 as _users_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -37,6 +38,9 @@ class TeamsServiceStub:
     UpdateTeam: _grpc.UnaryUnaryMultiCallable[_teams_pb2.UpdateTeamRequest, _teams_pb2.Team]
     DeleteTeam: _grpc.UnaryUnaryMultiCallable[_teams_pb2.DeleteTeamRequest, _teams_pb2.Team]
     """Its keys stay with their users, or with the customer."""
+    AddTeamMember: _grpc.UnaryUnaryMultiCallable[_teams_pb2.AddTeamMemberRequest, _users_pb2.User]
+    """Puts a user into a team, or takes one out; again changes nothing. ListUsers with a team_id tells who is in it."""
+    RemoveTeamMember: _grpc.UnaryUnaryMultiCallable[_teams_pb2.RemoveTeamMemberRequest, _users_pb2.User]
 
 @_typing.type_check_only
 class TeamsServiceAsyncStub(TeamsServiceStub):
@@ -47,6 +51,9 @@ class TeamsServiceAsyncStub(TeamsServiceStub):
     UpdateTeam: _aio.UnaryUnaryMultiCallable[_teams_pb2.UpdateTeamRequest, _teams_pb2.Team]  # type: ignore[assignment]
     DeleteTeam: _aio.UnaryUnaryMultiCallable[_teams_pb2.DeleteTeamRequest, _teams_pb2.Team]  # type: ignore[assignment]
     """Its keys stay with their users, or with the customer."""
+    AddTeamMember: _aio.UnaryUnaryMultiCallable[_teams_pb2.AddTeamMemberRequest, _users_pb2.User]  # type: ignore[assignment]
+    """Puts a user into a team, or takes one out; again changes nothing. ListUsers with a team_id tells who is in it."""
+    RemoveTeamMember: _aio.UnaryUnaryMultiCallable[_teams_pb2.RemoveTeamMemberRequest, _users_pb2.User]  # type: ignore[assignment]
 
 class TeamsServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -84,5 +91,20 @@ class TeamsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_teams_pb2.Team, _abc.Awaitable[_teams_pb2.Team]]:
         """Its keys stay with their users, or with the customer."""
+
+    @_abc_1.abstractmethod
+    def AddTeamMember(
+        self,
+        request: _teams_pb2.AddTeamMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_users_pb2.User, _abc.Awaitable[_users_pb2.User]]:
+        """Puts a user into a team, or takes one out; again changes nothing. ListUsers with a team_id tells who is in it."""
+
+    @_abc_1.abstractmethod
+    def RemoveTeamMember(
+        self,
+        request: _teams_pb2.RemoveTeamMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_users_pb2.User, _abc.Awaitable[_users_pb2.User]]: ...
 
 def add_TeamsServiceServicer_to_server(servicer: TeamsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -59,6 +59,16 @@ class UsersServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_users__pb2.DeleteUserRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_users__pb2.User.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/tollkeeper.v1.UsersService/ChangePassword',
+                request_serializer=tollkeeper_dot_v1_dot_users__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/tollkeeper.v1.UsersService/ResetPassword',
+                request_serializer=tollkeeper_dot_v1_dot_users__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_users__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
 
 
 class UsersServiceServicer:
@@ -95,6 +105,20 @@ class UsersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangePassword(self, request, context):
+        """The caller's own password. Signs all other sessions of the caller out; API tokens stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Somebody else's, by an administrator. Signs the user out everywhere; API tokens stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +146,16 @@ def add_UsersServiceServicer_to_server(servicer, server):
                     servicer.DeleteUser,
                     request_deserializer=tollkeeper_dot_v1_dot_users__pb2.DeleteUserRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_users__pb2.User.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=tollkeeper_dot_v1_dot_users__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_users__pb2.User.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=tollkeeper_dot_v1_dot_users__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_users__pb2.ResetPasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -259,6 +293,60 @@ class UsersService:
             '/tollkeeper.v1.UsersService/DeleteUser',
             tollkeeper_dot_v1_dot_users__pb2.DeleteUserRequest.SerializeToString,
             tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.UsersService/ChangePassword',
+            tollkeeper_dot_v1_dot_users__pb2.ChangePasswordRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_users__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.UsersService/ResetPassword',
+            tollkeeper_dot_v1_dot_users__pb2.ResetPasswordRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_users__pb2.ResetPasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

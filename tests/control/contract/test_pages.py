@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 from clients.control import ControlClient
 from tests.control.contract.methods import METHODS, request_of, short
-from tests.control.contract.world import LISTS, World, call, make_world
+from tests.control.contract.world import CREATES, LISTS, World, call, make_world
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
 
@@ -104,7 +104,7 @@ async def test_page_sizes_and_tokens_that_are_none(control: RunningControl) -> N
 def _create_of(method: str) -> str | None:
     """ListTeams → CreateTeam."""
     name = method.replace("/List", "/Create").removesuffix("s")
-    return name if name in METHODS else None
+    return name if name in CREATES else None
 
 
 def _items(answer: Message) -> list[Any]:

@@ -8,12 +8,15 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from clients.control import ControlClient
+from control.domain.identity import CallerKind
+from control.store import credentials
 from tests.control.contract.build import build, is_id
 from tests.control.contract.methods import METHODS, answer_class, short, snake
 from tests.control.contract.recipes import RECIPES
 from tests.control.harness import RunningControl
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.ids import uuid7
+from tollkeeper.key_format import SESSION_PREFIX, mint, secret_hash
 from tollkeeper.v1 import edge_pb2
 
 # What isn't a customer's: made by others means, or belongs to a caller.
@@ -65,6 +68,7 @@ async def make_world(control: RunningControl, slug: str) -> World:
             break
         waiting = list(problems)
     assert not problems, f"give these a recipe (tests/control/contract/recipes.py): {problems}"
+    await _sign_in(control, world)
     await _use_key(control, world)
     await _learn(cli, world)
     return world
@@ -123,6 +127,20 @@ def _id_in(answer: Message, kind: str) -> str:
         if inner.message_type is not None and field in inner.message_type.fields_by_name:
             return str(getattr(value, field))
     raise AssertionError(f"{answer.DESCRIPTOR.full_name} has no {field}")
+
+
+async def _sign_in(control: RunningControl, world: World) -> None:
+    """A session of the world's user, who has no password."""
+    world.ids["session"] = str(uuid7())
+    async with control.database.write() as connection:
+        await credentials.add(
+            connection,
+            world.ids["customer"],
+            CallerKind.SESSION,
+            secret_hash(mint(SESSION_PREFIX)),
+            user_id=world.ids["user"],
+            credential_id=world.ids["session"],
+        )
 
 
 async def _use_key(control: RunningControl, world: World) -> None:
