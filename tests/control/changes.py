@@ -26,8 +26,8 @@ def _of(resource: str, **fields: Any) -> dict[str, Any]:
 REQUESTS: dict[str, dict[str, Any]] = {
     "CustomersService/CreateCustomer": {"customer": {"name": "Acme", "slug": "acme"}},
     "CustomersService/RegisterCustomer": {"email": "first@example.com", "name": "First"},
-    "GatewaysService/CreateGateway": _CUSTOMER,
-    "GatewaysService/DeleteGateway": _CUSTOMER,
+    "GatewaysService/ProvisionGateway": _CUSTOMER,
+    "GatewaysService/ReleaseGateway": _CUSTOMER,
     "UsersService/CreateUser": {
         "user": {**_CUSTOMER, "email": "ann@example.com", "role": "ROLE_ADMIN"},
         "password": PASSWORD,
@@ -97,7 +97,7 @@ async def send(client: ControlClient, name: str, ids: dict[str, str]) -> Message
         response_deserializer=answer_type.FromString,
     )
     answer: Message = await call(request, timeout=10)
-    verb, _, noun = name.partition("/")[2].partition("Create")
+    verb, _, noun = name.partition("/")[2].replace("Provision", "Create").partition("Create")
     if not verb:
         made = f"{_snake(noun)}_id"
         for message in (answer, *(value for _, value in answer.ListFields() if isinstance(value, Message))):

@@ -25,14 +25,14 @@ from tollkeeper.ids import uuid7
 from tollkeeper.v1.audit_pb2 import ListAuditEntriesRequest
 from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest, GetCustomerRequest
 from tollkeeper.v1.gateways_pb2 import (
-    CreateGatewayRequest,
-    DeleteGatewayRequest,
     Gateway,
     GetGatewayReconciliationRequest,
     GetGatewayRequest,
     ListGatewaysRequest,
+    ProvisionGatewayRequest,
+    ReleaseGatewayRequest,
 )
-from tollkeeper.v1.models_pb2 import ListCloudflareModelsRequest
+from tollkeeper.v1.models_pb2 import GetCloudflareModelsRequest
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 TOKEN = "cf-token-never-shown"
@@ -271,7 +271,7 @@ async def test_operators_send_a_customer_back_to_the_shared_gateway(
         await control.customer("acme")
         await reaches(control, "acme", READY)
         cli = await control.cli()
-        released = await cli.gateways.DeleteGateway(DeleteGatewayRequest(customer_id="acme"))
+        released = await cli.gateways.ReleaseGateway(ReleaseGatewayRequest(customer_id="acme"))
         assert released.state == DELETING
         customer = await cli.customers.GetCustomer(GetCustomerRequest(customer_id="acme"))
         assert customer.cf_gateway_id == ""
@@ -283,7 +283,7 @@ async def test_operators_send_a_customer_back_to_the_shared_gateway(
         assert made(simulator) == []
         await asyncio.sleep(0.2)
         assert made(simulator) == []
-        created = await cli.gateways.CreateGateway(CreateGatewayRequest(customer_id="acme"))
+        created = await cli.gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id="acme"))
         assert (created.state, created.gateway_id) == (READY, released.gateway_id)
         entries = await cli.audit.ListAuditEntries(ListAuditEntriesRequest(resource_type="gateway"))
         assert [entry.resource_id for entry in entries.audit_entries] == [released.gateway_id] * 5
@@ -305,7 +305,7 @@ async def test_a_gateway_somebody_deleted_at_cloudflare(
     assert list(found.orphan_gateway_ids) == ["tollkeeper-gone-0123456789ab"]
     assert [each.customer_slug for each in found.missing] == ["acme"]
     assert found.account_gateway_count == 3
-    again = await cli.gateways.CreateGateway(CreateGatewayRequest(customer_id="acme"))
+    again = await cli.gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id="acme"))
     assert (again.state, again.gateway_id) == (READY, gateway.gateway_id)
     assert not (await cli.gateways.GetGatewayReconciliation(request)).missing
 
@@ -369,14 +369,14 @@ async def test_customers_from_before_there_was_an_account(
         customer = await control.customer("acme")
         assert customer.gateway_state == SHARED
         cli = await control.cli()
-        wished = await cli.gateways.CreateGateway(CreateGatewayRequest(customer_id="acme"))
+        wished = await cli.gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id="acme"))
         assert (wished.state, wished.error) == (PENDING, "")
-        back = await cli.gateways.DeleteGateway(DeleteGatewayRequest(customer_id="acme"))
+        back = await cli.gateways.ReleaseGateway(ReleaseGatewayRequest(customer_id="acme"))
         assert back.state == SHARED
         with refused(Reason.CLOUDFLARE_NOT_CONFIGURED):
             await cli.gateways.GetGatewayReconciliation(GetGatewayReconciliationRequest())
         with refused(Reason.CLOUDFLARE_NOT_CONFIGURED):
-            await cli.models.ListCloudflareModels(ListCloudflareModelsRequest())
+            await cli.models.GetCloudflareModels(GetCloudflareModelsRequest())
         await control.customer("later")
         settings = replica_settings(
             tmp_path, cf_account_id=ACCOUNT, cf_api_token=TOKEN, cf_api_url=f"{simulator.url}/client/v4"
@@ -439,12 +439,12 @@ async def test_what_has_no_gateway(control: RunningControl) -> None:
         with refused(Reason.NOT_FOUND):
             await gateways.GetGateway(GetGatewayRequest(customer_id=unknown))
         with refused(Reason.NOT_FOUND):
-            await gateways.CreateGateway(CreateGatewayRequest(customer_id=unknown))
+            await gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id=unknown))
         with refused(Reason.NOT_FOUND):
-            await gateways.DeleteGateway(DeleteGatewayRequest(customer_id=unknown))
+            await gateways.ReleaseGateway(ReleaseGatewayRequest(customer_id=unknown))
     for call in (
-        gateways.CreateGateway(CreateGatewayRequest(customer_id="platform")),
-        gateways.DeleteGateway(DeleteGatewayRequest(customer_id="platform")),
+        gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id="platform")),
+        gateways.ReleaseGateway(ReleaseGatewayRequest(customer_id="platform")),
     ):
         with refused(Reason.INVALID_ARGUMENT):
             await call
@@ -460,8 +460,8 @@ async def test_b5_models_that_cloudflare_offers(control: RunningControl, simulat
     await reaches(control, "acme", READY)
     member = await control.person(customer.customer_id, Role.MEMBER)
     asked = calls(simulator, "GET")
-    request = ListCloudflareModelsRequest()
-    answers = await asyncio.gather(*(member.client.models.ListCloudflareModels(request) for _ in range(5)))
+    request = GetCloudflareModelsRequest()
+    answers = await asyncio.gather(*(member.client.models.GetCloudflareModels(request) for _ in range(5)))
     assert calls(simulator, "GET") == asked + 1
     names = [model.name for model in answers[0].models]
     assert names == sorted(names)

@@ -11,12 +11,12 @@ from clients.cli.options import Limit
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.gateways_pb2 import (
-    CreateGatewayRequest,
-    DeleteGatewayRequest,
     Gateway,
     GetGatewayReconciliationRequest,
     GetGatewayRequest,
     ListGatewaysRequest,
+    ProvisionGatewayRequest,
+    ReleaseGatewayRequest,
 )
 from tollkeeper.v1.gateways_pb2_grpc import GatewaysServiceStub
 
@@ -44,11 +44,11 @@ class StateName(StrEnum):
     DELETING = "deleting"
 
 
-@command(app, "create")
-def create(session: Session, customer: Customer) -> None:
+@command(app, "provision")
+def provision(session: Session, customer: Customer) -> None:
     """Have the customer's gateway made now, whatever came of earlier tries."""
-    request = CreateGatewayRequest(customer_id=customer)
-    output.record(session, plain(GatewaysServiceStub(session.channel()).CreateGateway(request)))
+    request = ProvisionGatewayRequest(customer_id=customer)
+    output.record(session, plain(GatewaysServiceStub(session.channel()).ProvisionGateway(request)))
 
 
 @command(app, "list")
@@ -76,11 +76,11 @@ def show(session: Session, customer: Customer) -> None:
     output.record(session, plain(GatewaysServiceStub(session.channel()).GetGateway(request)))
 
 
-@command(app, "delete")
-def delete(session: Session, customer: Customer) -> None:
+@command(app, "release")
+def release(session: Session, customer: Customer) -> None:
     """Send the customer back to the shared gateway for good, and delete its own."""
-    request = DeleteGatewayRequest(customer_id=customer)
-    output.record(session, plain(GatewaysServiceStub(session.channel()).DeleteGateway(request)))
+    request = ReleaseGatewayRequest(customer_id=customer)
+    output.record(session, plain(GatewaysServiceStub(session.channel()).ReleaseGateway(request)))
 
 
 @command(app, "check")

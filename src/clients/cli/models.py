@@ -5,7 +5,7 @@ from clients.cli.commands import command, noun
 from clients.cli.options import AnyCustomer, Limit
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
-from tollkeeper.v1.models_pb2 import ListCloudflareModelsRequest
+from tollkeeper.v1.models_pb2 import GetCloudflareModelsRequest
 from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
 from tollkeeper.v1.prices_pb2 import ListMissingModelsRequest, MissingModel
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
@@ -21,7 +21,7 @@ OFFERED = {"name": "MODEL", "task": "TASK", "description": "DESCRIPTION"}
 def list_(session: Session) -> None:
     """List the models that Cloudflare itself offers."""
     stub = ModelsServiceStub(session.channel())
-    models = stub.ListCloudflareModels(ListCloudflareModelsRequest()).models
+    models = stub.GetCloudflareModels(GetCloudflareModelsRequest()).models
     output.listing(session, [plain(model) for model in models], OFFERED)
 
 

@@ -188,13 +188,13 @@ _METHODS = {
     },
     "AuditService": {"ListAuditEntries": _ADMIN, "GetAuditEntry": _ADMIN},
     "GatewaysService": {
-        "CreateGateway": _OPERATOR,
+        "ProvisionGateway": _OPERATOR,
         "GetGateway": _OPERATOR,
         "ListGateways": _OPERATOR,
-        "DeleteGateway": _OPERATOR,
+        "ReleaseGateway": _OPERATOR,
         "GetGatewayReconciliation": _OPERATOR,
     },
-    "ModelsService": {"ListCloudflareModels": _MEMBER},
+    "ModelsService": {"GetCloudflareModels": _MEMBER},
     "UsageService": {"ListUsage": _TEAM, "GetUsage": _TEAM, "GetUsageSummary": _TEAM},
 }
 

@@ -36,7 +36,9 @@ class GatewaysService(gateways_pb2_grpc.GatewaysServiceServicer):
         self._cloudflare = cloudflare
         self._prefix = prefix
 
-    async def CreateGateway(self, request: gateways_pb2.CreateGatewayRequest, context: object) -> Gateway:
+    async def ProvisionGateway(
+        self, request: gateways_pb2.ProvisionGatewayRequest, context: object
+    ) -> Gateway:
         """A wish that is fulfilled at once where Cloudflare plays along, else in the background."""
         async with self._database.read() as connection:
             customer_id = await _customer(connection, request.customer_id)
@@ -75,7 +77,7 @@ class GatewaysService(gateways_pb2_grpc.GatewaysServiceServicer):
             next_page_token=page.next_token(rows, shown[-1]["customer_id"]) if shown else "",
         )
 
-    async def DeleteGateway(self, request: gateways_pb2.DeleteGatewayRequest, context: object) -> Gateway:
+    async def ReleaseGateway(self, request: gateways_pb2.ReleaseGatewayRequest, context: object) -> Gateway:
         """Back to the shared gateway, for good: it isn't made again unless it is asked for."""
 
         async def work(connection: Connection) -> Gateway:

@@ -11,14 +11,14 @@ class ModelsService(models_pb2_grpc.ModelsServiceServicer):
     def __init__(self, catalogue: ModelCatalogue | None) -> None:
         self._catalogue = catalogue
 
-    async def ListCloudflareModels(
-        self, request: models_pb2.ListCloudflareModelsRequest, context: object
-    ) -> models_pb2.ListCloudflareModelsResponse:
+    async def GetCloudflareModels(
+        self, request: models_pb2.GetCloudflareModelsRequest, context: object
+    ) -> models_pb2.CloudflareModels:
         """All models, by name."""
         if self._catalogue is None:
             raise not_configured()
         models = sorted(await self._catalogue.list(), key=lambda model: model.name)
-        return models_pb2.ListCloudflareModelsResponse(
+        return models_pb2.CloudflareModels(
             models=[
                 models_pb2.CloudflareModel(
                     id=model.model_id, name=model.name, description=model.description, task=model.task

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollkeeper/v1/gateways.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x01\n\x07Gateway\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x1b\n\rcustomer_slug\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ngateway_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayStateB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05tries\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x37\n\rnext_try_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"1\n\x14\x43reateGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\".\n\x11GetGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"h\n\x13ListGatewaysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayState\"Y\n\x14ListGatewaysResponse\x12(\n\x08gateways\x18\x01 \x03(\x0b\x32\x16.tollkeeper.v1.Gateway\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x14\x44\x65leteGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"!\n\x1fGetGatewayReconciliationRequest\"{\n\x15GatewayReconciliation\x12\x1d\n\x15\x61\x63\x63ount_gateway_count\x18\x01 \x01(\x05\x12\x1a\n\x12orphan_gateway_ids\x18\x02 \x03(\t\x12\'\n\x07missing\x18\x03 \x03(\x0b\x32\x16.tollkeeper.v1.Gateway*\xb1\x01\n\x0cGatewayState\x12\x1d\n\x19GATEWAY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14GATEWAY_STATE_SHARED\x10\x01\x12\x19\n\x15GATEWAY_STATE_PENDING\x10\x02\x12\x17\n\x13GATEWAY_STATE_READY\x10\x03\x12\x18\n\x14GATEWAY_STATE_FAILED\x10\x04\x12\x1a\n\x16GATEWAY_STATE_DELETING\x10\x05\x32\x86\x05\n\x0fGatewaysService\x12|\n\rCreateGateway\x12#.tollkeeper.v1.CreateGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\".\x82\xd3\xe4\x93\x02(\"#/v1/customers/{customer_id}/gateway:\x01*\x12s\n\nGetGateway\x12 .tollkeeper.v1.GetGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/gateway\x12m\n\x0cListGateways\x12\".tollkeeper.v1.ListGatewaysRequest\x1a#.tollkeeper.v1.ListGatewaysResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/gateways\x12y\n\rDeleteGateway\x12#.tollkeeper.v1.DeleteGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\"+\x82\xd3\xe4\x93\x02%*#/v1/customers/{customer_id}/gateway\x12\x95\x01\n\x18GetGatewayReconciliation\x12..tollkeeper.v1.GetGatewayReconciliationRequest\x1a$.tollkeeper.v1.GatewayReconciliation\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/gateways/reconciliationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollkeeper/v1/gateways.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x01\n\x07Gateway\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x1b\n\rcustomer_slug\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ngateway_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayStateB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x65rror\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05tries\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x37\n\rnext_try_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"4\n\x17ProvisionGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\".\n\x11GetGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"h\n\x13ListGatewaysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayState\"Y\n\x14ListGatewaysResponse\x12(\n\x08gateways\x18\x01 \x03(\x0b\x32\x16.tollkeeper.v1.Gateway\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x15ReleaseGatewayRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"!\n\x1fGetGatewayReconciliationRequest\"{\n\x15GatewayReconciliation\x12\x1d\n\x15\x61\x63\x63ount_gateway_count\x18\x01 \x01(\x05\x12\x1a\n\x12orphan_gateway_ids\x18\x02 \x03(\t\x12\'\n\x07missing\x18\x03 \x03(\x0b\x32\x16.tollkeeper.v1.Gateway*\xb1\x01\n\x0cGatewayState\x12\x1d\n\x19GATEWAY_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14GATEWAY_STATE_SHARED\x10\x01\x12\x19\n\x15GATEWAY_STATE_PENDING\x10\x02\x12\x17\n\x13GATEWAY_STATE_READY\x10\x03\x12\x18\n\x14GATEWAY_STATE_FAILED\x10\x04\x12\x1a\n\x16GATEWAY_STATE_DELETING\x10\x05\x32\x8f\x05\n\x0fGatewaysService\x12\x82\x01\n\x10ProvisionGateway\x12&.tollkeeper.v1.ProvisionGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\".\x82\xd3\xe4\x93\x02(\"#/v1/customers/{customer_id}/gateway:\x01*\x12s\n\nGetGateway\x12 .tollkeeper.v1.GetGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/gateway\x12m\n\x0cListGateways\x12\".tollkeeper.v1.ListGatewaysRequest\x1a#.tollkeeper.v1.ListGatewaysResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/gateways\x12{\n\x0eReleaseGateway\x12$.tollkeeper.v1.ReleaseGatewayRequest\x1a\x16.tollkeeper.v1.Gateway\"+\x82\xd3\xe4\x93\x02%*#/v1/customers/{customer_id}/gateway\x12\x95\x01\n\x18GetGatewayReconciliation\x12..tollkeeper.v1.GetGatewayReconciliationRequest\x1a$.tollkeeper.v1.GatewayReconciliation\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/gateways/reconciliationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,40 +46,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GATEWAY'].fields_by_name['tries']._serialized_options = b'\342A\001\003'
   _globals['_GATEWAY'].fields_by_name['next_try_time']._loaded_options = None
   _globals['_GATEWAY'].fields_by_name['next_try_time']._serialized_options = b'\342A\001\003'
-  _globals['_CREATEGATEWAYREQUEST'].fields_by_name['customer_id']._loaded_options = None
-  _globals['_CREATEGATEWAYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_PROVISIONGATEWAYREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_PROVISIONGATEWAYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_GETGATEWAYREQUEST'].fields_by_name['customer_id']._loaded_options = None
   _globals['_GETGATEWAYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
-  _globals['_DELETEGATEWAYREQUEST'].fields_by_name['customer_id']._loaded_options = None
-  _globals['_DELETEGATEWAYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
-  _globals['_GATEWAYSSERVICE'].methods_by_name['CreateGateway']._loaded_options = None
-  _globals['_GATEWAYSSERVICE'].methods_by_name['CreateGateway']._serialized_options = b'\202\323\344\223\002(\"#/v1/customers/{customer_id}/gateway:\001*'
+  _globals['_RELEASEGATEWAYREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_RELEASEGATEWAYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_GATEWAYSSERVICE'].methods_by_name['ProvisionGateway']._loaded_options = None
+  _globals['_GATEWAYSSERVICE'].methods_by_name['ProvisionGateway']._serialized_options = b'\202\323\344\223\002(\"#/v1/customers/{customer_id}/gateway:\001*'
   _globals['_GATEWAYSSERVICE'].methods_by_name['GetGateway']._loaded_options = None
   _globals['_GATEWAYSSERVICE'].methods_by_name['GetGateway']._serialized_options = b'\202\323\344\223\002%\022#/v1/customers/{customer_id}/gateway'
   _globals['_GATEWAYSSERVICE'].methods_by_name['ListGateways']._loaded_options = None
   _globals['_GATEWAYSSERVICE'].methods_by_name['ListGateways']._serialized_options = b'\202\323\344\223\002\016\022\014/v1/gateways'
-  _globals['_GATEWAYSSERVICE'].methods_by_name['DeleteGateway']._loaded_options = None
-  _globals['_GATEWAYSSERVICE'].methods_by_name['DeleteGateway']._serialized_options = b'\202\323\344\223\002%*#/v1/customers/{customer_id}/gateway'
+  _globals['_GATEWAYSSERVICE'].methods_by_name['ReleaseGateway']._loaded_options = None
+  _globals['_GATEWAYSSERVICE'].methods_by_name['ReleaseGateway']._serialized_options = b'\202\323\344\223\002%*#/v1/customers/{customer_id}/gateway'
   _globals['_GATEWAYSSERVICE'].methods_by_name['GetGatewayReconciliation']._loaded_options = None
   _globals['_GATEWAYSSERVICE'].methods_by_name['GetGatewayReconciliation']._serialized_options = b'\202\323\344\223\002\035\022\033/v1/gateways/reconciliation'
-  _globals['_GATEWAYSTATE']._serialized_start=888
-  _globals['_GATEWAYSTATE']._serialized_end=1065
+  _globals['_GATEWAYSTATE']._serialized_start=892
+  _globals['_GATEWAYSTATE']._serialized_end=1069
   _globals['_GATEWAY']._serialized_start=144
   _globals['_GATEWAY']._serialized_end=378
-  _globals['_CREATEGATEWAYREQUEST']._serialized_start=380
-  _globals['_CREATEGATEWAYREQUEST']._serialized_end=429
-  _globals['_GETGATEWAYREQUEST']._serialized_start=431
-  _globals['_GETGATEWAYREQUEST']._serialized_end=477
-  _globals['_LISTGATEWAYSREQUEST']._serialized_start=479
-  _globals['_LISTGATEWAYSREQUEST']._serialized_end=583
-  _globals['_LISTGATEWAYSRESPONSE']._serialized_start=585
-  _globals['_LISTGATEWAYSRESPONSE']._serialized_end=674
-  _globals['_DELETEGATEWAYREQUEST']._serialized_start=676
-  _globals['_DELETEGATEWAYREQUEST']._serialized_end=725
-  _globals['_GETGATEWAYRECONCILIATIONREQUEST']._serialized_start=727
-  _globals['_GETGATEWAYRECONCILIATIONREQUEST']._serialized_end=760
-  _globals['_GATEWAYRECONCILIATION']._serialized_start=762
-  _globals['_GATEWAYRECONCILIATION']._serialized_end=885
-  _globals['_GATEWAYSSERVICE']._serialized_start=1068
-  _globals['_GATEWAYSSERVICE']._serialized_end=1714
+  _globals['_PROVISIONGATEWAYREQUEST']._serialized_start=380
+  _globals['_PROVISIONGATEWAYREQUEST']._serialized_end=432
+  _globals['_GETGATEWAYREQUEST']._serialized_start=434
+  _globals['_GETGATEWAYREQUEST']._serialized_end=480
+  _globals['_LISTGATEWAYSREQUEST']._serialized_start=482
+  _globals['_LISTGATEWAYSREQUEST']._serialized_end=586
+  _globals['_LISTGATEWAYSRESPONSE']._serialized_start=588
+  _globals['_LISTGATEWAYSRESPONSE']._serialized_end=677
+  _globals['_RELEASEGATEWAYREQUEST']._serialized_start=679
+  _globals['_RELEASEGATEWAYREQUEST']._serialized_end=729
+  _globals['_GETGATEWAYRECONCILIATIONREQUEST']._serialized_start=731
+  _globals['_GETGATEWAYRECONCILIATIONREQUEST']._serialized_end=764
+  _globals['_GATEWAYRECONCILIATION']._serialized_start=766
+  _globals['_GATEWAYRECONCILIATION']._serialized_end=889
+  _globals['_GATEWAYSSERVICE']._serialized_start=1072
+  _globals['_GATEWAYSSERVICE']._serialized_end=1727
 # @@protoc_insertion_point(module_scope)

@@ -45,7 +45,7 @@ class Gateway(_message.Message):
     next_try_time: _timestamp_pb2.Timestamp
     def __init__(self, customer_id: _Optional[str] = ..., customer_slug: _Optional[str] = ..., gateway_id: _Optional[str] = ..., state: _Optional[_Union[GatewayState, str]] = ..., error: _Optional[str] = ..., tries: _Optional[int] = ..., next_try_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
-class CreateGatewayRequest(_message.Message):
+class ProvisionGatewayRequest(_message.Message):
     __slots__ = ("customer_id",)
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
@@ -75,7 +75,7 @@ class ListGatewaysResponse(_message.Message):
     next_page_token: str
     def __init__(self, gateways: _Optional[_Iterable[_Union[Gateway, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class DeleteGatewayRequest(_message.Message):
+class ReleaseGatewayRequest(_message.Message):
     __slots__ = ("customer_id",)
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     customer_id: str

@@ -36,9 +36,9 @@ class GatewaysServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateGateway = channel.unary_unary(
-                '/tollkeeper.v1.GatewaysService/CreateGateway',
-                request_serializer=tollkeeper_dot_v1_dot_gateways__pb2.CreateGatewayRequest.SerializeToString,
+        self.ProvisionGateway = channel.unary_unary(
+                '/tollkeeper.v1.GatewaysService/ProvisionGateway',
+                request_serializer=tollkeeper_dot_v1_dot_gateways__pb2.ProvisionGatewayRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.Gateway.FromString,
                 _registered_method=True)
         self.GetGateway = channel.unary_unary(
@@ -51,9 +51,9 @@ class GatewaysServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_gateways__pb2.ListGatewaysRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.ListGatewaysResponse.FromString,
                 _registered_method=True)
-        self.DeleteGateway = channel.unary_unary(
-                '/tollkeeper.v1.GatewaysService/DeleteGateway',
-                request_serializer=tollkeeper_dot_v1_dot_gateways__pb2.DeleteGatewayRequest.SerializeToString,
+        self.ReleaseGateway = channel.unary_unary(
+                '/tollkeeper.v1.GatewaysService/ReleaseGateway',
+                request_serializer=tollkeeper_dot_v1_dot_gateways__pb2.ReleaseGatewayRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.Gateway.FromString,
                 _registered_method=True)
         self.GetGatewayReconciliation = channel.unary_unary(
@@ -68,7 +68,7 @@ class GatewaysServiceServicer:
     see how far that is, and step in. Until its own is ready a customer goes through the shared gateway.
     """
 
-    def CreateGateway(self, request, context):
+    def ProvisionGateway(self, request, context):
         """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
         within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
         """
@@ -88,7 +88,7 @@ class GatewaysServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeleteGateway(self, request, context):
+    def ReleaseGateway(self, request, context):
         """The customer goes through the shared gateway from now on and stays there; its own is deleted soon afterwards.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -105,9 +105,9 @@ class GatewaysServiceServicer:
 
 def add_GatewaysServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateGateway': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateGateway,
-                    request_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.CreateGatewayRequest.FromString,
+            'ProvisionGateway': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProvisionGateway,
+                    request_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.ProvisionGatewayRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_gateways__pb2.Gateway.SerializeToString,
             ),
             'GetGateway': grpc.unary_unary_rpc_method_handler(
@@ -120,9 +120,9 @@ def add_GatewaysServiceServicer_to_server(servicer, server):
                     request_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.ListGatewaysRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_gateways__pb2.ListGatewaysResponse.SerializeToString,
             ),
-            'DeleteGateway': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteGateway,
-                    request_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.DeleteGatewayRequest.FromString,
+            'ReleaseGateway': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseGateway,
+                    request_deserializer=tollkeeper_dot_v1_dot_gateways__pb2.ReleaseGatewayRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_gateways__pb2.Gateway.SerializeToString,
             ),
             'GetGatewayReconciliation': grpc.unary_unary_rpc_method_handler(
@@ -144,7 +144,7 @@ class GatewaysService:
     """
 
     @staticmethod
-    def CreateGateway(request,
+    def ProvisionGateway(request,
             target,
             options=(),
             channel_credentials=None,
@@ -157,8 +157,8 @@ class GatewaysService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/tollkeeper.v1.GatewaysService/CreateGateway',
-            tollkeeper_dot_v1_dot_gateways__pb2.CreateGatewayRequest.SerializeToString,
+            '/tollkeeper.v1.GatewaysService/ProvisionGateway',
+            tollkeeper_dot_v1_dot_gateways__pb2.ProvisionGatewayRequest.SerializeToString,
             tollkeeper_dot_v1_dot_gateways__pb2.Gateway.FromString,
             options,
             channel_credentials,
@@ -225,7 +225,7 @@ class GatewaysService:
             _registered_method=True)
 
     @staticmethod
-    def DeleteGateway(request,
+    def ReleaseGateway(request,
             target,
             options=(),
             channel_credentials=None,
@@ -238,8 +238,8 @@ class GatewaysService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/tollkeeper.v1.GatewaysService/DeleteGateway',
-            tollkeeper_dot_v1_dot_gateways__pb2.DeleteGatewayRequest.SerializeToString,
+            '/tollkeeper.v1.GatewaysService/ReleaseGateway',
+            tollkeeper_dot_v1_dot_gateways__pb2.ReleaseGatewayRequest.SerializeToString,
             tollkeeper_dot_v1_dot_gateways__pb2.Gateway.FromString,
             options,
             channel_credentials,

@@ -35,13 +35,13 @@ class GatewaysServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GatewaysServiceAsyncStub: ...
-    CreateGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.CreateGatewayRequest, _gateways_pb2.Gateway]
+    ProvisionGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.ProvisionGatewayRequest, _gateways_pb2.Gateway]
     """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
     within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
     """
     GetGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayRequest, _gateways_pb2.Gateway]
     ListGateways: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.ListGatewaysRequest, _gateways_pb2.ListGatewaysResponse]
-    DeleteGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.DeleteGatewayRequest, _gateways_pb2.Gateway]
+    ReleaseGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.ReleaseGatewayRequest, _gateways_pb2.Gateway]
     """The customer goes through the shared gateway from now on and stays there; its own is deleted soon afterwards."""
     GetGatewayReconciliation: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayReconciliationRequest, _gateways_pb2.GatewayReconciliation]
     """Holds what Cloudflare has against what is known here."""
@@ -53,13 +53,13 @@ class GatewaysServiceAsyncStub(GatewaysServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.CreateGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
+    ProvisionGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.ProvisionGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
     """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
     within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
     """
     GetGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
     ListGateways: _aio.UnaryUnaryMultiCallable[_gateways_pb2.ListGatewaysRequest, _gateways_pb2.ListGatewaysResponse]  # type: ignore[assignment]
-    DeleteGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.DeleteGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
+    ReleaseGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.ReleaseGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
     """The customer goes through the shared gateway from now on and stays there; its own is deleted soon afterwards."""
     GetGatewayReconciliation: _aio.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayReconciliationRequest, _gateways_pb2.GatewayReconciliation]  # type: ignore[assignment]
     """Holds what Cloudflare has against what is known here."""
@@ -70,9 +70,9 @@ class GatewaysServiceServicer(metaclass=_abc_1.ABCMeta):
     """
 
     @_abc_1.abstractmethod
-    def CreateGateway(
+    def ProvisionGateway(
         self,
-        request: _gateways_pb2.CreateGatewayRequest,
+        request: _gateways_pb2.ProvisionGatewayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateways_pb2.Gateway, _abc.Awaitable[_gateways_pb2.Gateway]]:
         """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
@@ -94,9 +94,9 @@ class GatewaysServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_gateways_pb2.ListGatewaysResponse, _abc.Awaitable[_gateways_pb2.ListGatewaysResponse]]: ...
 
     @_abc_1.abstractmethod
-    def DeleteGateway(
+    def ReleaseGateway(
         self,
-        request: _gateways_pb2.DeleteGatewayRequest,
+        request: _gateways_pb2.ReleaseGatewayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateways_pb2.Gateway, _abc.Awaitable[_gateways_pb2.Gateway]]:
         """The customer goes through the shared gateway from now on and stays there; its own is deleted soon afterwards."""

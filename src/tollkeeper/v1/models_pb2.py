@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atollkeeper/v1/models.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\"\x1d\n\x1bListCloudflareModelsRequest\"N\n\x1cListCloudflareModelsResponse\x12.\n\x06models\x18\x01 \x03(\x0b\x32\x1e.tollkeeper.v1.CloudflareModel\"N\n\x0f\x43loudflareModel\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t2\xa0\x01\n\rModelsService\x12\x8e\x01\n\x14ListCloudflareModels\x12*.tollkeeper.v1.ListCloudflareModelsRequest\x1a+.tollkeeper.v1.ListCloudflareModelsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/cloudflare/modelsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atollkeeper/v1/models.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\"\x1c\n\x1aGetCloudflareModelsRequest\"B\n\x10\x43loudflareModels\x12.\n\x06models\x18\x01 \x03(\x0b\x32\x1e.tollkeeper.v1.CloudflareModel\"N\n\x0f\x43loudflareModel\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0c\n\x04task\x18\x04 \x01(\t2\x92\x01\n\rModelsService\x12\x80\x01\n\x13GetCloudflareModels\x12).tollkeeper.v1.GetCloudflareModelsRequest\x1a\x1f.tollkeeper.v1.CloudflareModels\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/cloudflare/modelsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollkeeper.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSSERVICE'].methods_by_name['ListCloudflareModels']._loaded_options = None
-  _globals['_MODELSSERVICE'].methods_by_name['ListCloudflareModels']._serialized_options = b'\202\323\344\223\002\027\022\025/v1/cloudflare/models'
-  _globals['_LISTCLOUDFLAREMODELSREQUEST']._serialized_start=75
-  _globals['_LISTCLOUDFLAREMODELSREQUEST']._serialized_end=104
-  _globals['_LISTCLOUDFLAREMODELSRESPONSE']._serialized_start=106
-  _globals['_LISTCLOUDFLAREMODELSRESPONSE']._serialized_end=184
-  _globals['_CLOUDFLAREMODEL']._serialized_start=186
-  _globals['_CLOUDFLAREMODEL']._serialized_end=264
-  _globals['_MODELSSERVICE']._serialized_start=267
-  _globals['_MODELSSERVICE']._serialized_end=427
+  _globals['_MODELSSERVICE'].methods_by_name['GetCloudflareModels']._loaded_options = None
+  _globals['_MODELSSERVICE'].methods_by_name['GetCloudflareModels']._serialized_options = b'\202\323\344\223\002\027\022\025/v1/cloudflare/models'
+  _globals['_GETCLOUDFLAREMODELSREQUEST']._serialized_start=75
+  _globals['_GETCLOUDFLAREMODELSREQUEST']._serialized_end=103
+  _globals['_CLOUDFLAREMODELS']._serialized_start=105
+  _globals['_CLOUDFLAREMODELS']._serialized_end=171
+  _globals['_CLOUDFLAREMODEL']._serialized_start=173
+  _globals['_CLOUDFLAREMODEL']._serialized_end=251
+  _globals['_MODELSSERVICE']._serialized_start=254
+  _globals['_MODELSSERVICE']._serialized_end=400
 # @@protoc_insertion_point(module_scope)

@@ -7,11 +7,11 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class ListCloudflareModelsRequest(_message.Message):
+class GetCloudflareModelsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class ListCloudflareModelsResponse(_message.Message):
+class CloudflareModels(_message.Message):
     __slots__ = ("models",)
     MODELS_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[CloudflareModel]

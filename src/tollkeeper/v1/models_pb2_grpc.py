@@ -34,17 +34,17 @@ class ModelsServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ListCloudflareModels = channel.unary_unary(
-                '/tollkeeper.v1.ModelsService/ListCloudflareModels',
-                request_serializer=tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsRequest.SerializeToString,
-                response_deserializer=tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsResponse.FromString,
+        self.GetCloudflareModels = channel.unary_unary(
+                '/tollkeeper.v1.ModelsService/GetCloudflareModels',
+                request_serializer=tollkeeper_dot_v1_dot_models__pb2.GetCloudflareModelsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_models__pb2.CloudflareModels.FromString,
                 _registered_method=True)
 
 
 class ModelsServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def ListCloudflareModels(self, request, context):
+    def GetCloudflareModels(self, request, context):
         """What Cloudflare itself offers, as it said at most some minutes ago. CLOUDFLARE_NOT_CONFIGURED without an account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -54,10 +54,10 @@ class ModelsServiceServicer:
 
 def add_ModelsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ListCloudflareModels': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListCloudflareModels,
-                    request_deserializer=tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsRequest.FromString,
-                    response_serializer=tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsResponse.SerializeToString,
+            'GetCloudflareModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCloudflareModels,
+                    request_deserializer=tollkeeper_dot_v1_dot_models__pb2.GetCloudflareModelsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_models__pb2.CloudflareModels.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -71,7 +71,7 @@ class ModelsService:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def ListCloudflareModels(request,
+    def GetCloudflareModels(request,
             target,
             options=(),
             channel_credentials=None,
@@ -84,9 +84,9 @@ class ModelsService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/tollkeeper.v1.ModelsService/ListCloudflareModels',
-            tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsRequest.SerializeToString,
-            tollkeeper_dot_v1_dot_models__pb2.ListCloudflareModelsResponse.FromString,
+            '/tollkeeper.v1.ModelsService/GetCloudflareModels',
+            tollkeeper_dot_v1_dot_models__pb2.GetCloudflareModelsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_models__pb2.CloudflareModels.FromString,
             options,
             channel_credentials,
             insecure,

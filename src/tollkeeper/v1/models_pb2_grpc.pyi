@@ -31,22 +31,22 @@ class ModelsServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelsServiceAsyncStub: ...
-    ListCloudflareModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListCloudflareModelsRequest, _models_pb2.ListCloudflareModelsResponse]
+    GetCloudflareModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetCloudflareModelsRequest, _models_pb2.CloudflareModels]
     """What Cloudflare itself offers, as it said at most some minutes ago. CLOUDFLARE_NOT_CONFIGURED without an account."""
 
 @_typing.type_check_only
 class ModelsServiceAsyncStub(ModelsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListCloudflareModels: _aio.UnaryUnaryMultiCallable[_models_pb2.ListCloudflareModelsRequest, _models_pb2.ListCloudflareModelsResponse]  # type: ignore[assignment]
+    GetCloudflareModels: _aio.UnaryUnaryMultiCallable[_models_pb2.GetCloudflareModelsRequest, _models_pb2.CloudflareModels]  # type: ignore[assignment]
     """What Cloudflare itself offers, as it said at most some minutes ago. CLOUDFLARE_NOT_CONFIGURED without an account."""
 
 class ModelsServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
-    def ListCloudflareModels(
+    def GetCloudflareModels(
         self,
-        request: _models_pb2.ListCloudflareModelsRequest,
+        request: _models_pb2.GetCloudflareModelsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_models_pb2.ListCloudflareModelsResponse, _abc.Awaitable[_models_pb2.ListCloudflareModelsResponse]]:
+    ) -> _typing.Union[_models_pb2.CloudflareModels, _abc.Awaitable[_models_pb2.CloudflareModels]]:
         """What Cloudflare itself offers, as it said at most some minutes ago. CLOUDFLARE_NOT_CONFIGURED without an account."""
 
 def add_ModelsServiceServicer_to_server(servicer: ModelsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
