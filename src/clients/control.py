@@ -64,7 +64,7 @@ _FILES = (
     users_pb2,
 )
 # Answered alike however often they are sent: reads, and what the ledger recognises by its ids (L5, L17).
-_REPEATABLE_PREFIXES = ("Get", "List")
+_REPEATABLE_PREFIXES = ("Get", "List", "Query")
 _REPEATABLE = frozenset({"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"})
 _MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 

@@ -195,12 +195,18 @@ _METHODS = {
         "GetGatewayReconciliation": _OPERATOR,
     },
     "ModelsService": {"GetCloudflareModels": _MEMBER},
-    "UsageService": {"ListUsage": _TEAM, "GetUsage": _TEAM, "GetUsageSummary": _TEAM},
+    "UsageService": {
+        "ListUsage": _TEAM,
+        "GetUsage": _TEAM,
+        "ExportUsage": _TEAM,
+        "GetUsageSummary": _TEAM,
+        "QueryUsage": _TEAM,
+    },
 }
 
 # A method with another verb changes something: API tokens need a `write` scope for it, and it leaves an entry
 # in the audit log.
-_READING_VERBS = ("Get", "List")
+_READING_VERBS = ("Get", "List", "Query", "Export")
 
 
 def writes(method: str) -> bool:

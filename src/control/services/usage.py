@@ -1,23 +1,54 @@
-"""UsageService: what requests were and what they cost. Sums come from rollups, never from the log."""
+"""UsageService: what requests were and what they cost. Lists come from the request log, sums from rollups."""
 
-from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from control.caller import caller
-from control.domain.budgets import Scope
-from control.services.access import is_own, sees_all
-from control.services.convert import resource_id, timestamp
+from control.domain.rollups import Dimension
+from control.services import usage_sums
+from control.services.access import is_own, require_operator, sees_all
+from control.services.convert import resource_id
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
-from control.store import keys, request_log, rollups
+from control.services.times import checked_time
+from control.services.usage_export import csv_heading, csv_lines, json_lines
+from control.services.usage_messages import entry_parts, ledger_entry, logged_entry
+from control.store import customers, keys, request_log, rollups, teams
 from control.store.database import Connection, Database
-from control.store.resources import transaction_time
+from control.store.request_log import LogFilter, Owners
+from control.store.rollups import SumFilter
 from control.store.rows import Row
-from tollkeeper.errors import not_found
+from tollkeeper.errors import invalid, not_found
+from tollkeeper.ids import first_at, is_uuid
 from tollkeeper.v1 import edge_pb2, usage_pb2, usage_pb2_grpc
 
-DAY = timedelta(hours=24)
+# Requests that one snapshot of an export reads (L25), and that one message of it holds.
+EXPORT_PAGE = 1000
+ALL_CUSTOMERS = "-"
+MAX_FILTER_CHARS = 300
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Filters(Protocol):
+    """ListUsageRequest and ExportUsageRequest."""
+
+    key_id: str
+    user_id: str
+    team_id: str
+    end_user: str
+    tag: str
+    model: str
+    provider_id: str
+    state: edge_pb2.UsageState
+    status: int
+    without_refused: bool
+    start_time: Timestamp
+    end_time: Timestamp
+
+    def HasField(self, name: str) -> bool: ...
 
 
 class UsageService(usage_pb2_grpc.UsageServiceServicer):
@@ -29,46 +60,95 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
     async def ListUsage(
         self, request: usage_pb2.ListUsageRequest, context: object
     ) -> usage_pb2.ListUsageResponse:
-        """Records without their entries, newest first."""
+        """A page of the log, without attempts and entries."""
         page = page_of(request)
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
-            key_id = await _key_id(connection, customer_id, request.key_id)
-            visible_to = "" if sees_all() or key_id else caller().user_id
+            wanted = await _filter(connection, customer_id, request)
+            owners = await _owners(connection, customer_id, wanted)
             rows = await request_log.list_requests(
-                connection, customer_id, page.after, page.size + 1, key_id, visible_to
+                connection, customer_id, wanted, page.after, page.size + 1, owners
             )
         shown = rows[: page.size]
         return usage_pb2.ListUsageResponse(
-            usage=[_message(row, ()) for row in shown],
+            usage=[logged_entry(row) for row in shown],
             next_page_token=page.next_token(rows, shown[-1]["usage_id"]) if shown else "",
         )
 
     async def GetUsage(self, request: usage_pb2.GetUsageRequest, context: object) -> usage_pb2.UsageEntry:
-        """A record with its ledger entries."""
+        """A request with its attempts and ledger entries."""
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             usage_id = resource_id("usage", request.usage_id)
             row = await request_log.load_request(connection, customer_id, usage_id)
+            if row is not None:
+                entry = logged_entry(row, with_attempts=True)
+            else:
+                row = await request_log.load_record(connection, customer_id, usage_id)
+                if row is None:
+                    raise not_found("usage record", usage_id)
+                entry = ledger_entry(row)
             if not await is_own(connection, row):
                 raise not_found("usage record", usage_id)
-            return _message(row, await request_log.load_entries(connection, customer_id, usage_id))
+            entry.entries.extend(
+                entry_parts(await request_log.load_entries(connection, customer_id, usage_id))
+            )
+        return entry
+
+    async def ExportUsage(
+        self, request: usage_pb2.ExportUsageRequest, context: object
+    ) -> AsyncIterator[usage_pb2.ExportUsageResponse]:
+        """Page by page, each in a snapshot of its own: memory and snapshots stay small whatever is asked."""
+        if request.format not in usage_pb2.ExportFormat.values():
+            raise invalid("format isn't known.", field="format")
+        jsonl = request.format == usage_pb2.EXPORT_FORMAT_JSONL
+        lines = json_lines if jsonl else csv_lines
+        async with self._database.read() as connection:
+            customer_ids = await _exported_customers(connection, request.customer_id)
+            estimate = 0
+            for customer_id in customer_ids:
+                wanted = await _filter(connection, customer_id, request)
+                estimate += await _estimate(connection, customer_id, wanted, request)
+        yield usage_pb2.ExportUsageResponse(text="" if jsonl else csv_heading(), estimated_row_count=estimate)
+        for customer_id in customer_ids:
+            async for rows in self._pages(customer_id, request):
+                text = lines(logged_entry(row, with_attempts=True) for row in rows)
+                yield usage_pb2.ExportUsageResponse(text=text, row_count=len(rows))
+
+    async def _pages(
+        self, customer_id: str, request: usage_pb2.ExportUsageRequest
+    ) -> AsyncIterator[list[Row]]:
+        before: str | None = None
+        while True:
+            async with self._database.read() as connection:
+                wanted = await _filter(connection, customer_id, request)
+                owners = await _owners(connection, customer_id, wanted)
+                rows = await request_log.list_requests(
+                    connection, customer_id, wanted, before, EXPORT_PAGE, owners
+                )
+            if rows:
+                yield list(rows)
+            if len(rows) < EXPORT_PAGE:
+                return
+            before = rows[-1]["usage_id"]
 
     async def GetUsageSummary(
         self, request: usage_pb2.GetUsageSummaryRequest, context: object
     ) -> usage_pb2.UsageSummary:
-        """Sums of all time, and of the last 24 hours and what the hour before them had begun.
-
-        Of a key, or of all that the caller may see: the customer, for members their own.
-        """
+        """Totals of a period and of the last day (A15)."""
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             key_id = await _key_id(connection, customer_id, request.key_id)
-            scope, scope_id = _summed_scope(customer_id, key_id)
-            now = await transaction_time(connection)
-            first_hour = (now - DAY).replace(minute=0, second=0, microsecond=0)
-            sums = await rollups.summarise(connection, customer_id, scope, scope_id, first_hour)
-        return usage_pb2.UsageSummary(**{name: int(value) for name, value in sums.items()})
+            return await usage_sums.summary(connection, customer_id, key_id, request)
+
+    async def QueryUsage(
+        self, request: usage_pb2.QueryUsageRequest, context: object
+    ) -> usage_pb2.QueryUsageResponse:
+        """Totals by hour, day or month."""
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            key_id = await _key_id(connection, customer_id, request.key_id)
+            return await usage_sums.series(connection, customer_id, key_id, request)
 
 
 async def _key_id(connection: Connection, customer_id: str, name: str) -> str:
@@ -81,56 +161,67 @@ async def _key_id(connection: Connection, customer_id: str, name: str) -> str:
     return found[1]
 
 
-def _summed_scope(customer_id: str, key_id: str) -> tuple[int, str]:
-    if key_id:
-        return Scope.SCOPE_KEY, key_id
-    if sees_all():
-        return Scope.SCOPE_CUSTOMER, customer_id
-    return Scope.SCOPE_USER, caller().user_id
-
-
-def _message(row: Row, entries: Sequence[Row]) -> usage_pb2.UsageEntry:
-    attempts = [edge_pb2.Attempt(**attempt) for attempt in row["attempts"]]
-    last = attempts[-1] if attempts else edge_pb2.Attempt()
-    return usage_pb2.UsageEntry(
-        usage_id=row["usage_id"],
-        customer_id=row["customer_id"],
-        key_id=row["key_id"],
-        user_id=row["user_id"] or "",
-        team_id=row["team_id"] or "",
-        provider_name=last.provider_name,
-        provider_type=last.provider_type,
-        requested_model=row["requested_model"],
-        response_model=row["response_model"],
-        state=row["state"],
-        status=row["status"],
-        usage=_usage_of(attempts),
-        cost_nanousd=row["cost_nanousd"],
-        why=row["why"],
-        stream=row["stream"],
-        failover=row["failover"],
-        cached=row["cached"],
-        latency_ms=row["latency_ms"],
-        first_byte_ms=row["first_byte_ms"],
-        finish=row["finish"],
-        begin_time=timestamp(row["begin_time"]),
-        post_time=timestamp(row["post_time"]),
-        entries=[
-            usage_pb2.LedgerEntry(
-                part=entry["part"],
-                label=entry["label"],
-                amount_nanousd=entry["amount_nanousd"],
-                post_time=timestamp(entry["post_time"]),
-            )
-            for entry in entries
-        ],
+async def _filter(connection: Connection, customer_id: str, request: Filters) -> LogFilter:
+    for name in ("user_id", "team_id", "provider_id"):
+        value = getattr(request, name)
+        if value and not is_uuid(value):
+            raise invalid(f"{name} is not a UUID.", field=name)
+    for name in ("end_user", "tag", "model"):
+        if len(getattr(request, name)) > MAX_FILTER_CHARS:
+            raise invalid(f"{name} is longer than {MAX_FILTER_CHARS} characters.", field=name)
+    if request.state not in edge_pb2.UsageState.values():
+        raise invalid("state isn't known.", field="state")
+    return LogFilter(
+        key_id=await _key_id(connection, customer_id, request.key_id),
+        user_id=request.user_id.lower(),
+        team_id=request.team_id.lower(),
+        end_user=request.end_user,
+        tag=request.tag,
+        model=request.model,
+        provider_id=request.provider_id.lower(),
+        state=request.state,
+        status=request.status,
+        without_refused=request.without_refused,
+        first=_first_id(checked_time(request, "start_time")),
+        last=_first_id(checked_time(request, "end_time")),
     )
 
 
-def _usage_of(attempts: Sequence[edge_pb2.Attempt]) -> edge_pb2.Usage:
-    """The model tokens of all attempts together."""
-    counts: Counter[str] = Counter()
-    for attempt in attempts:
-        for field, count in attempt.usage.ListFields():
-            counts[field.name] += count
-    return edge_pb2.Usage(**counts)
+def _first_id(moment: datetime | None) -> str:
+    return str(first_at(moment)) if moment is not None else ""
+
+
+async def _owners(connection: Connection, customer_id: str, wanted: LogFilter) -> Owners | None:
+    """Whose requests the caller may see; None for all that are wanted. A key was looked at already."""
+    if sees_all() or wanted.key_id:
+        return None
+    user_id = caller().user_id
+    of_user = await teams.teams_of_users(connection, customer_id, [user_id])
+    return Owners(user_id, of_user.get(user_id, []))
+
+
+async def _exported_customers(connection: Connection, requested: str) -> list[str]:
+    if requested != ALL_CUSTOMERS:
+        return [await scoped_customer(connection, requested, deleted_too=True)]
+    require_operator("export the requests of all customers")
+    return await customers.all_ids(connection)
+
+
+async def _estimate(
+    connection: Connection, customer_id: str, wanted: LogFilter, request: usage_pb2.ExportUsageRequest
+) -> int:
+    """What the sums say of the narrowest filter that they know."""
+    known = (
+        (Dimension.KEY, wanted.key_id),
+        (Dimension.TAG, wanted.tag),
+        (Dimension.END_USER, wanted.end_user),
+        (Dimension.USER, wanted.user_id if sees_all() else caller().user_id),
+        (Dimension.TEAM, wanted.team_id),
+        (Dimension.PROVIDER, wanted.provider_id),
+        (Dimension.MODEL, wanted.model),
+        (Dimension.CUSTOMER, customer_id),
+    )
+    dimension, value = next((dimension, value) for dimension, value in known if value)
+    period = usage_sums.hours(request)
+    row = await rollups.totals(connection, SumFilter(customer_id, dimension, [value], *period), NEVER)
+    return int(row["total_request_count"]) + int(row["total_refused_count"])

@@ -132,3 +132,9 @@ async def check_router(connection: AsyncConnection, customer_id: str, router_id:
     )
     if not (await connection.execute(statement)).scalar_one():
         raise not_found("router", router_id)
+
+
+async def all_ids(connection: AsyncConnection) -> list[str]:
+    """Every customer there is or was, in the order they were made."""
+    found = await connection.execute(select(customers.c.customer_id).order_by(customers.c.customer_id))
+    return list(found.scalars())

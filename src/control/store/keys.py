@@ -201,3 +201,15 @@ def _with_owners() -> Select[Any]:
         .outerjoin(users, and_(users.c.customer_id == keys.c.customer_id, users.c.user_id == keys.c.user_id))
         .outerjoin(teams, and_(teams.c.customer_id == keys.c.customer_id, teams.c.team_id == keys.c.team_id))
     )
+
+
+async def ids_of_owners(
+    connection: AsyncConnection, customer_id: str, user_id: str, team_ids: Sequence[str]
+) -> list[str]:
+    """Keys of a user or of one of these teams."""
+    found = await connection.execute(
+        select(keys.c.key_id).where(
+            keys.c.customer_id == customer_id, or_(keys.c.user_id == user_id, keys.c.team_id.in_(team_ids))
+        )
+    )
+    return list(found.scalars())

@@ -1,15 +1,19 @@
 """Sums by dimension and hour: kept as entries are posted, read instead of the log."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.rollups import Sums
+from control.domain.rollups import OTHER, Sums
 from control.store import rows as row_sets
-from control.store.fetch import fetch_one
+from control.store.fetch import fetch_all, fetch_one
 from control.store.rows import Row
 from control.store.tables import rollups
+
+AMOUNTS = ("cost_nanousd", "request_count", "refused_count", "input_tokens", "output_tokens")
 
 _ADD = text(
     """
@@ -67,17 +71,76 @@ async def values_of_day(
     return set(found.scalars())
 
 
-async def summarise(
-    connection: AsyncConnection, customer_id: str, dimension: int, value: str, since: datetime
-) -> Row:
-    """Sums of one value over all time, and (`day_…`) of the hours from `since` on."""
-    lately = rollups.c.hour >= since
-    statement = select(
-        func.coalesce(func.sum(rollups.c.cost_nanousd), 0).label("total_cost_nanousd"),
-        func.coalesce(func.sum(rollups.c.request_count), 0).label("total_requests"),
-        func.coalesce(func.sum(rollups.c.cost_nanousd).filter(lately), 0).label("day_cost_nanousd"),
-        func.coalesce(func.sum(rollups.c.request_count).filter(lately), 0).label("day_requests"),
-        func.coalesce(func.sum(rollups.c.input_tokens), 0).label("input_tokens"),
-        func.coalesce(func.sum(rollups.c.output_tokens), 0).label("output_tokens"),
-    ).where(rollups.c.customer_id == customer_id, rollups.c.dimension == dimension, rollups.c.value == value)
-    return await fetch_one(connection, statement)
+@dataclass(frozen=True, slots=True)
+class SumFilter:
+    """Which sums are wanted: of one dimension, of these values or all, from one hour on, before another."""
+
+    customer_id: str
+    dimension: int
+    values: Sequence[str] | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+async def totals(connection: AsyncConnection, wanted: SumFilter, day_start: datetime) -> Row:
+    """Sums over the period, and (`day_…`) over the hours from `day_start` on, whatever the period."""
+    lately = rollups.c.hour >= day_start
+    within = and_(true(), *_within(wanted))
+    columns = [
+        func.coalesce(func.sum(rollups.c[name]).filter(within), 0).label(f"total_{name}") for name in AMOUNTS
+    ]
+    columns += [
+        func.coalesce(func.sum(rollups.c[name]).filter(lately), 0).label(f"day_{name}") for name in AMOUNTS
+    ]
+    return await fetch_one(connection, select(*columns).where(*_of(wanted)))
+
+
+async def by_value(connection: AsyncConnection, wanted: SumFilter, limit: int) -> Sequence[Row]:
+    """Sums over the period of each value (`shown`), the dearest `limit` first and then the others
+    together."""
+    summed = (
+        select(rollups.c.value, *_sums())
+        .where(*_of(wanted), *_within(wanted))
+        .group_by(rollups.c.value)
+        .subquery()
+    )
+    rank = func.row_number().over(order_by=(summed.c.cost_nanousd.desc(), summed.c.value))
+    ranked = select(summed, func.least(rank, limit + 1).label("rank")).subquery()
+    value = case((ranked.c.rank <= limit, ranked.c.value), else_=OTHER).label("shown")
+    statement = select(value, *(func.sum(ranked.c[name]).label(name) for name in AMOUNTS))
+    return await fetch_all(connection, statement.group_by("shown", ranked.c.rank).order_by(ranked.c.rank))
+
+
+async def by_time(
+    connection: AsyncConnection, wanted: SumFilter, interval: str, zone: str, values: Sequence[str] | None
+) -> Sequence[Row]:
+    """Sums by interval (`hour`, `day`, `month` of a time zone); with `values` for each of these and the
+    others together (`shown`)."""
+    start = func.date_trunc(interval, rollups.c.hour, zone).label("start_time")
+    value: ColumnElement[str] = literal("")
+    if values is not None:
+        value = case((rollups.c.value.in_(values), rollups.c.value), else_=OTHER)
+    statement = select(value.label("shown"), start, *_sums()).where(*_of(wanted), *_within(wanted))
+    return await fetch_all(
+        connection, statement.group_by("shown", "start_time").order_by("shown", "start_time")
+    )
+
+
+def _of(wanted: SumFilter) -> list[ColumnElement[bool]]:
+    conditions = [rollups.c.customer_id == wanted.customer_id, rollups.c.dimension == int(wanted.dimension)]
+    if wanted.values is not None:
+        conditions.append(rollups.c.value.in_(wanted.values))
+    return conditions
+
+
+def _within(wanted: SumFilter) -> list[ColumnElement[bool]]:
+    conditions = []
+    if wanted.start_time is not None:
+        conditions.append(rollups.c.hour >= wanted.start_time)
+    if wanted.end_time is not None:
+        conditions.append(rollups.c.hour < wanted.end_time)
+    return conditions
+
+
+def _sums() -> list[ColumnElement[int]]:
+    return [func.sum(rollups.c[name]).label(name) for name in AMOUNTS]

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tollkeeper.v1 import edge_pb2 as tollkeeper_dot_v1_dot_edge__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/usage.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tollkeeper/v1/edge.proto\"\xbf\x04\n\nUsageEntry\x12\x10\n\x08usage_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07team_id\x18\x05 \x01(\t\x12\x15\n\rprovider_name\x18\x06 \x01(\t\x12\x15\n\rprovider_type\x18\x07 \x01(\t\x12\x17\n\x0frequested_model\x18\x08 \x01(\t\x12\x16\n\x0eresponse_model\x18\t \x01(\t\x12(\n\x05state\x18\n \x01(\x0e\x32\x19.tollkeeper.v1.UsageState\x12\x0e\n\x06status\x18\x0b \x01(\x05\x12#\n\x05usage\x18\x0c \x01(\x0b\x32\x14.tollkeeper.v1.Usage\x12\x14\n\x0c\x63ost_nanousd\x18\r \x01(\x03\x12\x0b\n\x03why\x18\x0e \x01(\t\x12\x0e\n\x06stream\x18\x0f \x01(\x08\x12\x10\n\x08\x66\x61ilover\x18\x10 \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\x12\x12\n\nlatency_ms\x18\x12 \x01(\x03\x12\x15\n\rfirst_byte_ms\x18\x13 \x01(\x03\x12\x0e\n\x06\x66inish\x18\x14 \x01(\t\x12.\n\nbegin_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpost_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65ntries\x18\x17 \x03(\x0b\x32\x1a.tollkeeper.v1.LedgerEntry\"q\n\x0bLedgerEntry\x12\x0c\n\x04part\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x16\n\x0e\x61mount_nanousd\x18\x03 \x01(\x03\x12-\n\tpost_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x10ListUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x11ListUsageResponse\x12(\n\x05usage\x18\x01 \x03(\x0b\x32\x19.tollkeeper.v1.UsageEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x0fGetUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08usage_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x16GetUsageSummaryRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"\x9f\x01\n\x0cUsageSummary\x12\x1a\n\x12total_cost_nanousd\x18\x01 \x01(\x03\x12\x16\n\x0etotal_requests\x18\x02 \x01(\x03\x12\x18\n\x10\x64\x61y_cost_nanousd\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x61y_requests\x18\x04 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x05 \x01(\x03\x12\x15\n\routput_tokens\x18\x06 \x01(\x03\x32\x90\x03\n\x0cUsageService\x12y\n\tListUsage\x12\x1f.tollkeeper.v1.ListUsageRequest\x1a .tollkeeper.v1.ListUsageResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/usage\x12{\n\x08GetUsage\x12\x1e.tollkeeper.v1.GetUsageRequest\x1a\x19.tollkeeper.v1.UsageEntry\"4\x82\xd3\xe4\x93\x02.\x12,/v1/customers/{customer_id}/usage/{usage_id}\x12\x87\x01\n\x0fGetUsageSummary\x12%.tollkeeper.v1.GetUsageSummaryRequest\x1a\x1b.tollkeeper.v1.UsageSummary\"0\x82\xd3\xe4\x93\x02*\x12(/v1/customers/{customer_id}/usageSummaryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/usage.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tollkeeper/v1/edge.proto\"\x87\x06\n\nUsageEntry\x12\x10\n\x08usage_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07team_id\x18\x05 \x01(\t\x12\x15\n\rprovider_name\x18\x06 \x01(\t\x12\x15\n\rprovider_type\x18\x07 \x01(\t\x12\x17\n\x0frequested_model\x18\x08 \x01(\t\x12\x16\n\x0eresponse_model\x18\t \x01(\t\x12(\n\x05state\x18\n \x01(\x0e\x32\x19.tollkeeper.v1.UsageState\x12\x0e\n\x06status\x18\x0b \x01(\x05\x12#\n\x05usage\x18\x0c \x01(\x0b\x32\x14.tollkeeper.v1.Usage\x12\x14\n\x0c\x63ost_nanousd\x18\r \x01(\x03\x12\x0b\n\x03why\x18\x0e \x01(\t\x12\x0e\n\x06stream\x18\x0f \x01(\x08\x12\x10\n\x08\x66\x61ilover\x18\x10 \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\x12\x12\n\nlatency_ms\x18\x12 \x01(\x03\x12\x15\n\rfirst_byte_ms\x18\x13 \x01(\x03\x12\x0e\n\x06\x66inish\x18\x14 \x01(\t\x12.\n\nbegin_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tpost_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65ntries\x18\x17 \x03(\x0b\x32\x1a.tollkeeper.v1.LedgerEntry\x12(\n\x08\x61ttempts\x18\x18 \x03(\x0b\x32\x16.tollkeeper.v1.Attempt\x12\x11\n\trouter_id\x18\x19 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x1a \x01(\t\x12\x0c\n\x04tags\x18\x1b \x03(\t\x12\x13\n\x0bprovider_id\x18\x1c \x01(\t\x12\x11\n\tcf_log_id\x18\x1d \x01(\t\x12\x15\n\rrefused_scope\x18\x1e \x01(\t\x12\x15\n\romitted_count\x18\x1f \x01(\x03\x12\x13\n\x0bledger_only\x18  \x01(\x08\"q\n\x0bLedgerEntry\x12\x0c\n\x04part\x18\x01 \x01(\x05\x12\r\n\x05label\x18\x02 \x01(\t\x12\x16\n\x0e\x61mount_nanousd\x18\x03 \x01(\x03\x12-\n\tpost_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfa\x02\n\x10ListUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x0f\n\x07team_id\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x07 \x01(\t\x12\x0b\n\x03tag\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12\x13\n\x0bprovider_id\x18\n \x01(\t\x12(\n\x05state\x18\x0b \x01(\x0e\x32\x19.tollkeeper.v1.UsageState\x12\x0e\n\x06status\x18\x0c \x01(\x05\x12\x17\n\x0fwithout_refused\x18\r \x01(\x08\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x11ListUsageResponse\x12(\n\x05usage\x18\x01 \x03(\x0b\x32\x19.tollkeeper.v1.UsageEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x0fGetUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08usage_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x82\x03\n\x12\x45xportUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1b.tollkeeper.v1.ExportFormat\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12\x0f\n\x07team_id\x18\x07 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12\r\n\x05model\x18\n \x01(\t\x12\x13\n\x0bprovider_id\x18\x0b \x01(\t\x12(\n\x05state\x18\x0c \x01(\x0e\x32\x19.tollkeeper.v1.UsageState\x12\x0e\n\x06status\x18\r \x01(\x05\x12\x17\n\x0fwithout_refused\x18\x0e \x01(\x08\x12.\n\nstart_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x13\x45xportUsageResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x05\x12\x1b\n\x13\x65stimated_row_count\x18\x03 \x01(\x03\"\x89\x02\n\x16GetUsageSummaryRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0f\n\x07team_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08group_by\x18\x07 \x01(\x0e\x32\x1d.tollkeeper.v1.UsageDimension\x12\x13\n\x0bgroup_limit\x18\x08 \x01(\x05\"\xe4\x01\n\x0cUsageSummary\x12\x1a\n\x12total_cost_nanousd\x18\x01 \x01(\x03\x12\x16\n\x0etotal_requests\x18\x02 \x01(\x03\x12\x18\n\x10\x64\x61y_cost_nanousd\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x61y_requests\x18\x04 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x05 \x01(\x03\x12\x15\n\routput_tokens\x18\x06 \x01(\x03\x12\x18\n\x10refused_requests\x18\x07 \x01(\x03\x12)\n\x06groups\x18\x08 \x03(\x0b\x32\x19.tollkeeper.v1.UsageGroup\"V\n\nUsageGroup\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12*\n\x06totals\x18\x03 \x01(\x0b\x32\x1a.tollkeeper.v1.UsageTotals\"~\n\x0bUsageTotals\x12\x14\n\x0c\x63ost_nanousd\x18\x01 \x01(\x03\x12\x15\n\rrequest_count\x18\x02 \x01(\x03\x12\x15\n\rrefused_count\x18\x03 \x01(\x03\x12\x14\n\x0cinput_tokens\x18\x04 \x01(\x03\x12\x15\n\routput_tokens\x18\x05 \x01(\x03\"\xc7\x02\n\x11QueryUsageRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0f\n\x07team_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08group_by\x18\x07 \x01(\x0e\x32\x1d.tollkeeper.v1.UsageDimension\x12\x13\n\x0bgroup_limit\x18\x08 \x01(\x05\x12.\n\x08interval\x18\t \x01(\x0e\x32\x1c.tollkeeper.v1.UsageInterval\x12\x11\n\ttime_zone\x18\n \x01(\t\"S\n\x12QueryUsageResponse\x12*\n\x06series\x18\x01 \x03(\x0b\x32\x1a.tollkeeper.v1.UsageSeries\x12\x11\n\ttime_zone\x18\x02 \x01(\t\"\x82\x01\n\x0bUsageSeries\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12*\n\x06totals\x18\x03 \x01(\x0b\x32\x1a.tollkeeper.v1.UsageTotals\x12)\n\x06points\x18\x04 \x03(\x0b\x32\x19.tollkeeper.v1.UsagePoint\"h\n\nUsagePoint\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06totals\x18\x02 \x01(\x0b\x32\x1a.tollkeeper.v1.UsageTotals*]\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x17\n\x13\x45XPORT_FORMAT_JSONL\x10\x02*\x8c\x02\n\x0eUsageDimension\x12\x1f\n\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x17\n\x13USAGE_DIMENSION_KEY\x10\x01\x12\x18\n\x14USAGE_DIMENSION_USER\x10\x02\x12\x18\n\x14USAGE_DIMENSION_TEAM\x10\x03\x12\x1c\n\x18USAGE_DIMENSION_CUSTOMER\x10\x04\x12\x1c\n\x18USAGE_DIMENSION_END_USER\x10\x05\x12\x17\n\x13USAGE_DIMENSION_TAG\x10\x06\x12\x19\n\x15USAGE_DIMENSION_MODEL\x10\x07\x12\x1c\n\x18USAGE_DIMENSION_PROVIDER\x10\x08*z\n\rUsageInterval\x12\x1e\n\x1aUSAGE_INTERVAL_UNSPECIFIED\x10\x00\x12\x17\n\x13USAGE_INTERVAL_HOUR\x10\x01\x12\x16\n\x12USAGE_INTERVAL_DAY\x10\x02\x12\x18\n\x14USAGE_INTERVAL_MONTH\x10\x03\x32\x9f\x05\n\x0cUsageService\x12y\n\tListUsage\x12\x1f.tollkeeper.v1.ListUsageRequest\x1a .tollkeeper.v1.ListUsageResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/usage\x12{\n\x08GetUsage\x12\x1e.tollkeeper.v1.GetUsageRequest\x1a\x19.tollkeeper.v1.UsageEntry\"4\x82\xd3\xe4\x93\x02.\x12,/v1/customers/{customer_id}/usage/{usage_id}\x12\x87\x01\n\x0b\x45xportUsage\x12!.tollkeeper.v1.ExportUsageRequest\x1a\".tollkeeper.v1.ExportUsageResponse\"/\x82\xd3\xe4\x93\x02)\x12\'/v1/customers/{customer_id}/usageExport0\x01\x12\x87\x01\n\x0fGetUsageSummary\x12%.tollkeeper.v1.GetUsageSummaryRequest\x1a\x1b.tollkeeper.v1.UsageSummary\"0\x82\xd3\xe4\x93\x02*\x12(/v1/customers/{customer_id}/usageSummary\x12\x82\x01\n\nQueryUsage\x12 .tollkeeper.v1.QueryUsageRequest\x1a!.tollkeeper.v1.QueryUsageResponse\"/\x82\xd3\xe4\x93\x02)\x12\'/v1/customers/{customer_id}/usageSeriesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,28 +41,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSAGEREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_GETUSAGEREQUEST'].fields_by_name['usage_id']._loaded_options = None
   _globals['_GETUSAGEREQUEST'].fields_by_name['usage_id']._serialized_options = b'\342A\001\002'
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_EXPORTUSAGEREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_GETUSAGESUMMARYREQUEST'].fields_by_name['customer_id']._loaded_options = None
   _globals['_GETUSAGESUMMARYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_USAGESERVICE'].methods_by_name['ListUsage']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['ListUsage']._serialized_options = b'\202\323\344\223\002#\022!/v1/customers/{customer_id}/usage'
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['GetUsage']._serialized_options = b'\202\323\344\223\002.\022,/v1/customers/{customer_id}/usage/{usage_id}'
+  _globals['_USAGESERVICE'].methods_by_name['ExportUsage']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['ExportUsage']._serialized_options = b'\202\323\344\223\002)\022\'/v1/customers/{customer_id}/usageExport'
   _globals['_USAGESERVICE'].methods_by_name['GetUsageSummary']._loaded_options = None
   _globals['_USAGESERVICE'].methods_by_name['GetUsageSummary']._serialized_options = b'\202\323\344\223\002*\022(/v1/customers/{customer_id}/usageSummary'
+  _globals['_USAGESERVICE'].methods_by_name['QueryUsage']._loaded_options = None
+  _globals['_USAGESERVICE'].methods_by_name['QueryUsage']._serialized_options = b'\202\323\344\223\002)\022\'/v1/customers/{customer_id}/usageSeries'
+  _globals['_EXPORTFORMAT']._serialized_start=3441
+  _globals['_EXPORTFORMAT']._serialized_end=3534
+  _globals['_USAGEDIMENSION']._serialized_start=3537
+  _globals['_USAGEDIMENSION']._serialized_end=3805
+  _globals['_USAGEINTERVAL']._serialized_start=3807
+  _globals['_USAGEINTERVAL']._serialized_end=3929
   _globals['_USAGEENTRY']._serialized_start=167
-  _globals['_USAGEENTRY']._serialized_end=742
-  _globals['_LEDGERENTRY']._serialized_start=744
-  _globals['_LEDGERENTRY']._serialized_end=857
-  _globals['_LISTUSAGEREQUEST']._serialized_start=859
-  _globals['_LISTUSAGEREQUEST']._serialized_end=959
-  _globals['_LISTUSAGERESPONSE']._serialized_start=961
-  _globals['_LISTUSAGERESPONSE']._serialized_end=1047
-  _globals['_GETUSAGEREQUEST']._serialized_start=1049
-  _globals['_GETUSAGEREQUEST']._serialized_end=1117
-  _globals['_GETUSAGESUMMARYREQUEST']._serialized_start=1119
-  _globals['_GETUSAGESUMMARYREQUEST']._serialized_end=1186
-  _globals['_USAGESUMMARY']._serialized_start=1189
-  _globals['_USAGESUMMARY']._serialized_end=1348
-  _globals['_USAGESERVICE']._serialized_start=1351
-  _globals['_USAGESERVICE']._serialized_end=1751
+  _globals['_USAGEENTRY']._serialized_end=942
+  _globals['_LEDGERENTRY']._serialized_start=944
+  _globals['_LEDGERENTRY']._serialized_end=1057
+  _globals['_LISTUSAGEREQUEST']._serialized_start=1060
+  _globals['_LISTUSAGEREQUEST']._serialized_end=1438
+  _globals['_LISTUSAGERESPONSE']._serialized_start=1440
+  _globals['_LISTUSAGERESPONSE']._serialized_end=1526
+  _globals['_GETUSAGEREQUEST']._serialized_start=1528
+  _globals['_GETUSAGEREQUEST']._serialized_end=1596
+  _globals['_EXPORTUSAGEREQUEST']._serialized_start=1599
+  _globals['_EXPORTUSAGEREQUEST']._serialized_end=1985
+  _globals['_EXPORTUSAGERESPONSE']._serialized_start=1987
+  _globals['_EXPORTUSAGERESPONSE']._serialized_end=2070
+  _globals['_GETUSAGESUMMARYREQUEST']._serialized_start=2073
+  _globals['_GETUSAGESUMMARYREQUEST']._serialized_end=2338
+  _globals['_USAGESUMMARY']._serialized_start=2341
+  _globals['_USAGESUMMARY']._serialized_end=2569
+  _globals['_USAGEGROUP']._serialized_start=2571
+  _globals['_USAGEGROUP']._serialized_end=2657
+  _globals['_USAGETOTALS']._serialized_start=2659
+  _globals['_USAGETOTALS']._serialized_end=2785
+  _globals['_QUERYUSAGEREQUEST']._serialized_start=2788
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=3115
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=3117
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=3200
+  _globals['_USAGESERIES']._serialized_start=3203
+  _globals['_USAGESERIES']._serialized_end=3333
+  _globals['_USAGEPOINT']._serialized_start=3335
+  _globals['_USAGEPOINT']._serialized_end=3439
+  _globals['_USAGESERVICE']._serialized_start=3932
+  _globals['_USAGESERVICE']._serialized_end=4603
 # @@protoc_insertion_point(module_scope)

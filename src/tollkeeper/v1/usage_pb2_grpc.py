@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UsageServiceStub:
-    """What was used and what it cost.
+    """What was used and what it cost. Members see what is theirs or their teams' (B4).
     """
 
     def __init__(self, channel):
@@ -45,32 +45,58 @@ class UsageServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_usage__pb2.UsageEntry.FromString,
                 _registered_method=True)
+        self.ExportUsage = channel.unary_stream(
+                '/tollkeeper.v1.UsageService/ExportUsage',
+                request_serializer=tollkeeper_dot_v1_dot_usage__pb2.ExportUsageRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_usage__pb2.ExportUsageResponse.FromString,
+                _registered_method=True)
         self.GetUsageSummary = channel.unary_unary(
                 '/tollkeeper.v1.UsageService/GetUsageSummary',
                 request_serializer=tollkeeper_dot_v1_dot_usage__pb2.GetUsageSummaryRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_usage__pb2.UsageSummary.FromString,
                 _registered_method=True)
+        self.QueryUsage = channel.unary_unary(
+                '/tollkeeper.v1.UsageService/QueryUsage',
+                request_serializer=tollkeeper_dot_v1_dot_usage__pb2.QueryUsageRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_usage__pb2.QueryUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
-    """What was used and what it cost.
+    """What was used and what it cost. Members see what is theirs or their teams' (B4).
     """
 
     def ListUsage(self, request, context):
-        """Newest first.
+        """The request log, refused requests too, newest first. As long as the log keeps them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One request with its attempts and its ledger entries. Of a request that the log no longer has, what the ledger knows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUsage(self, request, context):
+        """The request log as text, newest first: the first message says about how many rows will come.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUsageSummary(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Totals of a period, all time unless given, and of the last day; grouped when asked. From sums by the hour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryUsage(self, request, context):
+        """Totals by hour, day or month, grouped when asked. From sums by the hour.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -88,10 +114,20 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     request_deserializer=tollkeeper_dot_v1_dot_usage__pb2.GetUsageRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_usage__pb2.UsageEntry.SerializeToString,
             ),
+            'ExportUsage': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportUsage,
+                    request_deserializer=tollkeeper_dot_v1_dot_usage__pb2.ExportUsageRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_usage__pb2.ExportUsageResponse.SerializeToString,
+            ),
             'GetUsageSummary': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsageSummary,
                     request_deserializer=tollkeeper_dot_v1_dot_usage__pb2.GetUsageSummaryRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_usage__pb2.UsageSummary.SerializeToString,
+            ),
+            'QueryUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryUsage,
+                    request_deserializer=tollkeeper_dot_v1_dot_usage__pb2.QueryUsageRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_usage__pb2.QueryUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -102,7 +138,7 @@ def add_UsageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
-    """What was used and what it cost.
+    """What was used and what it cost. Members see what is theirs or their teams' (B4).
     """
 
     @staticmethod
@@ -160,6 +196,33 @@ class UsageService:
             _registered_method=True)
 
     @staticmethod
+    def ExportUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tollkeeper.v1.UsageService/ExportUsage',
+            tollkeeper_dot_v1_dot_usage__pb2.ExportUsageRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_usage__pb2.ExportUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetUsageSummary(request,
             target,
             options=(),
@@ -176,6 +239,33 @@ class UsageService:
             '/tollkeeper.v1.UsageService/GetUsageSummary',
             tollkeeper_dot_v1_dot_usage__pb2.GetUsageSummaryRequest.SerializeToString,
             tollkeeper_dot_v1_dot_usage__pb2.UsageSummary.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.UsageService/QueryUsage',
+            tollkeeper_dot_v1_dot_usage__pb2.QueryUsageRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_usage__pb2.QueryUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,29 +27,41 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UsageServiceStub:
-    """What was used and what it cost."""
+    """What was used and what it cost. Members see what is theirs or their teams' (B4)."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UsageServiceAsyncStub: ...
     ListUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.ListUsageRequest, _usage_pb2.ListUsageResponse]
-    """Newest first."""
+    """The request log, refused requests too, newest first. As long as the log keeps them."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.GetUsageRequest, _usage_pb2.UsageEntry]
+    """One request with its attempts and its ledger entries. Of a request that the log no longer has, what the ledger knows."""
+    ExportUsage: _grpc.UnaryStreamMultiCallable[_usage_pb2.ExportUsageRequest, _usage_pb2.ExportUsageResponse]
+    """The request log as text, newest first: the first message says about how many rows will come."""
     GetUsageSummary: _grpc.UnaryUnaryMultiCallable[_usage_pb2.GetUsageSummaryRequest, _usage_pb2.UsageSummary]
+    """Totals of a period, all time unless given, and of the last day; grouped when asked. From sums by the hour."""
+    QueryUsage: _grpc.UnaryUnaryMultiCallable[_usage_pb2.QueryUsageRequest, _usage_pb2.QueryUsageResponse]
+    """Totals by hour, day or month, grouped when asked. From sums by the hour."""
 
 @_typing.type_check_only
 class UsageServiceAsyncStub(UsageServiceStub):
-    """What was used and what it cost."""
+    """What was used and what it cost. Members see what is theirs or their teams' (B4)."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.ListUsageRequest, _usage_pb2.ListUsageResponse]  # type: ignore[assignment]
-    """Newest first."""
+    """The request log, refused requests too, newest first. As long as the log keeps them."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.GetUsageRequest, _usage_pb2.UsageEntry]  # type: ignore[assignment]
+    """One request with its attempts and its ledger entries. Of a request that the log no longer has, what the ledger knows."""
+    ExportUsage: _aio.UnaryStreamMultiCallable[_usage_pb2.ExportUsageRequest, _usage_pb2.ExportUsageResponse]  # type: ignore[assignment]
+    """The request log as text, newest first: the first message says about how many rows will come."""
     GetUsageSummary: _aio.UnaryUnaryMultiCallable[_usage_pb2.GetUsageSummaryRequest, _usage_pb2.UsageSummary]  # type: ignore[assignment]
+    """Totals of a period, all time unless given, and of the last day; grouped when asked. From sums by the hour."""
+    QueryUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.QueryUsageRequest, _usage_pb2.QueryUsageResponse]  # type: ignore[assignment]
+    """Totals by hour, day or month, grouped when asked. From sums by the hour."""
 
 class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What was used and what it cost."""
+    """What was used and what it cost. Members see what is theirs or their teams' (B4)."""
 
     @_abc_1.abstractmethod
     def ListUsage(
@@ -57,20 +69,38 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _usage_pb2.ListUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_usage_pb2.ListUsageResponse, _abc.Awaitable[_usage_pb2.ListUsageResponse]]:
-        """Newest first."""
+        """The request log, refused requests too, newest first. As long as the log keeps them."""
 
     @_abc_1.abstractmethod
     def GetUsage(
         self,
         request: _usage_pb2.GetUsageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_usage_pb2.UsageEntry, _abc.Awaitable[_usage_pb2.UsageEntry]]: ...
+    ) -> _typing.Union[_usage_pb2.UsageEntry, _abc.Awaitable[_usage_pb2.UsageEntry]]:
+        """One request with its attempts and its ledger entries. Of a request that the log no longer has, what the ledger knows."""
+
+    @_abc_1.abstractmethod
+    def ExportUsage(
+        self,
+        request: _usage_pb2.ExportUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_usage_pb2.ExportUsageResponse], _abc.AsyncIterator[_usage_pb2.ExportUsageResponse]]:
+        """The request log as text, newest first: the first message says about how many rows will come."""
 
     @_abc_1.abstractmethod
     def GetUsageSummary(
         self,
         request: _usage_pb2.GetUsageSummaryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_usage_pb2.UsageSummary, _abc.Awaitable[_usage_pb2.UsageSummary]]: ...
+    ) -> _typing.Union[_usage_pb2.UsageSummary, _abc.Awaitable[_usage_pb2.UsageSummary]]:
+        """Totals of a period, all time unless given, and of the last day; grouped when asked. From sums by the hour."""
+
+    @_abc_1.abstractmethod
+    def QueryUsage(
+        self,
+        request: _usage_pb2.QueryUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.QueryUsageResponse, _abc.Awaitable[_usage_pb2.QueryUsageResponse]]:
+        """Totals by hour, day or month, grouped when asked. From sums by the hour."""
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
