@@ -3,6 +3,7 @@ own."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def cluster_dir() -> Iterator[Path]:
 @pytest.fixture
 def database_url(cluster_dir: Path) -> Iterator[str]:
     """The address of a migrated, empty database that only this test uses."""
+    with _new_database(cluster_dir) as url:
+        yield url
+
+
+@pytest.fixture
+def other_database_url(cluster_dir: Path) -> Iterator[str]:
+    """Another one, for tests of two installations."""
+    with _new_database(cluster_dir) as url:
+        yield url
+
+
+@contextmanager
+def _new_database(cluster_dir: Path) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     _execute(
         cluster_dir,

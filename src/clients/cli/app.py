@@ -26,6 +26,13 @@ NOUNS = {
     "models": "Which models Cloudflare offers, and which were asked for and can't be served.",
     "gateways": "Customers' own gateways at Cloudflare.",
 }
+# Module and summary of the commands that are no noun.
+COMMANDS = {
+    "login": ("login", "Sign in: prints a credential."),
+    "whoami": ("login", "Show who the control plane takes you for."),
+    "apply": ("apply", "Make customers and all they own as a file says."),
+    "export": ("export", "Write customers and all they own as such a file."),
+}
 LEDGER = "The audit of the books."
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -60,11 +67,11 @@ def build(named: str) -> typer.Typer:
         _passed_on
     )
     app.add_typer(ledger, name="ledger", help=LEDGER)
-    if named in ("login", "whoami"):
-        importlib.import_module("clients.cli.login").add_to(app)
-    else:
-        app.command("login", help="Sign in: prints a credential.")(_passed_on)
-        app.command("whoami", help="Show who the control plane takes you for.")(_passed_on)
+    for command, (module, summary) in COMMANDS.items():
+        if command == named:
+            importlib.import_module(f"clients.cli.{module}").add_to(app)
+        elif named not in COMMANDS or COMMANDS[named][0] != module:
+            app.command(command, help=summary)(_passed_on)
     return app
 
 
