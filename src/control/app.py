@@ -7,6 +7,7 @@ from typing import Self
 
 import structlog
 
+from control.audit_retention import AuditRetention
 from control.cloudflare.api import Api
 from control.cloudflare.gateways import Gateways
 from control.cloudflare.models import ModelCatalogue
@@ -94,6 +95,8 @@ class Control:
         self._gateways = Gateways(self._cloudflare) if self._cloudflare else None
         plan = GatewayPlan(settings.gateway_mode is GatewayMode.PER_CUSTOMER, settings.gateway_prefix)
         self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
+        days = settings.audit_retention_days
+        self._audit_retention = AuditRetention(self.database, timedelta(days=days)) if days else None
         self._server = Server(settings, self._interceptor(), self._services(key_ring))
 
     @property
@@ -116,6 +119,9 @@ class Control:
                 stack.push_async_callback(self._cloudflare.close)
             self.provisioner.start()
             stack.push_async_callback(self.provisioner.close)
+            if self._audit_retention is not None:
+                self._audit_retention.start()
+                stack.push_async_callback(self._audit_retention.close)
             self._serve_metrics(stack)
             await self._server.start()
             stack.push_async_callback(self._server.drain, self.hub.close)

@@ -84,6 +84,9 @@ class ControlSettings(BaseSettings):
     # The request log is dropped by whole months when all of a month is older; 0 keeps it for ever.
     request_log_retention_days: int = Field(90, ge=0, le=3650)
 
+    # How long audit entries are kept; 0: for ever.
+    audit_retention_days: int = Field(0, ge=0, le=36500)
+
     request_timeout_s: float = Field(30.0, gt=0, le=600)
     drain_s: float = Field(10.0, ge=0, le=300)
     # Lets tools list the services; off for ports that strangers can reach.

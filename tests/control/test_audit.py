@@ -7,14 +7,17 @@ import pytest
 from google.protobuf.json_format import MessageToJson
 
 from clients.control import ControlClient
-from control.domain.identity import CallerKind, Role
+from control.audit_retention import AuditRetention
+from control.config import ControlSettings
+from control.domain.identity import ANONYMOUS, CallerKind, Role
 from control.domain.roles import REQUIREMENTS, Access, writes
 from control.services.convert import clear_secrets
-from control.store import credentials
+from control.store import audit, credentials
+from control.store.database import Database
 from tests.control.changes import OF_PEOPLE, PASSWORD, REQUESTS, SECRET, send
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
-from tollkeeper.ids import uuid7
+from tollkeeper.ids import first_at, time_of, uuid7
 from tollkeeper.key_format import SESSION_PREFIX, mint, secret_hash
 from tollkeeper.v1.audit_pb2 import AuditEntry, GetAuditEntryRequest, ListAuditEntriesRequest
 from tollkeeper.v1.providers_pb2 import CreateProviderRequest, Provider
@@ -200,3 +203,22 @@ def test_input_only_fields_are_cleared_at_any_depth() -> None:
     request = CreateProviderRequest(provider=Provider(name="p", credential=SECRET))
     clear_secrets(request)
     assert request == CreateProviderRequest(provider=Provider(name="p"))
+
+
+async def test_old_entries_are_removed_when_told(database: Database) -> None:
+    """Those before the retention, a thousand at a time, and no others; without the setting nothing is."""
+    now = datetime.now(UTC)
+    customer_id = str(uuid7())
+    async with database.write() as connection:
+        for days in (*range(91, 94), *range(87, 90)):
+            made = first_at(now - timedelta(days=days))
+            row = {"customer_id": customer_id, "audit_entry_id": str(made), "create_time": time_of(made)}
+            row |= {"actor_kind": "cli", "method": "m", "resource_type": "team"}
+            await audit.insert_entry(connection, row, ANONYMOUS)
+    retention = AuditRetention(database, timedelta(days=90))
+    assert [await retention.look(now) for _ in range(2)] == [3, 0]
+    async with database.read() as connection:
+        left = await audit.list_entries(connection, customer_id, None, 10, audit.AuditFilter())
+    assert len(left) == 3
+    assert min(row["create_time"] for row in left) > now - timedelta(days=90)
+    assert ControlSettings().audit_retention_days == 0

@@ -14,7 +14,7 @@ from control.store.tables import audit_entries, users
 from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid
 
-_DELETED_AT_ONCE = 1000
+DELETED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def delete_before(connection: AsyncConnection, first_kept_id: str) -> int:
         select(audit_entries.c.customer_id, audit_entries.c.audit_entry_id)
         .where(audit_entries.c.audit_entry_id < first_kept_id)
         .order_by(audit_entries.c.audit_entry_id)
-        .limit(_DELETED_AT_ONCE)
+        .limit(DELETED_AT_ONCE)
         .cte()
     )
     statement = delete(audit_entries).where(
