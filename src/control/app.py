@@ -93,7 +93,11 @@ class Control:
         self._partitions = Partitions(self.database, self.metrics, timedelta(days=kept) if kept else None)
         self._cloudflare = _cloudflare(settings)
         self._gateways = Gateways(self._cloudflare) if self._cloudflare else None
-        plan = GatewayPlan(settings.gateway_mode is GatewayMode.PER_CUSTOMER, settings.gateway_prefix)
+        plan = GatewayPlan(
+            per_customer=settings.gateway_mode is GatewayMode.PER_CUSTOMER,
+            prefix=settings.gateway_prefix,
+            account_id=settings.cf_account_id or "",
+        )
         self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
         days = settings.audit_retention_days
         self._audit_retention = AuditRetention(self.database, timedelta(days=days)) if days else None

@@ -24,7 +24,7 @@ from control.store import credentials, directory
 from control.store.customers import insert_customer, load_customer, platform_exists, update_customer
 from control.store.database import Connection, Database
 from control.store.keys import insert_key
-from control.store.providers import insert_provider
+from control.store.providers import insert_provider, list_providers, update_provider
 from control.store.routers import insert_router, replace_rules
 from control.store.tables import PLATFORM_CUSTOMER_ID
 from control.store.users import insert_user, set_role
@@ -37,6 +37,7 @@ from tollkeeper.v1 import budgets_pb2, customers_pb2
 DEMO_SLUG = "demo"
 # The simulator takes any credential; Cloudflare bills by itself (unified billing) when it gets none.
 _SIMULATOR_CREDENTIAL = "simulator"
+_DEMO_PROVIDERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ async def bootstrap(database: Database, settings: ControlSettings, key_ring: Key
             with_cloudflare = settings.cf_account_id is not None
             demo_key = await _make_demo(connection, operator_id, key_ring, with_cloudflare)
             first = FirstStart(settings.operator_email, password, demo_key)
+        elif settings.cf_account_id is not None:
+            await _forget_simulator(connection, key_ring)
         await seed_prices(connection)
         await _keep_credential(connection, settings.data_dir / "edge.credential", CallerKind.EDGE)
         await _keep_credential(connection, settings.data_dir / "cli.credential", CallerKind.CLI)
@@ -103,6 +106,19 @@ async def _make_demo(
     await insert_key(connection, customer_id, secret_hash(raw_key), key)
     await customer_changed(connection, customer_id)
     return raw_key
+
+
+async def _forget_simulator(connection: Connection, key_ring: KeyRing) -> None:
+    """The demo provider of an installation that began with the simulator gets along without its credential: a
+    vendor behind Cloudflare would be sent it, and refuse."""
+    demo = await directory.find(connection, directory.Kind.SLUG, DEMO_SLUG)
+    if demo is None:
+        return
+    for row in await list_providers(connection, demo.customer_id, None, _DEMO_PROVIDERS):
+        sealed, provider_id = row["sealed_credential"], row["provider_id"]
+        if sealed and key_ring.open(sealed, credential_context(provider_id)) == _SIMULATOR_CREDENTIAL:
+            await update_provider(connection, demo.customer_id, provider_id, {"sealed_credential": None})
+            await customer_changed(connection, demo.customer_id)
 
 
 async def _keep_credential(connection: Connection, path: Path, kind: CallerKind) -> None:

@@ -30,6 +30,7 @@ CLAIM = timedelta(seconds=90)
 TRY_S = 60.0
 POLL_S = 5.0
 SWEEP_S = 30.0
+CLOSE_S = 1.0
 AT_ONCE = 4
 SWEPT_AT_ONCE = 200
 
@@ -46,6 +47,8 @@ class GatewayPlan:
 
     per_customer: bool
     prefix: str
+    # The Cloudflare account they are made in.
+    account_id: str
     # How long edges may still use a gateway that is given up.
     drain: timedelta = timedelta(seconds=30)
 
@@ -62,6 +65,7 @@ class Provisioner:
         self._plan = plan
         self._metrics = metrics
         self._woken = asyncio.Event()
+        self._stopping = False
         self._swept_s = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,11 +76,18 @@ class Provisioner:
 
     def start(self) -> None:
         """Begins to look for work, where there is an account."""
+        self._stopping = False
         if self._cloudflare is not None:
             self._keep(asyncio.create_task(self._run(), name="provisioner"))
 
     async def close(self) -> None:
-        """Stops; a try under way is made again by whoever comes next."""
+        """Stops, after the look under way if it is a short one; a try that is cut off is made again by
+        whoever comes next."""
+        self._stopping = True
+        self._woken.set()
+        if self._tasks:
+            # A query that is cut off costs its connection, and time.
+            await asyncio.wait(list(self._tasks), timeout=CLOSE_S)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -86,7 +97,8 @@ class Provisioner:
         self._woken.set()
 
     async def want(self, connection: Connection, customer: Row) -> Row:
-        """A gateway shall be made for the customer, whose row is locked or new."""
+        """A gateway shall be made for the customer, whose row is locked or new; until then it shares."""
+        await store.use_gateway(connection, customer["customer_id"], None)
         return await self._decide(connection, customer, GatewayState.GATEWAY_STATE_PENDING, timedelta())
 
     async def give_up(self, connection: Connection, customer: Row) -> Row:
@@ -133,7 +145,7 @@ class Provisioner:
         return bool(rows)
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._woken.clear()
             more = False
             try:
@@ -142,7 +154,7 @@ class Provisioner:
                 log.info("gateways_wait", reason=error.reason_name)
             except Exception:
                 log.exception("provisioner_failed")
-            if not more:
+            if not more and not self._stopping:
                 await self._pause()
 
     async def _pause(self) -> None:
@@ -153,12 +165,15 @@ class Provisioner:
             return
 
     async def _sweep(self) -> None:
-        """Customers from before there was an account, and those that nobody announced."""
+        """Customers from before there was this account, and those that nobody announced."""
         while self._plan.per_customer:
             async with self._database.write() as connection:
-                rows = await store.undecided(connection, SWEPT_AT_ONCE)
+                rows = await store.undecided(connection, self._plan.account_id, SWEPT_AT_ONCE)
                 for row in rows:
                     await self.want(connection, row)
+                    if row["cf_gateway_id"] is not None:
+                        # It is in an account that requests don't go to any more.
+                        await customer_changed(connection, row["customer_id"])
             if len(rows) < SWEPT_AT_ONCE:
                 break
         async with self._database.read() as connection:
@@ -210,6 +225,7 @@ class Provisioner:
                 None,
                 gateway_state=int(GatewayState.GATEWAY_STATE_READY),
                 gateway_error="",
+                gateway_account_id=self._plan.account_id,
                 cf_gateway_id=gateway_id,
             )
             if after is not None:

@@ -18,7 +18,9 @@ from control import secret_files
 from control.app import Control
 from control.bootstrap import bootstrap
 from control.config import SettingsError
+from control.domain.providers import credential_context
 from control.store.database import Database
+from control.store.providers import insert_provider
 from tests.control.harness import replica_settings
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.key_format import is_key, secret_hash
@@ -68,6 +70,34 @@ async def test_with_cloudflare_the_provider_has_no_credential(database: Database
     async with database.read() as connection:
         sealed = await connection.execute(text("SELECT sealed_credential FROM providers"))
         assert sealed.scalar_one() is None
+
+
+async def test_an_account_configured_later_takes_the_simulators_credential_away(
+    database: Database, tmp_path: Path
+) -> None:
+    """What only the simulator takes isn't sent to vendors; a credential that somebody entered stays."""
+    settings = replica_settings(tmp_path)
+    ring = secret_files.key_ring(settings)
+    await bootstrap(database, settings, ring)
+    sealed = text("SELECT sealed_credential, provider_id::text FROM providers ORDER BY name")
+    async with database.read() as connection:
+        [before] = (await connection.execute(sealed)).all()
+    assert before.sealed_credential is not None
+    own = "0197a000-0000-7000-8000-000000000001"
+    async with database.write() as connection:
+        demo = (await connection.execute(text("SELECT customer_id FROM providers"))).scalar_one()
+        values = {
+            "name": "own",
+            "provider_type": "openai",
+            "sealed_credential": ring.seal("sk-own", credential_context(own)),
+        }
+        await insert_provider(connection, str(demo), own, values)
+    with_account = replica_settings(tmp_path, cf_account_id="a" * 32)
+    await bootstrap(database, with_account, ring)
+    async with database.read() as connection:
+        openai, kept = (await connection.execute(sealed)).all()
+    assert (openai.provider_id, openai.sealed_credential) == (before.provider_id, None)
+    assert kept.sealed_credential is not None
 
 
 async def test_later_starts_change_nothing(database: Database, tmp_path: Path) -> None:

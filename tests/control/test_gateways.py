@@ -386,6 +386,32 @@ async def test_customers_from_before_there_was_an_account(
             assert (await gateway_of(control, "acme")).state == SHARED, "an operator decided so"
 
 
+async def test_another_account_has_none_of_them(
+    simulator: Simulator, database_url: str, tmp_path: Path
+) -> None:
+    """When the account changes (from the simulator's to a real one, say), customers share until theirs are
+    made
+    again there."""
+    async with tenancy(simulator, database_url, tmp_path) as control:
+        await control.customer("acme")
+        first = await reaches(control, "acme", READY)
+        await control.replicas[0].provisioner.close()
+        other = "f" * 32
+        async with Simulator(Settings(port=0, account_id=other, drain_s=0.1)) as elsewhere:
+            settings = replica_settings(
+                tmp_path, cf_account_id=other, cf_api_token="t", cf_api_url=f"{elsewhere.url}/client/v4"
+            )
+            fault(elsewhere, method="POST", status=500)
+            async with Control(settings, database_url, KeyRing([b"k" * 32])):
+                await reaches(control, "acme", FAILED)
+                cli = await control.cli()
+                customer = await cli.customers.GetCustomer(GetCustomerRequest(customer_id="acme"))
+                assert customer.cf_gateway_id == ""
+                await due_now(control)
+                await reaches(control, "acme", READY)
+                assert made(elsewhere) == [first.gateway_id]
+
+
 async def test_shared_mode_makes_none(simulator: Simulator, database_url: str, tmp_path: Path) -> None:
     """Everybody goes through the shared gateway; what is to be deleted still is."""
     async with tenancy(simulator, database_url, tmp_path, gateway_mode="shared") as control:

@@ -48,7 +48,6 @@ class GatewaysService(gateways_pb2_grpc.GatewaysServiceServicer):
 
         async def work(connection: Connection) -> Row:
             before = await lock_customer(connection, customer_id)
-            await store.use_gateway(connection, customer_id, None)
             after = await self._provisioner.want(connection, before)
             await record_change(connection, customer_id, gateway_message(before), gateway_message(after))
             await customer_changed(connection, customer_id)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.gateways import WANTED, GatewayState
@@ -20,6 +20,7 @@ from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory
 
 _UNDECIDED = int(GatewayState.GATEWAY_STATE_UNSPECIFIED)
 _SHARED = int(GatewayState.GATEWAY_STATE_SHARED)
+_READY = int(GatewayState.GATEWAY_STATE_READY)
 _DELETING = int(GatewayState.GATEWAY_STATE_DELETING)
 _WANTED = [int(state) for state in WANTED]
 
@@ -47,12 +48,13 @@ async def count_by_state(connection: AsyncConnection) -> dict[int, int]:
     return {row["state"]: row["count"] for row in rows}
 
 
-async def undecided(connection: AsyncConnection, limit: int) -> Sequence[Row]:
-    """Live customers that nothing was decided about yet, oldest first, locked."""
+async def undecided(connection: AsyncConnection, account_id: str, limit: int) -> Sequence[Row]:
+    """Live customers that nothing was decided about yet, or for another account, oldest first, locked."""
+    elsewhere = and_(customers.c.gateway_state == _READY, customers.c.gateway_account_id != account_id)
     statement = select(customers).where(
         customers.c.customer_id != PLATFORM_CUSTOMER_ID,
         customers.c.delete_time.is_(None),
-        customers.c.gateway_state == _UNDECIDED,
+        or_(customers.c.gateway_state == _UNDECIDED, elsewhere),
     )
     ordered = statement.order_by(customers.c.customer_id).limit(limit)
     return await fetch_all(connection, ordered.with_for_update(key_share=True, skip_locked=True))

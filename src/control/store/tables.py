@@ -124,6 +124,8 @@ customers = Table(
     _time("delete_time", nullable=True),
     # The gateway's id at Cloudflare, made or to be made; empty: none was ever asked for.
     _text("gateway_id"),
+    # The Cloudflare account it is in, once it was made.
+    _text("gateway_account_id"),
     # gateways.proto GatewayState; 0: nothing was decided yet.
     Column("gateway_state", SmallInteger, nullable=False, server_default="0"),
     _text("gateway_error"),
