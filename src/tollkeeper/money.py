@@ -18,7 +18,7 @@ def parse_usd(text: str) -> int:
     if amount and amount.adjusted() < -9:
         # Before it is scaled: what is smaller than Decimal can hold would become nothing, that is free.
         raise ValueError(f"{text!r} has more than nine decimals")
-    if abs(amount) > MAX_NANOUSD // NANOUSD_PER_USD:
+    if amount.copy_abs() > MAX_NANOUSD // NANOUSD_PER_USD:
         raise ValueError(f"{text!r} is more than a billion dollars")
     scaled = amount * NANOUSD_PER_USD
     if scaled != scaled.to_integral_value():

@@ -16,7 +16,9 @@ def test_parse(text: str, nanousd: int) -> None:
     assert parse_usd(text) == nanousd
 
 
-@pytest.mark.parametrize("text", ["", "abc", "0.0000000001", "NaN", "inf", "1e20", "1,5"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "0.0000000001", "NaN", "inf", "1e20", "1,5", "1e9999999", "1e-9999999"]
+)
 def test_parse_refuses(text: str) -> None:
     """What isn't an exact amount is refused rather than rounded."""
     with pytest.raises(ValueError, match=r"not an amount|decimals|billion"):
