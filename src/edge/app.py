@@ -52,7 +52,7 @@ def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat, facade: Facad
     # Our own limits are below this; it ends what they don't see, such as a client that reads nothing.
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
     chat_routes.add_routes(app, chat)
-    model_routes.add_routes(app, Models(ledger, chat))
+    model_routes.add_routes(app, Models(ledger, chat), facade)
     ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
     if facade is not None:
         rest_routes.add_routes(app, facade)

@@ -13,6 +13,7 @@ from edge.rest.contract import Binding
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
 from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
+from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
 from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
@@ -37,6 +38,7 @@ class Control:
         self.budgets = BudgetsServiceStub(channel)
         self.customers = CustomersServiceStub(channel)
         self.keys = KeysServiceStub(channel)
+        self.models = ModelsServiceStub(channel)
         self.prices = PricesServiceStub(channel)
         self.providers = ProvidersServiceStub(channel)
         self.routers = RoutersServiceStub(channel)

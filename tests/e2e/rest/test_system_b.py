@@ -262,3 +262,53 @@ def test_traces_are_not_configured(stack: Stack) -> None:
         f"{stack.edge}/v1/traces", content=b"\n\0", headers={"content-type": "application/x-protobuf"}
     )
     assert (answer.status_code, answer.json()["reason"]) == (503, "UNAVAILABLE")
+
+
+# ---- B1
+
+
+def test_b1_registering_a_customer(operator: Person, owner: Person) -> None:
+    """201 for operators with the customer, whose gateway may come later; 403 for others."""
+    name = f"Registered {owner.user_id[-12:]}"
+    body = {"email": f"reg-{owner.email}", "name": name}
+    made = operator.json("POST", "/v1/customers/register", body, 201)
+    assert set(made) == {"id", "email", "name", "slug", "plan", "cf_gateway_id", "created_at"}
+    assert (made["email"], made["name"], made["plan"]) == (body["email"], name, "free")
+    assert made["cf_gateway_id"] is None or isinstance(made["cf_gateway_id"], str)
+    assert operator.json("GET", f"/v1/customers/{made['id']}")["name"] == name
+    assert operator.refusal("POST", "/v1/customers/register", body) == (409, "ALREADY_EXISTS")
+    assert owner.refusal("POST", "/v1/customers/register", body) == (403, "PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize("body", [{}, {"email": "a@example.com"}, {"name": "x"}, {"email": "x", "name": "x"}])
+def test_b1_bad_registrations(operator: Person, body: object) -> None:
+    """400."""
+    assert operator.refusal("POST", "/v1/customers/register", body) == (400, "INVALID_ARGUMENT")
+
+
+def test_b1_registration_is_not_open(stack: Stack) -> None:
+    """401 without a credential, as the setting is by default."""
+    body = {"email": "stranger@example.com", "name": "Stranger"}
+    answer = httpx.post(f"{stack.edge}/v1/customers/register", json=body)
+    assert answer.status_code == 401, answer.text
+
+
+# ---- Models
+
+
+def test_b5_models_of_cloudflare(resident: Person) -> None:
+    """With id, name, description and task, for anyone signed in."""
+    models = resident.json("GET", "/v1/ai/models")["models"]
+    assert models
+    assert all(set(model) == {"id", "name", "description", "task"} for model in models)
+
+
+async def test_b5_models_of_a_key(stack: Stack, tenant: Tenant) -> None:
+    """With a virtual key OpenAI's list, as /v1/models; refusals are OpenAI's, too."""
+    key = tenant.key()
+    there = await ask(stack.edge, key.secret, b"", method="GET", path="/v1/ai/models")
+    plain = await ask(stack.edge, key.secret, b"", method="GET", path="/v1/models")
+    assert (there.status, there.json()) == (200, plain.json())
+    assert there.json()["object"] == "list"
+    unknown = await ask(stack.edge, "aig_" + "C" * 43, b"", method="GET", path="/v1/ai/models")
+    assert (unknown.status, unknown.error["code"]) == (401, "invalid_api_key")
