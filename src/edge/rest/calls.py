@@ -1,7 +1,7 @@
 """The control plane as callers of the facade reach it: one shared channel, each call with its caller's own
 credential."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -88,7 +88,9 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
 
-    async def messages(self, method: Callable[..., StreamCall], request: Message) -> AsyncIterator[Message]:
+    async def messages(
+        self, method: Callable[..., StreamCall], request: Message
+    ) -> AsyncGenerator[Message, None]:
         """A stream, read no faster than it is used; cancelled when it is left."""
         call: Any = method(request, metadata=self._metadata, timeout=STREAM_TIMEOUT_S)
         try:

@@ -14,8 +14,9 @@ import tollkeeper.v1
 from edge.rest.paths import Template
 
 FieldBehavior = field_behavior_pb2.FieldBehavior
+# What a format's name ends with.
+_MEDIA_TYPES = {"_CSV": "text/csv", "_JSONL": "application/x-ndjson"}
 _PATTERNS = ("get", "post", "put", "patch", "delete")
-HTTP_BODY = "google.api.HttpBody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Binding:
     template: str
     body: str
     """The request's field that the body is; `*`: the request itself; empty: there is none."""
+    answer: str
+    """The answer's text field that goes out as it is; empty: the answer itself, as JSON."""
     number: int
     """0 for a method's first binding, counting its additional ones."""
 
@@ -47,6 +50,19 @@ class Binding:
     def path_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that come from the path."""
         return Template.parse(self.template).variables
+
+    @property
+    def media_types(self) -> dict[int, str]:
+        """Of a text answer, by the value of the request's `format`; empty without such a field."""
+        field = self.rpc.input_type.fields_by_name.get("format")
+        if not self.answer or field is None or field.enum_type is None:
+            return {}
+        return {
+            value.number: media_type
+            for value in field.enum_type.values
+            for suffix, media_type in _MEDIA_TYPES.items()
+            if value.name.endswith(suffix)
+        }
 
     @property
     def body_message(self) -> Descriptor | None:
@@ -87,7 +103,7 @@ def _of(rpc: MethodDescriptor) -> Iterator[Binding]:
         pattern = each.WhichOneof("pattern")
         if pattern not in _PATTERNS:
             raise ValueError(f"{rpc.full_name}: {pattern} is no HTTP method this facade serves")
-        yield Binding(rpc, pattern.upper(), getattr(each, pattern), each.body, number)
+        yield Binding(rpc, pattern.upper(), getattr(each, pattern), each.body, each.response_body, number)
 
 
 def behaviors(field: FieldDescriptor) -> frozenset[int]:

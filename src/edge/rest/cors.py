@@ -8,7 +8,7 @@ from edge.answer import header_lines
 
 PREFLIGHT_MAX_AGE_S = 600
 _HEADERS = b"authorization, content-type"
-_EXPOSED = b"retry-after, content-disposition"
+_EXPOSED = b"retry-after"
 
 
 class Cors:

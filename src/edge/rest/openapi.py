@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from edge.rest.contract import HTTP_BODY, Binding, FieldBehavior, behaviors
+from edge.rest.contract import Binding, FieldBehavior, behaviors
 from edge.rest.endpoint import Endpoint, Schema, object_of
 from edge.rest.paths import Template
 
@@ -136,13 +136,14 @@ class Document:
 
     def _answer(self, binding: Binding) -> dict[str, Any]:
         output = binding.rpc.output_type
-        if output.full_name == HTTP_BODY:
-            media_type, schema = "*/*", {}
-        else:
-            media_type = "application/x-ndjson" if binding.rpc.server_streaming else "application/json"
-            schema = self._message(output, "answer")
-            if binding.rpc.server_streaming:
-                schema = {"type": "string", "description": "One object a line.", "x-line": schema}
+        if binding.answer:
+            kinds = sorted({*binding.media_types.values()}) or ["text/plain"]
+            text: Schema = {"type": "string"}
+            return {"description": "OK", "content": {kind: {"schema": text} for kind in kinds}}
+        media_type, schema = "application/json", self._message(output, "answer")
+        if binding.rpc.server_streaming:
+            media_type = "application/x-ndjson"
+            schema = {"type": "string", "description": "One object a line.", "x-line": schema}
         return {"description": "OK", "content": {media_type: {"schema": schema}}}
 
     def _path_parameters(self, binding: Binding) -> list[dict[str, Any]]:

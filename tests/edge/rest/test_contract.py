@@ -10,8 +10,10 @@ import httpx
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from clients.control import ControlClient
 from control.domain.identity import Role
 from control.domain.roles import REQUIREMENTS, Access
+from edge.errors import SHAPES
 from edge.rest.contract import Binding, bindings
 from tests.control.contract.build import id_paths, kind_of, with_id
 from tests.control.contract.methods import METHODS, short
@@ -19,6 +21,7 @@ from tests.control.contract.world import World, call, make_world, snapshot
 from tests.control.harness import RunningControl
 from tests.edge.rest.calls import as_call, bindings_of
 from tests.edge.rest.conftest import signed_in
+from tollkeeper.errors import TollkeeperError
 from tollkeeper.ids import uuid7
 
 ADMIN = sorted(name for name, needs in REQUIREMENTS.items() if needs.access is not Access.EDGE)
@@ -51,7 +54,7 @@ async def test_every_binding_is_documented(control: RunningControl, edge_url: st
 
 
 async def test_reads_answer_as_grpc_does(control: RunningControl, edge_url: str) -> None:
-    """Every Get and List, by each of its bindings: the same content as over gRPC."""
+    """Every Get and List, by each of its bindings: the same content, or refusal, as over gRPC."""
     world, cli = await make_world(control, "acme"), await control.cli()
     compared, problems = 0, []
     async with signed_in(edge_url, control.cli_secret) as http:
@@ -59,10 +62,10 @@ async def test_reads_answer_as_grpc_does(control: RunningControl, edge_url: str)
             if not short(method).startswith(("Get", "List")) or METHODS[method].server_streaming:
                 continue
             request = world.request(method)
-            expected = _plain(await call(cli, method, request))
+            status, expected = await _over_grpc(cli, method, request)
             for _, answer in await _each_binding(http, method, request):
                 compared += 1
-                if answer.status_code != 200 or _without_empty(answer.json()) != _without_empty(expected):
+                if answer.status_code != status or _without_empty(answer.json()) != expected:
                     problems.append(f"{short(method)}: {answer.status_code} {answer.text[:300]}")
     assert not problems, "\n".join(problems)
     assert compared > 20
@@ -149,8 +152,14 @@ async def _each_binding(
     return [(binding, await each.send(http)) for binding, each in made if each is not None]
 
 
-def _plain(message: Message) -> Any:
-    return MessageToDict(message, preserving_proto_field_name=True)
+async def _over_grpc(client: ControlClient, method: str, request: Message) -> tuple[int, Any]:
+    """What REST is to answer: its status, and its body without what is empty."""
+    try:
+        message = await call(client, method, request)
+    except TollkeeperError as error:
+        status = SHAPES[error.reason].management_status
+        return status, {"error": error.message, "reason": error.reason_name}
+    return 200, _without_empty(MessageToDict(message, preserving_proto_field_name=True))
 
 
 def _without_empty(plain: Any) -> Any:

@@ -5,7 +5,7 @@ from edge.answer import Answer
 from edge.rest.calls import Control
 from edge.rest.endpoint import STRING, Endpoint, list_of, object_of
 from edge.rest.exchange import Exchange
-from tollkeeper.v1.models_pb2 import ListCloudflareModelsRequest
+from tollkeeper.v1.models_pb2 import GetCloudflareModelsRequest
 
 PATH = "/v1/ai/models"
 _MODEL = object_of(id=STRING, name=STRING, description=STRING, task=STRING)
@@ -15,9 +15,7 @@ def endpoints(control: Control) -> list[Endpoint]:
     """GET /v1/ai/models."""
 
     async def listing(exchange: Exchange) -> Answer:
-        listed = await exchange.caller.call(
-            control.models.ListCloudflareModels, ListCloudflareModelsRequest()
-        )
+        listed = await exchange.caller.call(control.models.GetCloudflareModels, GetCloudflareModelsRequest())
         models = [
             {"id": each.id, "name": each.name, "description": each.description, "task": each.task}
             for each in listed.models
