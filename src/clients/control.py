@@ -20,6 +20,7 @@ from tollkeeper.v1 import (
     gateways_pb2,
     keys_pb2,
     models_pb2,
+    price_plans_pb2,
     prices_pb2,
     providers_pb2,
     routers_pb2,
@@ -36,6 +37,7 @@ from tollkeeper.v1.edge_pb2_grpc import EdgeServiceStub
 from tollkeeper.v1.gateways_pb2_grpc import GatewaysServiceStub
 from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
 from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
+from tollkeeper.v1.price_plans_pb2_grpc import PricePlansServiceStub
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
 from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
@@ -55,6 +57,7 @@ _FILES = (
     gateways_pb2,
     keys_pb2,
     models_pb2,
+    price_plans_pb2,
     prices_pb2,
     providers_pb2,
     routers_pb2,
@@ -95,6 +98,7 @@ class ControlClient:
         self.gateways = GatewaysServiceStub(channel)
         self.keys = KeysServiceStub(channel)
         self.models = ModelsServiceStub(channel)
+        self.price_plans = PricePlansServiceStub(channel)
         self.prices = PricesServiceStub(channel)
         self.providers = ProvidersServiceStub(channel)
         self.routers = RoutersServiceStub(channel)

@@ -38,6 +38,7 @@ from control.services.gateways import GatewaysService
 from control.services.keys import KeysService
 from control.services.models import ModelsService
 from control.services.password_checks import PasswordChecks
+from control.services.price_plans import PricePlansService
 from control.services.prices import PricesService
 from control.services.providers import ProvidersService
 from control.services.registration import Admission
@@ -59,6 +60,7 @@ from tollkeeper.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from tollkeeper.v1.gateways_pb2_grpc import add_GatewaysServiceServicer_to_server
 from tollkeeper.v1.keys_pb2_grpc import add_KeysServiceServicer_to_server
 from tollkeeper.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
+from tollkeeper.v1.price_plans_pb2_grpc import add_PricePlansServiceServicer_to_server
 from tollkeeper.v1.prices_pb2_grpc import add_PricesServiceServicer_to_server
 from tollkeeper.v1.providers_pb2_grpc import add_ProvidersServiceServicer_to_server
 from tollkeeper.v1.routers_pb2_grpc import add_RoutersServiceServicer_to_server
@@ -188,6 +190,7 @@ class Control:
             Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
             Service(add_KeysServiceServicer_to_server, KeysService(database)),
             Service(add_PricesServiceServicer_to_server, PricesService(database)),
+            Service(add_PricePlansServiceServicer_to_server, PricePlansService(database)),
             Service(add_BudgetsServiceServicer_to_server, BudgetsService(database, self.hub.tell_room)),
             Service(add_ApiTokensServiceServicer_to_server, ApiTokensService(database)),
             Service(add_AuditServiceServicer_to_server, AuditService(database)),

@@ -48,6 +48,8 @@ class GrantView:
     """A grant; field meanings as in edge.proto. Never changed after it is made."""
 
     __slots__ = (
+        "_markup_ppm",
+        "_model_markups",
         "allowed_models",
         "allowed_networks",
         "cf_gateway_id",
@@ -60,6 +62,7 @@ class GrantView:
         "expires_at_s",
         "key_hash",
         "key_id",
+        "marked_up",
         "own_prices",
         "read_at_s",
         "router_id",
@@ -90,6 +93,12 @@ class GrantView:
         self.rules = tuple(RuleView(rule) for rule in grant.rules)
         self.own_prices: dict[tuple[str, str], PriceSchedule] = schedules_by_provider(grant.own_prices, now_s)
         self.cf_gateway_id = grant.cf_gateway_id
+        self._markup_ppm = grant.markup_ppm
+        self._model_markups = tuple(
+            (ModelList([markup.pattern]), markup.markup_ppm) for markup in grant.model_markups
+        )
+        # Whether prices are not just as they stand.
+        self.marked_up = bool(self._markup_ppm or self._model_markups)
         # On the clock of `Clock.now_s`, so that the request path reads one clock only.
         self.expires_at_s = inf
         if grant.HasField("expire_time"):
@@ -98,6 +107,13 @@ class GrantView:
     def max_cost_nanousd(self, model: str) -> int | None:
         """The most one attempt at a request for this model may cost; None: as much as budgets allow."""
         return min((limit for models, limit in self.cost_limits if models.allows(model)), default=None)
+
+    def markup_ppm(self, model: str) -> int:
+        """What the customer pays on top of the global price of a vendor's model, in parts per million."""
+        for models, markup_ppm in self._model_markups:
+            if models.allows(model):
+                return markup_ppm
+        return self._markup_ppm
 
     def __repr__(self) -> str:
         return f"GrantView(key {self.key_id}, customer {self.customer_id}, version {self.version})"

@@ -1,17 +1,30 @@
 """Prices as the edge uses them: parsed once, and changing by themselves when the next one begins (L16)."""
 
 from collections.abc import Iterable
+from copy import copy
 from math import inf
 
 from edge.windows import duration_s
 from tollkeeper import cost
 from tollkeeper.v1 import edge_pb2, prices_pb2
 
+# Markups whose views are kept with a price; with more, views are made anew for each request.
+MAX_KEPT_MARKUPS = 64
+
 
 class PriceView:
-    """One price, ready for arithmetic."""
+    """One price with a customer's markup on it, ready for arithmetic."""
 
-    __slots__ = ("context_tokens", "max_output_tokens", "model", "price_id", "rates", "worst")
+    __slots__ = (
+        "_marked_up",
+        "context_tokens",
+        "markup_ppm",
+        "max_output_tokens",
+        "model",
+        "price_id",
+        "rates",
+        "worst",
+    )
 
     def __init__(self, price: prices_pb2.Price) -> None:
         self.price_id = price.price_id
@@ -21,20 +34,40 @@ class PriceView:
         # Model tokens; 0 where unknown.
         self.max_output_tokens = price.max_output_tokens
         self.context_tokens = price.context_tokens
+        self.markup_ppm = 0
+        self._marked_up: dict[int, PriceView] = {}
+
+    def marked_up(self, markup_ppm: int) -> "PriceView":
+        """This price with a markup, in parts per million; the worst case has it too."""
+        if markup_ppm == self.markup_ppm:
+            return self
+        view = self._marked_up.get(markup_ppm)
+        if view is None:
+            view = copy(self)
+            view.markup_ppm = markup_ppm
+            view.worst = cost.worst_rates(self.rates, markup_ppm)
+            if len(self._marked_up) < MAX_KEPT_MARKUPS:
+                self._marked_up[markup_ppm] = view
+        return view
+
+    def cost_nanousd(self, usage: cost.UsageCounts) -> int:
+        """What a request costs, markup included (docs/pricing.md)."""
+        return cost.cost_nanousd(self.rates, usage, self.markup_ppm)
 
     def __repr__(self) -> str:
         return f"PriceView({self.price_id}, {self.model})"
 
 
 def price_rates(rates: prices_pb2.Rates) -> cost.PriceRates:
-    """The rates of a price message. Raises KeyError where a base or step lacks input or output."""
+    """The rates of a price message. Raises KeyError where a base, step or tier lacks input or output."""
     steps = tuple(
         sorted(
             ((step.above_input_tokens, cost.resolve(_named(step.rates))) for step in rates.steps),
             key=lambda step: step[0],
         )
     )
-    return cost.PriceRates(cost.resolve(_named(rates)), steps)
+    tiers = {tier.service_tier: price_rates(tier.rates) for tier in rates.tiers}
+    return cost.PriceRates(cost.resolve(_named(rates)), steps, tiers)
 
 
 def _named(rates: prices_pb2.Rates) -> dict[str, int]:

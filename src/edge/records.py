@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.grants import GrantView, RuleView
 from edge.leases import Lease
 from edge.prices import PriceView
-from tollkeeper.cost import UsageCounts, cost_nanousd
+from tollkeeper.cost import UsageCounts
 from tollkeeper.v1 import edge_pb2
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ _REPORTED = UsageState.USAGE_STATE_REPORTED
 _ESTIMATED = UsageState.USAGE_STATE_ESTIMATED
 _VOIDED = UsageState.USAGE_STATE_VOIDED
 IN_DOUBT = "in_doubt"
+# Counts that most requests don't have.
+_FIRST_RARE = UsageCounts._fields.index("cache_write_1h_tokens")
+_NONE_RARE = UsageCounts()[_FIRST_RARE:]
 
 
 class AttemptPlan(NamedTuple):
@@ -133,7 +136,7 @@ class Open:
         elif usage is None:
             state, cost = _ESTIMATED, attempt.hold_nanousd
         else:
-            cost = cost_nanousd(self._price.rates, usage)
+            cost = self._price.cost_nanousd(usage)
             if state == _ESTIMATED:
                 cost = min(cost, attempt.hold_nanousd)
             _set_usage(attempt.usage, usage)
@@ -158,6 +161,8 @@ class Open:
         attempt.model = plan.model
         attempt.price_id = plan.price.price_id
         attempt.hold_nanousd = plan.hold_nanousd
+        if plan.price.markup_ppm:
+            attempt.markup_ppm = plan.price.markup_ppm
         record.hold_nanousd += plan.hold_nanousd
         self._attempt = attempt
         self._price = plan.price
@@ -223,6 +228,14 @@ def _set_usage(message: edge_pb2.Usage, usage: UsageCounts) -> None:
     message.audio_output_tokens = usage.audio_output_tokens
     message.requests = usage.requests
     message.web_searches = usage.web_searches
+    if usage[_FIRST_RARE:] != _NONE_RARE:
+        message.cache_write_1h_tokens = usage.cache_write_1h_tokens
+        message.image_input_tokens = usage.image_input_tokens
+        message.image_output_tokens = usage.image_output_tokens
+        message.images = usage.images
+        message.seconds = usage.seconds
+        message.characters = usage.characters
+        message.service_tier = usage.service_tier
 
 
 def _state_of(states: "list[edge_pb2.UsageState]") -> "edge_pb2.UsageState":

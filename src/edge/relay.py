@@ -105,7 +105,7 @@ class Relay:
             if type(model) is str:
                 self._opened.response_model = model
             self._opened.finish_reason = _finish_of(parsed)
-            usage = self._counts(parsed.get("usage"))
+            usage = self._counts(parsed.get("usage"), parsed.get("service_tier"))
         self._settle(usage, "usage_missing")
 
     # Streams
@@ -198,15 +198,15 @@ class Relay:
             metrics.withheld(watcher.withheld_count)
         usage = None
         if watcher.usage is not None and (why == "usage_missing" or watcher.usage_is_final):
-            usage = self._counts(watcher.usage)
+            usage = self._counts(watcher.usage, watcher.service_tier)
         self._settle(usage, why)
         opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
 
     # Both
 
-    def _counts(self, usage: object) -> UsageCounts | None:
+    def _counts(self, usage: object, service_tier: object) -> UsageCounts | None:
         # Vendors don't say how often they searched; a request that may search is billed for one.
-        return counts(usage, 1 if self._chat.demand.web_searches else 0)
+        return counts(usage, 1 if self._chat.demand.web_searches else 0, service_tier)
 
     def _settle(self, usage: UsageCounts | None, why: str) -> None:
         """Tells the ledger how the attempt ended, once."""

@@ -30,6 +30,7 @@ class Watcher:
         "error",
         "finish",
         "model",
+        "service_tier",
         "usage",
         "usage_is_final",
         "withheld_count",
@@ -43,6 +44,8 @@ class Watcher:
         self.usage_is_final = False
         """It came with or after the finish, so that a stream which breaks now has told everything."""
         self.model: str | None = None
+        self.service_tier: object = None
+        """Named beside the usage."""
         self.finish = ""
         self.done = False
         """`[DONE]` has passed."""
@@ -113,6 +116,7 @@ class Watcher:
         if not isinstance(usage, dict):
             return True
         self.usage = usage
+        self.service_tier = chunk.get("service_tier")
         self.usage_is_final = bool(self.finish) or chunk.get("choices") == []
         model = chunk.get("model")
         if isinstance(model, str):

@@ -6,14 +6,17 @@ from tollkeeper.cost import UsageCounts
 
 # No request has this many tokens; a larger figure is garbage and would overflow what sums it up.
 _MAX_TOKENS = 1_000_000_000
+_STANDARD_TIERS = frozenset({"", "auto", "default", "standard"})
+_MAX_TIER_CHARS = 40
 
 
-def counts(usage: object, web_searches: int = 0) -> UsageCounts | None:
+def counts(usage: object, web_searches: int = 0, service_tier: object = None) -> UsageCounts | None:
     """The counts of a `usage` object, or None when it can't be trusted: missing, misshapen or negative.
 
     Known deviations: the names of the Responses API (`input_tokens`, `output_tokens`), null details, and
     vendors (xAI, and Google's compatible endpoint) that leave reasoning out of `completion_tokens` but not
-    out of `total_tokens`: what the total has on top is billed as output.
+    out of `total_tokens`: what the total has on top is billed as output. `service_tier` is what the vendor
+    names beside the usage, in whatever form.
     """
     if not isinstance(usage, dict):
         return None
@@ -37,7 +40,17 @@ def counts(usage: object, web_searches: int = 0) -> UsageCounts | None:
         reasoning_tokens=reasoning,
         audio_output_tokens=_detail(out, "audio_tokens"),
         web_searches=web_searches,
+        image_input_tokens=_detail(into, "image_tokens"),
+        image_output_tokens=_detail(out, "image_tokens"),
+        service_tier=_tier(service_tier),
     )
+
+
+def _tier(value: object) -> str:
+    """Empty for the standard tier, whatever it is called, and for what can't be a name."""
+    if type(value) is not str or value in _STANDARD_TIERS or len(value) > _MAX_TIER_CHARS:
+        return ""
+    return value if value.isascii() and value.isprintable() else ""
 
 
 def _count(usage: dict[str, Any], name: str, other_name: str) -> int | None:

@@ -54,6 +54,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "PricesService/CreatePrice": {
         "price": {**_CUSTOMER, "provider_id": "$provider_id", "model": "own", "rates": _RATES}
     },
+    "PricePlansService/CreatePricePlan": {"price_plan": {"name": "Resale", "markup_ppm": 200_000}},
     "CustomersService/UpdateCustomer": {"customer": {**_CUSTOMER, "name": "Acme & Sons"}},
     "UsersService/UpdateUser": {"user": _of("user", name="Ann")},
     "TeamsService/UpdateTeam": {"team": _of("team", name="Ranking")},
@@ -63,6 +64,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "KeysService/RotateKey": _of("key", overlap="60s"),
     "KeysService/EndKeyOverlap": _of("key"),
     "BudgetsService/UpdateBudget": {"budget": _of("budget", limit_nanousd=7)},
+    "PricePlansService/UpdatePricePlan": {
+        "price_plan": {"price_plan_id": "$price_plan_id", "markup_ppm": 100_000}
+    },
     "BudgetsService/TopUpBudget": _of("budget", amount_nanousd=3, note="more"),
     "TeamsService/AddTeamMember": {**_of("team"), "user_id": "$user_id"},
     "TeamsService/RemoveTeamMember": {**_of("team"), "user_id": "$user_id"},
@@ -76,6 +80,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "SessionsService/RevokeSession": _of("user", session_id="$session_id"),
     "UsersService/ChangePassword": {"old_password": PASSWORD, "new_password": PASSWORD + "!"},
     "UsersService/ResetPassword": _of("user", password=PASSWORD),
+    "PricePlansService/DeletePricePlan": {"price_plan_id": "$price_plan_id"},
     "SessionsService/DeleteSession": {},
     "UsersService/DeleteUser": _of("user"),
     "CustomersService/DeleteCustomer": {**_CUSTOMER, "force": True},

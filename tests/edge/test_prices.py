@@ -1,7 +1,8 @@
 """The price book as the edge keeps it (L16)."""
 
-from edge.prices import PriceBook
+from edge.prices import MAX_KEPT_MARKUPS, PriceBook, PriceView
 from tests.edge.fake_ledger import price
+from tollkeeper.cost import UsageCounts
 from tollkeeper.v1 import edge_pb2, prices_pb2
 
 
@@ -57,3 +58,27 @@ def test_nothing_shows_before_the_last_part() -> None:
     prices.apply(edge_pb2.PriceBook(version=2, prices=[last], last=True), 0.0)
     assert price_id(prices, "openai", "gpt-4o") == "new"
     assert price_id(prices, "custom", "gpt-5") == "five"
+
+
+def test_a_markup_is_in_hold_and_cost() -> None:
+    """The same price with something on top: its worst case and its costs rise, its id stays."""
+    view = PriceView(a_price("openai", "gpt-4o", 1_000_000, "p"))
+    dearer = view.marked_up(250_000)
+    assert (dearer.price_id, dearer.markup_ppm) == ("p", 250_000)
+    assert (view.cost_nanousd(UsageCounts(10)), dearer.cost_nanousd(UsageCounts(10))) == (10, 13)
+    assert (view.worst.cost_nanousd(10, 0), dearer.worst.cost_nanousd(10, 0)) == (10, 13)
+    assert view.marked_up(250_000) is dearer
+    assert view.marked_up(0) is view
+    many = [view.marked_up(ppm) for ppm in range(1, 2 * MAX_KEPT_MARKUPS)]
+    assert [each.markup_ppm for each in many] == list(range(1, 2 * MAX_KEPT_MARKUPS))
+
+
+def test_tiers_are_priced_and_held() -> None:
+    """What the vendor says it used counts; the hold is for the dearest tier (L15)."""
+    made = a_price("openai", "gpt-4o", 1_000_000, "p")
+    made.rates.tiers.add(service_tier="flex", rates=prices_pb2.Rates(input=500_000, output=500_000))
+    made.rates.tiers.add(service_tier="priority", rates=prices_pb2.Rates(input=2_000_000, output=2_000_000))
+    view = PriceView(made)
+    costs = [view.cost_nanousd(UsageCounts(10, service_tier=tier)) for tier in ("", "flex", "priority")]
+    assert costs == [10, 5, 20]
+    assert view.worst.cost_nanousd(10, 0) == 20

@@ -61,6 +61,15 @@ from tollkeeper.cost import UsageCounts
             UsageCounts(input_tokens=20, output_tokens=603, reasoning_tokens=405),
         ),
         (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 8,
+                "prompt_tokens_details": {"image_tokens": 4},
+                "completion_tokens_details": {"image_tokens": 5},
+            },
+            UsageCounts(input_tokens=9, output_tokens=8, image_input_tokens=4, image_output_tokens=5),
+        ),
+        (
             {"input_tokens": 4, "output_tokens": 6, "output_tokens_details": {"reasoning_tokens": 1}},
             UsageCounts(input_tokens=4, output_tokens=6, reasoning_tokens=1),
         ),
@@ -88,6 +97,27 @@ def test_counts(usage: dict[str, object], expected: UsageCounts) -> None:
 def test_garbage_is_no_usage(usage: object) -> None:
     """What can't be trusted is treated as missing."""
     assert counts(usage) is None
+
+
+@pytest.mark.parametrize(
+    ("tier", "expected"),
+    [
+        (None, ""),
+        ("default", ""),
+        ("auto", ""),
+        ("standard", ""),
+        ("flex", "flex"),
+        ("priority", "priority"),
+        (7, ""),
+        ("x" * 41, ""),
+        ("fl\x00ex", ""),
+    ],
+)
+def test_the_service_tier_that_was_used(tier: object, expected: str) -> None:
+    """As the vendor names it; the standard one, and nonsense, are none."""
+    found = counts({"prompt_tokens": 1, "completion_tokens": 1}, service_tier=tier)
+    assert found is not None
+    assert found.service_tier == expected
 
 
 def test_searches_come_from_the_request() -> None:

@@ -18,7 +18,15 @@ from tests.control.harness import RunningControl, running_control
 from tests.edge.conftest import until
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import TollkeeperError
-from tollkeeper.v1 import budgets_pb2, keys_pb2, prices_pb2, providers_pb2, routers_pb2
+from tollkeeper.v1 import (
+    budgets_pb2,
+    keys_pb2,
+    price_plans_pb2,
+    prices_pb2,
+    providers_pb2,
+    routers_pb2,
+    usage_pb2,
+)
 
 MODEL = "gpt-4o-mini"
 # 600 nano-dollars an output token; holds are for exactly what will be used.
@@ -232,4 +240,31 @@ async def test_a_dead_workers_journal_is_replayed(stand: Stand) -> None:
     key = await cli.keys.GetKey(keys_pb2.GetKeyRequest(customer_id=stand.customer_id, key_id=grant.key_id))
     assert key.spend_nanousd == 6 * HOLD_NANOUSD
     await drain([heir])
+    assert await stand.violations() == []
+
+
+async def test_a_markup_goes_from_plan_to_booked_cost(stand: Stand) -> None:
+    """L16: held and billed with the plan's markup for the model, pinned in the record, booked as the edge
+    said."""
+    cli = await stand.control.cli()
+    markup = price_plans_pb2.ModelMarkup(pattern="gpt-4o*", markup_ppm=500_000)
+    plan = price_plans_pb2.PricePlan(name="resale", markup_ppm=7, model_markups=[markup], granted_to_all=True)
+    await cli.price_plans.CreatePricePlan(price_plans_pb2.CreatePricePlanRequest(price_plan=plan))
+    ledger = await stand.worker()
+    secret = await stand.key(1_500_000)
+    grant = await ledger.authorize(secret)
+    price = ledger.price(grant, grant.rules[0], MODEL)
+    assert price is not None
+    assert price.worst.cost_nanousd(0, TOKENS) == 900_000
+    assert [await request(ledger, secret, hold_nanousd=900_000) for _ in range(2)] == [
+        "served",
+        "INSUFFICIENT_QUOTA",
+    ]
+    await until(lambda: ledger.settler.outcomes)
+    usage = await cli.usage.ListUsage(usage_pb2.ListUsageRequest(customer_id=stand.customer_id))
+    assert usage.usage[0].cost_nanousd == 900_000
+    mismatches = stand.control.replicas[0].metrics.registry.get_sample_value(
+        "tollkeeper_control_cost_mismatch_total"
+    )
+    assert not mismatches
     assert await stand.violations() == []

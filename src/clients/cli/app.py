@@ -21,6 +21,7 @@ NOUNS = {
     "routers": "Ordered rules that choose the provider of a request.",
     "keys": "What apps present, with budgets of their own.",
     "prices": "What models cost, in US dollars per million model tokens.",
+    "price-plans": "What customers pay on top of global prices.",
     "budgets": "Limits on what a customer, team, user or key may spend.",
     "usage": "What was used, and what it cost.",
     "models": "Which models Cloudflare offers, and which were asked for and can't be served.",
@@ -60,7 +61,11 @@ def build(named: str) -> typer.Typer:
     for part, summary in parts.SUMMARIES.items():
         app.command(part, help=summary, context_settings=_PASSED_ON, rich_help_panel="Run")(_passed_on)
     for noun, summary in NOUNS.items():
-        group = importlib.import_module(f"clients.cli.{noun}").app if noun == named else _empty()
+        group = (
+            importlib.import_module(f"clients.cli.{noun.replace('-', '_')}").app
+            if noun == named
+            else _empty()
+        )
         app.add_typer(group, name=noun, help=summary)
     ledger = _empty()
     ledger.command("verify", help="Recompute every balance from the rows alone; name each violation.")(

@@ -141,6 +141,9 @@ def update(
     all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model.")] = False,
     requests_per_minute: RequestRate = None,
     tokens_per_minute: TokenRate = None,
+    price_plan: Annotated[
+        str | None, typer.Option("--price-plan", metavar="ID", help="Empty: the one for all.")
+    ] = None,
 ) -> None:
     """Change a customer; suspending refuses all its requests at once."""
     fields = changes(
@@ -154,6 +157,7 @@ def update(
         allowed_models=[] if all_models else allow_model or None,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        price_plan_id=price_plan,
     )
     request = UpdateCustomerRequest(
         customer=Customer(customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))

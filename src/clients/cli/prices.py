@@ -19,6 +19,7 @@ from tollkeeper.v1.prices_pb2 import (
     Price,
     Rates,
     RateStep,
+    RateTier,
 )
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 
@@ -34,7 +35,7 @@ COLUMNS = {
     "effective_time": "FROM",
     "end_time": "UNTIL",
 }
-COMPONENTS = tuple(field.name for field in Rates.DESCRIPTOR.fields if field.name != "steps")
+COMPONENTS = tuple(field.name for field in Rates.DESCRIPTOR.fields if not field.is_repeated)
 _ONLY_FOR_EDGES = ("starts_in", "ends_in")
 
 
@@ -52,6 +53,22 @@ Reasoning = Annotated[str | None, _rate("reasoning", "reasoning tokens; else as 
 AudioOutput = Annotated[str | None, _rate("audio_output", "audio output tokens; else as output")]
 PerRequest = Annotated[str | None, _rate("request", "requests")]
 WebSearch = Annotated[str | None, _rate("web_search", "web searches")]
+CacheWrite1h = Annotated[
+    str | None, _rate("cache_write_1h", "tokens written to a cache for an hour; else as cache-write")
+]
+ImageInput = Annotated[str | None, _rate("image_input", "image input tokens; else as input")]
+ImageOutput = Annotated[str | None, _rate("image_output", "image output tokens; else as output")]
+Image = Annotated[str | None, _rate("image", "images")]
+Second = Annotated[str | None, _rate("second", "seconds")]
+Character = Annotated[str | None, _rate("character", "characters")]
+Tiers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tier",
+        metavar="TIER",
+        help="service_tier=NAME,input=USD,output=USD[,cached_input=USD]...: batch, flex; repeat for more.",
+    ),
+]
 Steps = Annotated[
     list[str] | None,
     typer.Option(
@@ -87,7 +104,14 @@ def create(
     audio_output_usd: AudioOutput = None,
     request_usd: PerRequest = None,
     web_search_usd: WebSearch = None,
+    cache_write_1h_usd: CacheWrite1h = None,
+    image_input_usd: ImageInput = None,
+    image_output_usd: ImageOutput = None,
+    image_usd: Image = None,
+    second_usd: Second = None,
+    character_usd: Character = None,
     step: Steps = None,
+    tier: Tiers = None,
     max_output_tokens: MaxOutput = None,
     context_tokens: Context = None,
     effective_time: Effective = None,
@@ -110,12 +134,19 @@ def create(
             audio_output=audio_output_usd,
             request=request_usd,
             web_search=web_search_usd,
+            cache_write_1h=cache_write_1h_usd,
+            image_input=image_input_usd,
+            image_output=image_output_usd,
+            image=image_usd,
+            second=second_usd,
+            character=character_usd,
         ),
         max_output_tokens=max_output_tokens or 0,
         context_tokens=context_tokens or 0,
         effective_time=time(effective_time) if effective_time else None,
     )
     price.rates.steps.extend(parse_step(each) for each in step or [])
+    price.rates.tiers.extend(parse_tier(each) for each in tier or [])
     answer = PricesServiceStub(session.channel()).CreatePrice(CreatePriceRequest(price=price))
     output.record(session, price_object(answer))
 
@@ -167,6 +198,12 @@ def update(
     audio_output_usd: AudioOutput = None,
     request_usd: PerRequest = None,
     web_search_usd: WebSearch = None,
+    cache_write_1h_usd: CacheWrite1h = None,
+    image_input_usd: ImageInput = None,
+    image_output_usd: ImageOutput = None,
+    image_usd: Image = None,
+    second_usd: Second = None,
+    character_usd: Character = None,
     max_output_tokens: MaxOutput = None,
     context_tokens: Context = None,
     effective_time: Effective = None,
@@ -182,6 +219,12 @@ def update(
         audio_output=audio_output_usd,
         request=request_usd,
         web_search=web_search_usd,
+        cache_write_1h=cache_write_1h_usd,
+        image_input=image_input_usd,
+        image_output=image_output_usd,
+        image=image_usd,
+        second=second_usd,
+        character=character_usd,
         max_output_tokens=max_output_tokens,
         context_tokens=context_tokens,
     )
@@ -211,7 +254,7 @@ def delete(session: Session, price: Id) -> None:
 def price_object(price: Price) -> Plain:
     """A price with its rates as decimal strings, per million units."""
     values = plain(price)
-    values["rates"] = _rates_object(price.rates)
+    values["rates"] = rates_object(price.rates)
     for name in _ONLY_FOR_EDGES:
         del values[name]
     return values
@@ -226,18 +269,31 @@ def parse_step(text: str) -> RateStep:
     return RateStep(above_input_tokens=number(single(values, "above"), "above"), rates=_rates(**rates))
 
 
+def parse_tier(text: str) -> RateTier:
+    """`service_tier=batch,input=1.25,output=5`. Raises UsageProblem."""
+    values = pairs(text, frozenset({"service_tier", *COMPONENTS}))
+    if "service_tier" not in values:
+        raise UsageProblem(f"a tier needs service_tier=NAME: {text!r}")
+    rates = {name: single(values, name) for name in COMPONENTS if name in values}
+    return RateTier(service_tier=single(values, "service_tier"), rates=_rates(**rates))
+
+
 def _rates(**usd_texts: str | None) -> Rates:
     found: dict[str, Any] = {name: usd(text) for name, text in usd_texts.items() if text is not None}
     return Rates(**found)
 
 
-def _rates_object(rates: Rates) -> Plain:
+def rates_object(rates: Rates) -> Plain:
+    """Decimal strings per million units, with steps and tiers."""
     values: Plain = {
         name: format_usd(getattr(rates, name)) if rates.HasField(name) else None for name in COMPONENTS
     }
     values["steps"] = [
-        {"above_input_tokens": step.above_input_tokens, "rates": _rates_object(step.rates)}
+        {"above_input_tokens": step.above_input_tokens, "rates": rates_object(step.rates)}
         for step in rates.steps
+    ]
+    values["tiers"] = [
+        {"service_tier": tier.service_tier, "rates": rates_object(tier.rates)} for tier in rates.tiers
     ]
     return values
 

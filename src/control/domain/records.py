@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control.domain.price_plans import MAX_MARKUP_PPM, MIN_MARKUP_PPM
 from tollkeeper.cost import PriceRates, UsageCounts, cost_nanousd
 from tollkeeper.ids import is_uuid
 from tollkeeper.money import MAX_NANOUSD
@@ -21,6 +22,7 @@ VOIDED = edge_pb2.USAGE_STATE_VOIDED
 REFUSED = edge_pb2.USAGE_STATE_REFUSED
 STATES = frozenset({REPORTED, ESTIMATED, VOIDED})
 MAX_ATTEMPTS = 20
+MAX_COUNT = 10**12
 MAX_TEXT_CHARS = 300
 # What apps may say about their own users and purposes; the edge cuts it to the same.
 MAX_END_USER_CHARS = 256
@@ -91,10 +93,11 @@ def _check_attempt(attempt: edge_pb2.Attempt) -> None:
         raise RejectedRecord("the state of an attempt is missing")
     if not 0 <= attempt.cost_nanousd <= MAX_NANOUSD or not 0 <= attempt.hold_nanousd <= MAX_NANOUSD:
         raise RejectedRecord("an amount is out of range")
-    usage = attempt.usage
-    counts = [value for _, value in usage.ListFields()]
-    if any(not 0 <= count <= 10**12 for count in counts):
-        raise RejectedRecord("a usage count is out of range")
+    for _, count in attempt.usage.ListFields():
+        if type(count) is int and not 0 <= count <= MAX_COUNT:
+            raise RejectedRecord("a usage count is out of range")
+    if not MIN_MARKUP_PPM <= attempt.markup_ppm <= MAX_MARKUP_PPM:
+        raise RejectedRecord("a markup is out of range")
     if attempt.state == REPORTED and not is_uuid(attempt.price_id):
         raise RejectedRecord("a reported attempt names its price")
     if attempt.provider_id and not is_uuid(attempt.provider_id):
@@ -144,7 +147,7 @@ def _attempt_cost(attempt: edge_pb2.Attempt, prices: Mapping[str, PriceRates]) -
     price = prices.get(attempt.price_id)
     if price is None:
         raise RejectedRecord(f"no price {attempt.price_id}")
-    return cost_nanousd(price, usage_counts(attempt.usage))
+    return cost_nanousd(price, usage_counts(attempt.usage), attempt.markup_ppm)
 
 
 def usage_counts(usage: edge_pb2.Usage) -> UsageCounts:
@@ -159,6 +162,13 @@ def usage_counts(usage: edge_pb2.Usage) -> UsageCounts:
         audio_output_tokens=usage.audio_output_tokens,
         requests=usage.requests,
         web_searches=usage.web_searches,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        image_input_tokens=usage.image_input_tokens,
+        image_output_tokens=usage.image_output_tokens,
+        images=usage.images,
+        seconds=usage.seconds,
+        characters=usage.characters,
+        service_tier=usage.service_tier,
     )
 
 
@@ -238,7 +248,11 @@ def _attempt(attempt: edge_pb2.Attempt) -> dict[str, Any]:
     """An attempt by field name, without what is empty."""
     fields = {field.name: value for field, value in attempt.ListFields()}
     if attempt.HasField("usage"):
-        fields["usage"] = {field.name: value for field, value in attempt.usage.ListFields()}
+        fields["usage"] = _cut_texts({field.name: value for field, value in attempt.usage.ListFields()})
+    return _cut_texts(fields)
+
+
+def _cut_texts(fields: dict[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if type(value) is str:
             fields[name] = cut(value)

@@ -170,6 +170,13 @@ _METHODS = {
         "DeletePrice": _ADMIN,
         "ListMissingModels": _MANAGER,
     },
+    "PricePlansService": {
+        "CreatePricePlan": _OPERATOR,
+        "GetPricePlan": _MEMBER,
+        "ListPricePlans": _MEMBER,
+        "UpdatePricePlan": _OPERATOR,
+        "DeletePricePlan": _OPERATOR,
+    },
     "BudgetsService": {
         "CreateBudget": _MANAGER,
         "GetBudget": _MANAGER,

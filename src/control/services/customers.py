@@ -31,6 +31,7 @@ from control.services.scope import scoped_customer
 from control.store import customers as store
 from control.store.budgets import insert_budget
 from control.store.database import Connection, Database
+from control.store.price_plans import load_live_plan
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
@@ -59,11 +60,12 @@ _CHANGEABLE = (
     "requests_per_minute",
     "tokens_per_minute",
     "key_defaults",
+    "price_plan_id",
 )
 _CREATED_OTHERWISE = frozenset({"plan", "time_zone", "default_router_id"})
 # A customer's own administrators can't change what the platform decided about it.
 _OPERATORS_ONLY = frozenset(
-    {"plan", "suspended", "allowed_models", "requests_per_minute", "tokens_per_minute"}
+    {"plan", "suspended", "allowed_models", "requests_per_minute", "tokens_per_minute", "price_plan_id"}
 )
 
 
@@ -156,9 +158,13 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
             customer_id = await scoped_customer(connection, sent.customer_id)
             if customer_id == PLATFORM_CUSTOMER_ID and "suspended" in fields:
                 raise invalid("The platform's own customer can't be suspended.", field="suspended")
+            values = {field: _column(sent, field) for field in fields}
+            if values.get("price_plan_id"):
+                # Before the customer's own lock, as whoever changes a plan does: none goes meanwhile.
+                await lock_customer(connection, PLATFORM_CUSTOMER_ID)
+                await load_live_plan(connection, values["price_plan_id"])
             row = await lock_customer(connection, customer_id)
             check_etag(sent.etag, row["revision"])
-            values = {field: _column(sent, field) for field in fields}
             if values.get("default_router_id"):
                 await store.check_router(connection, customer_id, values["default_router_id"])
             message = _message(await store.update_customer(connection, row, values))
@@ -213,6 +219,9 @@ async def create_customer(
     }
     if sent.default_router_id:
         raise invalid("A new customer has no routers yet.", field="default_router_id")
+    if values["price_plan_id"]:
+        await lock_customer(connection, PLATFORM_CUSTOMER_ID)
+        await load_live_plan(connection, values["price_plan_id"])
     row = await store.insert_customer(connection, customer_id, values)
     if provisioner is not None and provisioner.makes_gateways:
         await provisioner.want(connection, row)
@@ -268,6 +277,8 @@ def _column(sent: Customer, field: str) -> Any:
             return _checked_plan(sent.plan)
         case "time_zone":
             return zone(sent.time_zone).key
+        case "price_plan_id":
+            return resource_id("price_plan", sent.price_plan_id) if sent.price_plan_id else None
         case "default_router_id":
             return resource_id("router", sent.default_router_id) if sent.default_router_id else None
         case "default_output_limit":
@@ -307,6 +318,7 @@ def _message(row: Row) -> Customer:
         requests_per_minute=row["requests_per_minute"],
         tokens_per_minute=row["tokens_per_minute"],
         key_defaults=defaults_of(row["key_defaults"]) if row["key_defaults"] else None,
+        price_plan_id=row["price_plan_id"] or "",
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

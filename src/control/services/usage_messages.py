@@ -1,6 +1,5 @@
 """Rows of the request log as the contract shows them."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from control.services.convert import timestamp
@@ -78,9 +77,10 @@ def entry_parts(rows: Sequence[Row]) -> list[usage_pb2.LedgerEntry]:
 
 
 def _usage_of(attempts: Sequence[edge_pb2.Attempt]) -> edge_pb2.Usage:
-    """The model tokens of all attempts together."""
-    counts: Counter[str] = Counter()
+    """The counts of all attempts together; of service tiers the last."""
+    usage = edge_pb2.Usage()
     for attempt in attempts:
-        for field, count in attempt.usage.ListFields():
-            counts[field.name] += count
-    return edge_pb2.Usage(**counts)
+        for field, value in attempt.usage.ListFields():
+            before = "" if type(value) is str else getattr(usage, field.name)
+            setattr(usage, field.name, before + value)
+    return usage

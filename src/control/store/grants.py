@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from control.domain.price_plans import model_markup_messages
 from control.domain.prices import rates_to_proto
 from control.domain.providers import credential_context
 from control.store.fetch import fetch_all, fetch_optional
 from control.store.rows import Row
+from control.store.tables import PLATFORM_CUSTOMER_ID
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2, prices_pb2
 from tollkeeper.v1.keys_pb2 import ModelLimit
@@ -28,6 +30,7 @@ _KEY = text(
            c.tokens_per_minute AS customer_tokens_per_minute,
            coalesce(nullif(k.default_output_limit, 0), c.default_output_limit) AS default_output_limit,
            c.version, c.cf_gateway_id, c.delete_time AS customer_delete_time,
+           coalesce(pp.markup_ppm, 0) AS markup_ppm, coalesce(pp.model_markups, '[]') AS model_markups,
            k.chain_version + c.chain_version + coalesce(u.chain_version, 0) + coalesce(t.chain_version, 0)
                AS chain_version,
            c.suspended OR coalesce(u.suspended, false) OR coalesce(t.suspended, false) AS suspended,
@@ -38,6 +41,9 @@ _KEY = text(
     FROM directory d
     JOIN keys k ON k.customer_id = d.customer_id AND k.key_id = d.target_id
     JOIN customers c ON c.customer_id = d.customer_id
+    LEFT JOIN price_plans pp ON pp.customer_id = :platform AND pp.delete_time IS NULL
+        AND CASE WHEN c.price_plan_id IS NULL THEN pp.granted_to_all
+                 ELSE pp.price_plan_id = c.price_plan_id END
     LEFT JOIN users u ON u.customer_id = k.customer_id AND u.user_id = k.user_id
     LEFT JOIN teams t ON t.customer_id = k.customer_id AND t.team_id = k.team_id
     WHERE d.kind = 'key_hash' AND d.value = :value AND :key_hash IN (k.key_hash, k.previous_key_hash)
@@ -74,7 +80,8 @@ async def load_grant(
     Raises INVALID_API_KEY for a key that is unknown, disabled, revoked or expired, or whose customer is gone,
     with the same answer for each; CUSTOMER_SUSPENDED when its customer, team or user is suspended.
     """
-    key = await fetch_optional(connection, _KEY, {"value": key_hash.hex(), "key_hash": key_hash})
+    values = {"value": key_hash.hex(), "key_hash": key_hash, "platform": PLATFORM_CUSTOMER_ID}
+    key = await fetch_optional(connection, _KEY, values)
     _check(key, now)
     assert key is not None
     grant = edge_pb2.Grant(
@@ -98,6 +105,8 @@ async def load_grant(
         customer_allowed_models=key["customer_allowed_models"],
         customer_requests_per_minute=key["customer_requests_per_minute"],
         customer_tokens_per_minute=key["customer_tokens_per_minute"],
+        markup_ppm=key["markup_ppm"],
+        model_markups=model_markup_messages(key["model_markups"]),
     )
     if key["expire_time"] is not None:
         grant.expire_time.FromDatetime(key["expire_time"])

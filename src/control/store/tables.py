@@ -113,6 +113,7 @@ customers = Table(
     _count("tokens_per_minute"),
     # keys.proto KeyDefaults.
     Column("key_defaults", JSONB, nullable=False, server_default="{}"),
+    _id("price_plan_id", nullable=True),
     # Of everything a grant is made of (L27); urgent: grants older than this are dropped at once.
     _count("version"),
     _count("urgent_version"),
@@ -139,6 +140,7 @@ customers = Table(
         "gateway_try_time",
         postgresql_where=text("gateway_try_time IS NOT NULL"),
     ),
+    Index("customers_by_price_plan", "price_plan_id", postgresql_where=text("price_plan_id IS NOT NULL")),
 )
 
 users = Table(
@@ -367,6 +369,35 @@ prices = Table(
     _time("create_time"),
     Index("prices_by_model", "customer_id", "model"),
     Index("prices_by_version", "customer_id", "version"),
+)
+
+# Of the platform's customer.
+price_plans = Table(
+    "price_plans",
+    metadata,
+    _customer(),
+    _id("price_plan_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    _count("markup_ppm"),
+    # [{"pattern": model or wildcard, "markup_ppm": parts per million}], the first that matches holds.
+    Column("model_markups", JSONB, nullable=False, server_default="[]"),
+    _flag("granted_to_all"),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
+    Index(
+        "price_plans_by_name",
+        "customer_id",
+        "name",
+        unique=True,
+        postgresql_where=text("delete_time IS NULL"),
+    ),
+    Index(
+        "price_plans_granted_to_all",
+        "customer_id",
+        unique=True,
+        postgresql_where=text("granted_to_all AND delete_time IS NULL"),
+    ),
 )
 
 missing_models = Table(

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tollkeeper.v1 import keys_pb2 as _keys_pb2
+from tollkeeper.v1 import price_plans_pb2 as _price_plans_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -54,7 +55,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute", "markup_ppm", "model_markups")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +79,8 @@ class Grant(_message.Message):
     CUSTOMER_ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MARKUP_PPM_FIELD_NUMBER: _ClassVar[int]
+    MODEL_MARKUPS_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     key_id: str
     team_id: str
@@ -101,7 +104,9 @@ class Grant(_message.Message):
     customer_allowed_models: _containers.RepeatedScalarFieldContainer[str]
     customer_requests_per_minute: int
     customer_tokens_per_minute: int
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ...) -> None: ...
+    markup_ppm: int
+    model_markups: _containers.RepeatedCompositeFieldContainer[_price_plans_pb2.ModelMarkup]
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite")
@@ -224,7 +229,7 @@ class ReturnLeaseResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("number", "provider_id", "provider_name", "provider_type", "model", "status", "price_id", "hold_nanousd", "state", "usage", "cost_nanousd", "why")
+    __slots__ = ("number", "provider_id", "provider_name", "provider_type", "model", "status", "price_id", "hold_nanousd", "state", "usage", "cost_nanousd", "markup_ppm", "why")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +241,7 @@ class Attempt(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    MARKUP_PPM_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     number: int
     provider_id: str
@@ -248,11 +254,12 @@ class Attempt(_message.Message):
     state: UsageState
     usage: Usage
     cost_nanousd: int
+    markup_ppm: int
     why: str
-    def __init__(self, number: _Optional[int] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., status: _Optional[int] = ..., price_id: _Optional[str] = ..., hold_nanousd: _Optional[int] = ..., state: _Optional[_Union[UsageState, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_nanousd: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., status: _Optional[int] = ..., price_id: _Optional[str] = ..., hold_nanousd: _Optional[int] = ..., state: _Optional[_Union[UsageState, str]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_nanousd: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "requests", "web_searches")
+    __slots__ = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "requests", "web_searches", "cache_write_1h_tokens", "image_input_tokens", "image_output_tokens", "images", "seconds", "characters", "service_tier")
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CACHED_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +269,13 @@ class Usage(_message.Message):
     AUDIO_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     WEB_SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int
@@ -271,7 +285,14 @@ class Usage(_message.Message):
     audio_output_tokens: int
     requests: int
     web_searches: int
-    def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., requests: _Optional[int] = ..., web_searches: _Optional[int] = ...) -> None: ...
+    cache_write_1h_tokens: int
+    image_input_tokens: int
+    image_output_tokens: int
+    images: int
+    seconds: int
+    characters: int
+    service_tier: str
+    def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., requests: _Optional[int] = ..., web_searches: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., images: _Optional[int] = ..., seconds: _Optional[int] = ..., characters: _Optional[int] = ..., service_tier: _Optional[str] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
     __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id", "end_user", "tags", "router_id")

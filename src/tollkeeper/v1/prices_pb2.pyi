@@ -43,7 +43,7 @@ class Price(_message.Message):
     def __init__(self, price_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ..., max_output_tokens: _Optional[int] = ..., context_tokens: _Optional[int] = ..., effective_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., starts_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ends_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Rates(_message.Message):
-    __slots__ = ("input", "cached_input", "cache_write", "audio_input", "output", "reasoning", "audio_output", "request", "web_search", "steps")
+    __slots__ = ("input", "cached_input", "cache_write", "audio_input", "output", "reasoning", "audio_output", "request", "web_search", "steps", "cache_write_1h", "image_input", "image_output", "image", "second", "character", "tiers")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CACHED_INPUT_FIELD_NUMBER: _ClassVar[int]
     CACHE_WRITE_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,13 @@ class Rates(_message.Message):
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     WEB_SEARCH_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    TIERS_FIELD_NUMBER: _ClassVar[int]
     input: int
     cached_input: int
     cache_write: int
@@ -64,7 +71,22 @@ class Rates(_message.Message):
     request: int
     web_search: int
     steps: _containers.RepeatedCompositeFieldContainer[RateStep]
-    def __init__(self, input: _Optional[int] = ..., cached_input: _Optional[int] = ..., cache_write: _Optional[int] = ..., audio_input: _Optional[int] = ..., output: _Optional[int] = ..., reasoning: _Optional[int] = ..., audio_output: _Optional[int] = ..., request: _Optional[int] = ..., web_search: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[RateStep, _Mapping]]] = ...) -> None: ...
+    cache_write_1h: int
+    image_input: int
+    image_output: int
+    image: int
+    second: int
+    character: int
+    tiers: _containers.RepeatedCompositeFieldContainer[RateTier]
+    def __init__(self, input: _Optional[int] = ..., cached_input: _Optional[int] = ..., cache_write: _Optional[int] = ..., audio_input: _Optional[int] = ..., output: _Optional[int] = ..., reasoning: _Optional[int] = ..., audio_output: _Optional[int] = ..., request: _Optional[int] = ..., web_search: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[RateStep, _Mapping]]] = ..., cache_write_1h: _Optional[int] = ..., image_input: _Optional[int] = ..., image_output: _Optional[int] = ..., image: _Optional[int] = ..., second: _Optional[int] = ..., character: _Optional[int] = ..., tiers: _Optional[_Iterable[_Union[RateTier, _Mapping]]] = ...) -> None: ...
+
+class RateTier(_message.Message):
+    __slots__ = ("service_tier", "rates")
+    SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
+    service_tier: str
+    rates: Rates
+    def __init__(self, service_tier: _Optional[str] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ...) -> None: ...
 
 class RateStep(_message.Message):
     __slots__ = ("above_input_tokens", "rates")

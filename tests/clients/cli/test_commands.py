@@ -179,6 +179,26 @@ def test_finding_and_suspending_customers(cli: Run) -> None:
     assert not cli("customers", "resume", "finder", "--json")["suspended"]
 
 
+def test_price_plans(cli: Run) -> None:
+    """Markups in per cent, exact to four decimals; given to a customer, and taken back."""
+    plan = cli(
+        *("price-plans", "create", "--name", "resale", "--markup", "12.5%"),
+        *("--model-markup", "o3*=-100", "--model-markup", "a=b=0.0001", "--json"),
+    )
+    assert (plan["markup_percent"], plan["model_markups"]) == ("12.5", {"o3*": "-100", "a=b": "0.0001"})
+    changed = cli("price-plans", "update", plan["price_plan_id"], "--no-model-markups", "--json")
+    assert (changed["markup_percent"], changed["model_markups"]) == ("12.5", {})
+    cli("customers", "create", "--name", "Resold", "--slug", "resold", "--json")
+    of = ("customers", "update", "resold", "--price-plan")
+    assert cli(*of, plan["price_plan_id"], "--json")["price_plan_id"] == plan["price_plan_id"]
+    assert "IN_USE" in cli("price-plans", "delete", plan["price_plan_id"], code=1)
+    assert cli(*of, "", "--json")["price_plan_id"] == ""
+    assert "resale" in cli("price-plans", "list")
+    cli("price-plans", "delete", plan["price_plan_id"])
+    for markup in ("much", "1.00001", "NaN", "1e30"):
+        assert markup in cli("price-plans", "create", "--name", "x", "--markup", markup, code=2)
+
+
 def test_setting_a_customer_up(cli: Run, up: Up) -> None:
     """Customer, provider, router and key by commands alone; then a request is served and counted."""
     customer = cli("customers", "create", "--name", "Acme", "--slug", "acme", "--unlimited", "--json")

@@ -18,6 +18,8 @@ RECIPES: Mapping[str, Recipe] = {
     # A new customer has no router yet.
     "tollkeeper.v1.Customer.default_router_id": nothing,
     "tollkeeper.v1.Customer.cf_gateway_id": nothing,
+    # Only operators may set it.
+    "tollkeeper.v1.Customer.price_plan_id": nothing,
     "tollkeeper.v1.User.role": lambda ids: Role.ROLE_MEMBER,
     "tollkeeper.v1.Provider.provider_type": lambda ids: "openai",
     "tollkeeper.v1.Router.rules": lambda ids: RoutingRule(provider_id=ids["provider"]),
