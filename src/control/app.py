@@ -27,6 +27,7 @@ from control.ledger.queue import LedgerQueue
 from control.metrics import Metrics
 from control.metrics_server import MetricsServer
 from control.partitions import Partitions
+from control.probe import GatewayAddress, Probe
 from control.provisioner import GatewayPlan, Provisioner
 from control.server import Server, Service
 from control.services.api_tokens import ApiTokensService
@@ -175,11 +176,12 @@ class Control:
         edge = EdgeService(database, self._queue, self.hub, metrics, key_ring.open)
         passwords = PasswordChecks(database, metrics)
         sessions = SessionsService(database, passwords, timedelta(seconds=settings.session_ttl_s))
-        providers = ProvidersService(database, key_ring, settings.allow_private_base_urls)
         admission = Admission(settings.open_registration, settings.registrations_per_hour, metrics)
         customers = CustomersService(database, self.provisioner, admission)
         gateways = GatewaysService(database, self.provisioner, self._gateways, settings.gateway_prefix)
         catalogue = ModelCatalogue(self._cloudflare, MODELS_KEPT_S) if self._cloudflare else None
+        probe = Probe(_gateway_address(settings), settings.allow_private_base_urls)
+        providers = ProvidersService(database, key_ring, probe, settings.allow_private_base_urls)
         return [
             Service(add_EdgeServiceServicer_to_server, edge),
             Service(add_SessionsServiceServicer_to_server, sessions),
@@ -205,3 +207,11 @@ def _cloudflare(settings: ControlSettings) -> Api | None:
     if settings.cf_account_id is None or settings.cf_api_token is None:
         return None
     return Api(settings.cf_api_url, settings.cf_account_id, settings.cf_api_token.get_secret_value())
+
+
+def _gateway_address(settings: ControlSettings) -> GatewayAddress | None:
+    """Where providers are tested through Cloudflare; None without an account."""
+    if settings.cf_account_id is None or settings.cf_api_token is None:
+        return None
+    token = settings.cf_api_token.get_secret_value()
+    return GatewayAddress(settings.cf_gateway_url, settings.cf_account_id, token, settings.gateway_id)

@@ -116,8 +116,10 @@ async def _forget_simulator(connection: Connection, key_ring: KeyRing) -> None:
         return
     for row in await list_providers(connection, demo.customer_id, None, _DEMO_PROVIDERS):
         sealed, provider_id = row["sealed_credential"], row["provider_id"]
+        if row["customer_id"] != demo.customer_id:
+            continue
         if sealed and key_ring.open(sealed, credential_context(provider_id)) == _SIMULATOR_CREDENTIAL:
-            await update_provider(connection, demo.customer_id, provider_id, {"sealed_credential": None})
+            await update_provider(connection, row, {"sealed_credential": None})
             await customer_changed(connection, demo.customer_id)
 
 

@@ -70,6 +70,9 @@ class ControlSettings(BaseSettings):
     open_registration: bool = False
     # Of each replica, while anybody may register.
     registrations_per_hour: int = Field(60, ge=1, le=1_000_000)
+    # As for the edges: providers are tested the way requests go.
+    cf_gateway_url: str = Field("https://gateway.ai.cloudflare.com", pattern=r"^https?://[^\s/?#]+$")
+    gateway_id: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     # Lets providers name plain http and private addresses: for development only.
     allow_private_base_urls: bool = False
 

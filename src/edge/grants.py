@@ -16,6 +16,7 @@ class RuleView:
         "base_url",
         "condition",
         "credential",
+        "direct",
         "model_rewrite",
         "priority",
         "provider_enabled",
@@ -24,6 +25,7 @@ class RuleView:
         "provider_type",
         "rule_id",
         "stored_key_alias",
+        "weight",
     )
 
     def __init__(self, rule: edge_pb2.Rule) -> None:
@@ -39,6 +41,8 @@ class RuleView:
         self.stored_key_alias = rule.stored_key_alias
         self.allowed_models = tuple(rule.allowed_models)
         self.model_rewrite = rule.model_rewrite
+        self.direct = rule.direct
+        self.weight = rule.weight
 
     def __repr__(self) -> str:
         return f"RuleView({self.rule_id}, {self.provider_type}, {self.provider_name!r})"

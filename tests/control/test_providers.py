@@ -48,6 +48,8 @@ async def test_life_of_a_provider(control: RunningControl) -> None:
     )
     assert deleted.HasField("delete_time")
     assert not deleted.has_credential
+    assert deleted.HasField("removed")
+    deleted.ClearField("removed")
     assert not (await cli.providers.ListProviders(ListProvidersRequest(customer_id="acme"))).providers
     assert await cli.providers.GetProvider(named) == deleted
     with refused(Reason.NOT_FOUND):

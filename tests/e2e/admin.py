@@ -72,10 +72,11 @@ class Tenant:
     router_id: str = ""
 
     def provider(self, provider_type: str, **fields: Any) -> str:
-        """The id of a new provider, named as its type unless a name is given."""
+        """The id of a new provider, named as its type unless a name is given; a number follows the second
+        time."""
         fields = {"name": provider_type, **fields}
         provider = providers_pb2.Provider(customer_id=self.customer_id, provider_type=provider_type, **fields)
-        request = providers_pb2.CreateProviderRequest(provider=provider)
+        request = providers_pb2.CreateProviderRequest(provider=provider, number_taken_name=True)
         return str(self.admin.providers.CreateProvider(request).provider_id)
 
     def route(self, *rules: str | routers_pb2.RoutingRule) -> str:

@@ -14,10 +14,10 @@ from tollkeeper.errors import Reason, TollkeeperError
 
 MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 OWN_KEY = Credential("sk", "")
-OPENAI = gateway_endpoint(GATEWAY, "openai", "", OWN_KEY, {})
-MISTRAL = gateway_endpoint(GATEWAY, "mistral", "", OWN_KEY, {})
-ANTHROPIC = gateway_endpoint(GATEWAY, "anthropic", "", OWN_KEY, {})
-CUSTOM = direct_endpoint("https://llm.example.com/v1", OWN_KEY)
+OPENAI = gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, {})
+MISTRAL = gateway_endpoint(GATEWAY, "mistral", "", "", OWN_KEY, {})
+ANTHROPIC = gateway_endpoint(GATEWAY, "anthropic", "", "", OWN_KEY, {})
+CUSTOM = direct_endpoint("custom", "https://llm.example.com/v1", OWN_KEY)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def headers(endpoint: Endpoint) -> dict[str, str]:
 
 def through(provider_type: str, credential: Credential = OWN_KEY, gateway: Gateway = GATEWAY) -> Endpoint:
     """A provider of this type behind the customer's own gateway."""
-    return gateway_endpoint(gateway, provider_type, "acme", credential, {"customer": "c1", "key": "k1"})
+    return gateway_endpoint(gateway, provider_type, "", "acme", credential, {"customer": "c1", "key": "k1"})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_paths(provider_type: str, path: str, prefix: str, limit_field: str, ren
 
 def test_a_customer_without_a_gateway_shares_one() -> None:
     """The shared one by its id."""
-    endpoint = gateway_endpoint(GATEWAY, "openai", "", OWN_KEY, {})
+    endpoint = gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, {})
 
     assert endpoint.target == f"/v1/{'a' * 32}/shared/openai/chat/completions"
 
@@ -85,7 +85,7 @@ def test_without_a_token_no_authorization_at_the_gateway() -> None:
 def test_metadata_is_flat_and_short() -> None:
     """One null or nested value would make Cloudflare drop all of it."""
     metadata = {"customer": "c" * 300, "key": "ключ", "team": ""}
-    sent = headers(gateway_endpoint(GATEWAY, "openai", "", OWN_KEY, metadata))
+    sent = headers(gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, metadata))
 
     assert orjson.loads(sent["cf-aig-metadata"]) == {"customer": "c" * 100, "key": "????"}
 
@@ -114,7 +114,7 @@ def test_metadata_is_flat_and_short() -> None:
 )
 def test_direct(base_url: str, origin: Origin, target: str) -> None:
     """A base URL as it is when it names the endpoint, else with it."""
-    endpoint = direct_endpoint(base_url, OWN_KEY)
+    endpoint = direct_endpoint("custom", base_url, OWN_KEY)
 
     assert (endpoint.origin, endpoint.target, endpoint.direct) == (origin, target, True)
     assert headers(endpoint)["authorization"] == "Bearer sk-own"

@@ -1,10 +1,10 @@
 """Rates of prices, between the contract, rows (JSON) and the arithmetic (docs/pricing.md)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tollkeeper.cost import RATE_NAMES, PriceRates, resolve
+from tollkeeper.cost import RATE_NAMES, PriceRates, resolve, worst_rates
 from tollkeeper.errors import invalid
 from tollkeeper.money import NANOUSD_PER_USD
 from tollkeeper.v1 import prices_pb2
@@ -122,3 +122,50 @@ def check_token_count(value: int, field: str) -> int:
     if not 0 <= value <= MAX_TOKENS:
         raise invalid(f"{field} must be from 0 to {MAX_TOKENS}.", field=field)
     return value
+
+
+class Prices:
+    """Prices in force or to come, asked as the edges ask theirs: the global one of the provider type first,
+    else the dearest global one of that name, else the provider's own."""
+
+    def __init__(self, global_prices: Iterable[prices_pb2.Price], own: Iterable[prices_pb2.Price]) -> None:
+        """Messages as edges get them: `starts_in` marks those to come."""
+        self._by_type = _latest((price.provider_type, price.model, price) for price in global_prices)
+        self._own = _latest((price.provider_id, price.model, price) for price in own)
+
+    def of(self, provider_type: str, provider_id: str, model: str) -> prices_pb2.Price | None:
+        """The price that a request would be billed with."""
+        own = self._own.get((provider_id, model))
+        if (provider_type, model) in self._by_type:
+            return self._by_type[provider_type, model] or own
+        named = [price for (_, name), price in self._by_type.items() if name == model and price is not None]
+        return max(named, key=_dearness, default=own)
+
+
+def _latest(
+    prices: Iterable[tuple[str, str, prices_pb2.Price]],
+) -> dict[tuple[str, str], prices_pb2.Price | None]:
+    """The price in force of each model: the one that began last; None where all are still to come."""
+    found: dict[tuple[str, str], prices_pb2.Price | None] = {}
+    for owner, model, price in prices:
+        present = found.setdefault((owner, model), None)
+        if price.HasField("starts_in"):
+            continue
+        if present is None or present.effective_time.ToNanoseconds() <= price.effective_time.ToNanoseconds():
+            found[owner, model] = price
+    return found
+
+
+def _dearness(price: prices_pb2.Price) -> int:
+    worst = worst_rates(_parsed(price.rates))
+    return worst.input + worst.output
+
+
+def _parsed(rates: prices_pb2.Rates) -> PriceRates:
+    steps = tuple((step.above_input_tokens, resolve(_named(step.rates))) for step in rates.steps)
+    tiers = {tier.service_tier: _parsed(tier.rates) for tier in rates.tiers}
+    return PriceRates(resolve(_named(rates)), steps, tiers)
+
+
+def _named(rates: prices_pb2.Rates) -> dict[str, int]:
+    return {name: getattr(rates, name) for name in RATE_NAMES if rates.HasField(name)}

@@ -4,23 +4,8 @@ import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from tollkeeper.errors import invalid
+from tollkeeper.provider_types import CUSTOM, PROVIDER_TYPES, find_type, why_unreachable
 
-CUSTOM = "custom"
-# As providers.proto lists them.
-PROVIDER_TYPES = (
-    "openai",
-    "google",
-    "anthropic",
-    "azure-openai",
-    "workers-ai",
-    "groq",
-    "mistral",
-    "deepseek",
-    "grok",
-    "openrouter",
-    CUSTOM,
-)
-_ALIASES = {"gemini": "google"}
 MAX_URL_CHARS = 500
 MAX_CREDENTIAL_CHARS = 8192
 MAX_ALIAS_CHARS = 100
@@ -30,12 +15,21 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "lan", "home", 
 
 def provider_type(name: str) -> str:
     """The type's own name (`gemini` is `google`). Raises INVALID_ARGUMENT for an unknown one."""
-    resolved = _ALIASES.get(name, name)
-    if resolved not in PROVIDER_TYPES:
+    known = find_type(name)
+    if known is None:
         raise invalid(
             f"{name!r} is not a provider type; known are {', '.join(PROVIDER_TYPES)}.", field="provider_type"
         )
-    return resolved
+    return known.name
+
+
+def check_reach(
+    type_name: str, base_url: str, direct: bool, has_credential: bool, stored_key_alias: str
+) -> None:
+    """Raises INVALID_ARGUMENT, saying why, for settings that no request could be sent with."""
+    why = why_unreachable(type_name, base_url, direct, has_credential, stored_key_alias)
+    if why is not None:
+        raise invalid(f"{why[0].upper()}{why[1:]}.", field="provider")
 
 
 def credential_context(provider_id: str) -> str:

@@ -145,6 +145,9 @@ _METHODS = {
         "ListProviders": _MANAGER,
         "UpdateProvider": _ADMIN,
         "DeleteProvider": _ADMIN,
+        # It uses the credential.
+        "TestProvider": _ADMIN,
+        "ListProviderTypes": _MEMBER,
     },
     "RoutersService": {
         "CreateRouter": _ADMIN,
@@ -152,6 +155,7 @@ _METHODS = {
         "ListRouters": _MEMBER,
         "UpdateRouter": _ADMIN,
         "DeleteRouter": _ADMIN,
+        "DryRunRouter": _MANAGER,
     },
     "KeysService": {
         "CreateKey": _TEAM,
@@ -213,7 +217,7 @@ _METHODS = {
 
 # A method with another verb changes something: API tokens need a `write` scope for it, and it leaves an entry
 # in the audit log.
-_READING_VERBS = ("Get", "List", "Query", "Export")
+_READING_VERBS = ("Get", "List", "Query", "Export", "DryRun", "Test")
 
 
 def writes(method: str) -> bool:

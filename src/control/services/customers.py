@@ -33,6 +33,7 @@ from control.store.budgets import insert_budget
 from control.store.database import Connection, Database
 from control.store.price_plans import load_live_plan
 from control.store.resources import lock_customer, transaction_time
+from control.store.routers import load_live_router
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
 from control.store.users import insert_user
@@ -166,7 +167,7 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
             row = await lock_customer(connection, customer_id)
             check_etag(sent.etag, row["revision"])
             if values.get("default_router_id"):
-                await store.check_router(connection, customer_id, values["default_router_id"])
+                await load_live_router(connection, customer_id, values["default_router_id"])
             message = _message(await store.update_customer(connection, row, values))
             await record_change(connection, customer_id, _message(row), message)
             await customer_changed(connection, customer_id, urgent="suspended" in fields)

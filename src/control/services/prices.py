@@ -1,5 +1,6 @@
 """PricesService: what models cost. Rows are never edited: a new one supersedes (docs/pricing.md)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,12 @@ from control.services.convert import resource_id, timestamp
 from control.services.moments import moment
 from control.services.once import once
 from control.services.paging import page_of
+from control.services.resource_grants import check_platform, is_platform, tell_edges
 from control.services.scope import scoped_customer
 from control.store import prices as store
 from control.store.database import Connection, Database
 from control.store.grants import price_message
-from control.store.providers import load_live_provider
+from control.store.providers import load_live_provider, lock_users
 from control.store.resources import lock_customer, lock_customers, transaction_time
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
@@ -71,7 +73,14 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
                 customer_id = await scoped_customer(connection, request.customer_id)
             now = await transaction_time(connection)
             rows = await store.list_prices(
-                connection, customer_id, page.after, page.size + 1, now, request.model, request.show_ended
+                connection,
+                customer_id,
+                page.after,
+                page.size + 1,
+                now,
+                request.model,
+                request.show_ended,
+                own=bool(request.customer_id),
             )
         shown = rows[: page.size]
         return prices_pb2.ListPricesResponse(
@@ -88,17 +97,20 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
             if row["end_time"] is not None and row["end_time"] <= now:
                 raise not_found("price", request.price_id)
             customer_id, price_id = row["customer_id"], row["price_id"]
-            of_platform = customer_id == PLATFORM_CUSTOMER_ID
-            if of_platform:
-                require_operator("end global prices")
+            users: Sequence[str] = ()
+            is_global = row["provider_id"] is None
+            if customer_id == PLATFORM_CUSTOMER_ID:
+                require_operator("end prices of the platform")
+            if is_global:
                 await store.end_global(connection, price_id, now)
             else:
                 await lock_customer(connection, customer_id)
+                users = await _users(connection, customer_id, row["provider_id"])
                 await store.end_own(connection, customer_id, price_id, now)
             message = price_message(await store.load_price(connection, price_id, [customer_id]))
             await record_change(connection, customer_id, price_message(row), message)
-            if not of_platform:
-                await customer_changed(connection, customer_id)
+            if not is_global:
+                await tell_edges(connection, customer_id, users)
             return message
 
         return await self._database.write_again(work)
@@ -156,6 +168,8 @@ async def _create_own(connection: Connection, customer_id: str, sent: Price) -> 
     await store.lock_model(connection, model)
     await lock_customer(connection, customer_id)
     await load_live_provider(connection, customer_id, provider_id)
+    check_platform(customer_id)
+    users = await _users(connection, customer_id, provider_id)
     if await store.has_global(connection, model, now):
         raise TollkeeperError(
             Reason.GLOBAL_PRICE_EXISTS,
@@ -169,8 +183,13 @@ async def _create_own(connection: Connection, customer_id: str, sent: Price) -> 
     row = await store.insert_own(connection, customer_id, values)
     message = price_message(row)
     await record_change(connection, customer_id, None, message)
-    await customer_changed(connection, customer_id)
+    await tell_edges(connection, customer_id, users)
     return message
+
+
+async def _users(connection: Connection, customer_id: str, provider_id: str) -> Sequence[str]:
+    """Customers whose grants hold the provider's prices beside its owner's, locked."""
+    return await lock_users(connection, provider_id) if is_platform(customer_id) else ()
 
 
 def _values(sent: Price, now: datetime) -> dict[str, Any]:

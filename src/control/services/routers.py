@@ -4,25 +4,45 @@ from collections.abc import Sequence
 
 from control.domain.models import check_allowed_models, check_model
 from control.services.audit import record_change
-from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
+from control.services.convert import (
+    MAX_NAME_CHARS,
+    check_etag,
+    checked_name,
+    etag,
+    masked_fields,
+    resource_id,
+    timestamp,
+)
+from control.services.dry_run import dry_run
 from control.services.once import once
 from control.services.paging import page_of
+from control.services.resource_grants import (
+    GRANT_FIELDS,
+    check_granting,
+    check_may_change,
+    check_platform,
+    is_platform,
+    shown_grants,
+    tell_edges,
+)
 from control.services.scope import scoped_customer
+from control.store import resource_grants
 from control.store import routers as store
 from control.store.database import Connection, Database
+from control.store.resource_grants import Kind
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
-from control.store.versions import customer_changed
 from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
 from tollkeeper.ids import is_uuid
+from tollkeeper.routing import CONDITIONS, PRIMARY
 from tollkeeper.v1 import routers_pb2, routers_pb2_grpc
 
 Router = routers_pb2.Router
 
 MAX_RULES = 100
 MAX_PRIORITY = 1_000_000
+MAX_WEIGHT = 1_000_000
 DEFAULT_PRIORITY = 1
-DEFAULT_CONDITION = "primary"
 
 
 class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
@@ -43,55 +63,52 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
                 customer_id,
                 request,
                 Router,
-                lambda: _create(connection, customer_id, request.router),
+                lambda: _create(connection, customer_id, request),
             )
 
         return await self._database.write_again(work)
 
     async def GetRouter(self, request: routers_pb2.GetRouterRequest, context: object) -> routers_pb2.Router:
-        """A router with its rules, deleted ones too."""
+        """A router with its rules, the customer's own also when deleted."""
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             router_id = resource_id("router", request.router_id)
             row = await store.load_router(connection, customer_id, router_id)
-            return await _with_rules(connection, row)
+            return await _shown(connection, customer_id, row)
 
     async def ListRouters(
         self, request: routers_pb2.ListRoutersRequest, context: object
     ) -> routers_pb2.ListRoutersResponse:
-        """Live routers with their rules, oldest first."""
+        """Live routers with their rules, the platform's that are granted too, oldest first."""
         page = page_of(request)
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             rows = await store.list_routers(connection, customer_id, page.after, page.size + 1)
             shown = rows[: page.size]
-            rules = await store.load_rules(connection, customer_id, [row["router_id"] for row in shown])
+            messages = await _all_shown(connection, customer_id, shown)
         return routers_pb2.ListRoutersResponse(
-            routers=[_message(row, rules[row["router_id"]]) for row in shown],
+            routers=messages,
             next_page_token=page.next_token(rows, shown[-1]["router_id"]) if shown else "",
         )
 
     async def UpdateRouter(
         self, request: routers_pb2.UpdateRouterRequest, context: object
     ) -> routers_pb2.Router:
-        """Changes the name, the rules as a whole, or both."""
+        """Changes the masked fields, the rules as a whole."""
         sent = request.router
-        fields = masked_fields(request.update_mask, sent, ("name", "rules"))
+        fields = masked_fields(request.update_mask, sent, ("name", "rules", *GRANT_FIELDS))
 
         async def work(connection: Connection) -> Router:
             customer_id = await scoped_customer(connection, sent.customer_id)
-            await lock_customer(connection, customer_id)
-            router_id = resource_id("router", sent.router_id)
-            row = await store.load_live_router(connection, customer_id, router_id)
+            row, users = await _lock(connection, customer_id, sent.router_id)
+            check_granting(customer_id, sent, fields)
             check_etag(sent.etag, row["revision"])
-            before = await _with_rules(connection, row)
-            if "rules" in fields:
-                await _replace_rules(connection, customer_id, router_id, sent.rules)
-            values = {"name": checked_name(sent.name)} if "name" in fields else {}
-            changed = await store.update_router(connection, customer_id, router_id, values)
-            message = await _with_rules(connection, changed)
+            before = await _shown(connection, customer_id, row)
+            changed = await _change(connection, row, sent, fields)
+            withdrawn = await _withdraw(connection, changed, fields, users, request.force)
+            message = await _shown(connection, customer_id, changed)
             await record_change(connection, customer_id, before, message)
-            await customer_changed(connection, customer_id)
+            await tell_edges(connection, customer_id, users, urgent=withdrawn)
             return message
 
         return await self._database.write_again(work)
@@ -103,30 +120,92 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
 
         async def work(connection: Connection) -> Router:
             customer_id = await scoped_customer(connection, request.customer_id)
-            await lock_customer(connection, customer_id)
-            router_id = resource_id("router", request.router_id)
-            row = await store.load_live_router(connection, customer_id, router_id)
+            row, users = await _lock(connection, customer_id, request.router_id)
+            check_platform(customer_id)
             check_etag(request.etag, row["revision"])
             if not request.force:
-                await _check_unused(connection, customer_id, router_id)
-            before = await _with_rules(connection, row)
+                within = None if is_platform(customer_id) else [customer_id]
+                await _check_unused(connection, row, within, "revokes those keys with it")
+            before = await _shown(connection, customer_id, row)
             now = await transaction_time(connection)
-            message = _message(await store.delete_router(connection, customer_id, router_id, now), ())
+            ended, rule_count, key_count = await store.delete_router(connection, row, now)
+            message = await _shown(connection, customer_id, ended)
+            message.removed.routing_rule_count = rule_count
+            message.removed.key_count = key_count
             await record_change(connection, customer_id, before, message)
-            await customer_changed(connection, customer_id, urgent=True)
+            await tell_edges(connection, customer_id, users, urgent=True)
             return message
 
         return await self._database.write_again(work)
 
+    async def DryRunRouter(
+        self, request: routers_pb2.DryRunRouterRequest, context: object
+    ) -> routers_pb2.DryRunRouterResponse:
+        """Which attempts a request would get."""
+        async with self._database.read() as connection:
+            customer_id = await scoped_customer(connection, request.customer_id)
+            return await dry_run(connection, customer_id, request)
 
-async def _create(connection: Connection, customer_id: str, sent: Router) -> Router:
+
+async def _create(
+    connection: Connection, customer_id: str, request: routers_pb2.CreateRouterRequest
+) -> Router:
+    sent = request.router
     await lock_customer(connection, customer_id)
-    row = await store.insert_router(connection, customer_id, checked_name(sent.name))
+    check_granting(customer_id, sent)
+    name = checked_name(sent.name)
+    if request.number_taken_name:
+        name = await store.free_router_name(connection, customer_id, name, MAX_NAME_CHARS)
+    values = {"granted_to_all": sent.granted_to_all}
+    row = await store.insert_router(connection, customer_id, name, values)
     await _replace_rules(connection, customer_id, row["router_id"], sent.rules)
-    message = await _with_rules(connection, row)
+    if sent.granted_customer_ids:
+        await _grant(connection, row["router_id"], sent.granted_customer_ids)
+    message = await _shown(connection, customer_id, row)
     await record_change(connection, customer_id, None, message)
-    await customer_changed(connection, customer_id)
+    await tell_edges(connection, customer_id, ())
     return message
+
+
+async def _lock(connection: Connection, customer_id: str, router: str) -> tuple[Row, Sequence[str]]:
+    """A live router, ready to be changed by this customer, and the others whose grants hold it."""
+    await lock_customer(connection, customer_id)
+    router_id = resource_id("router", router)
+    row = await store.load_router(connection, customer_id, router_id)
+    check_may_change("router", row, customer_id)
+    if row["delete_time"] is not None:
+        raise not_found("router", router_id)
+    users = await store.lock_users(connection, router_id) if is_platform(customer_id) else ()
+    return row, users
+
+
+async def _change(connection: Connection, row: Row, sent: Router, fields: frozenset[str]) -> Row:
+    if "rules" in fields:
+        await _replace_rules(connection, row["customer_id"], row["router_id"], sent.rules)
+    if "granted_customer_ids" in fields and is_platform(row["customer_id"]):
+        await _grant(connection, row["router_id"], sent.granted_customer_ids)
+    values: dict[str, object] = {"name": checked_name(sent.name)} if "name" in fields else {}
+    if "granted_to_all" in fields:
+        values["granted_to_all"] = sent.granted_to_all
+    return await store.update_router(connection, row, values)
+
+
+async def _grant(connection: Connection, router_id: str, customer_ids: Sequence[str]) -> None:
+    await resource_grants.set_granted_customers(connection, Kind.ROUTER, router_id, customer_ids)
+
+
+async def _withdraw(
+    connection: Connection, row: Row, fields: frozenset[str], users: Sequence[str], force: bool
+) -> bool:
+    """Whether customers that use the router lose it. Their keys go on naming it, and are served again with
+    another router or another grant. Raises IN_USE."""
+    if not is_platform(row["customer_id"]) or not fields.intersection(GRANT_FIELDS):
+        return False
+    router_id = row["router_id"]
+    losers = await resource_grants.without_grant(connection, Kind.ROUTER, router_id, users)
+    if losers and not force:
+        await _check_unused(connection, row, losers, "leaves them without rules")
+    return bool(losers)
 
 
 async def _replace_rules(
@@ -135,7 +214,8 @@ async def _replace_rules(
     """Stores rules once all of them are sound. A rule that was there before keeps its id."""
     if len(rules) > MAX_RULES:
         raise invalid(f"A router has at most {MAX_RULES} rules.", field="rules")
-    present = await store.load_rules(connection, customer_id, [router_id])
+    router = {"customer_id": customer_id, "router_id": router_id}
+    present = await store.load_rules(connection, [router])
     keepable = {row["rule_id"] for row in present[router_id]}
     rows = []
     for rule in rules:
@@ -143,7 +223,7 @@ async def _replace_rules(
         rows.append(_rule_row(rule, rule_id if rule_id in keepable else ""))
         keepable.discard(rule_id)
     wanted = [row["provider_id"] for row in rows]
-    live = await store.live_providers(connection, customer_id, wanted)
+    live = await resource_grants.usable(connection, Kind.PROVIDER, customer_id, wanted)
     for provider_id in wanted:
         if provider_id not in live:
             raise not_found("provider", provider_id)
@@ -155,39 +235,59 @@ def _rule_row(rule: routers_pb2.RoutingRule, rule_id: str) -> Row:
         raise not_found("provider", rule.provider_id)
     if not 0 <= rule.priority <= MAX_PRIORITY:
         raise invalid(f"A priority is from 1 to {MAX_PRIORITY}.", field="rules.priority")
+    if not 0 <= rule.weight <= MAX_WEIGHT:
+        raise invalid(f"A weight is from 0 to {MAX_WEIGHT}.", field="rules.weight")
+    if rule.condition not in ("", *CONDITIONS):
+        raise invalid(f"A condition is one of {', '.join(CONDITIONS)}.", field="rules.condition")
     return {
         "rule_id": rule_id,
         "priority": rule.priority or DEFAULT_PRIORITY,
-        "condition": checked_name(rule.condition, "condition") if rule.condition else DEFAULT_CONDITION,
+        "condition": rule.condition or PRIMARY,
         "provider_id": rule.provider_id.lower(),
         "allowed_models": check_allowed_models(rule.allowed_models),
         "model_rewrite": check_model(rule.model_rewrite) if rule.model_rewrite else "",
+        "weight": rule.weight,
     }
 
 
-async def _check_unused(connection: Connection, customer_id: str, router_id: str) -> None:
-    key_count = await store.count_keys(connection, customer_id, router_id)
-    default = await store.is_default(connection, customer_id, router_id)
-    if key_count or default:
-        raise TollkeeperError(
-            Reason.IN_USE,
-            f"{key_count} keys use the router{', and it is the default' if default else ''};"
-            " force revokes those keys with it.",
-            {
-                "resource": "router",
-                "resource_id": router_id,
-                "keys": str(key_count),
-                "default": str(default).lower(),
-            },
-        )
+async def _check_unused(
+    connection: Connection, row: Row, customer_ids: Sequence[str] | None, effect: str
+) -> None:
+    """Raises IN_USE while keys name the router or customers have it as default; of these customers, where
+    given."""
+    router_id = row["router_id"]
+    key_count = await store.count_keys(connection, router_id, customer_ids)
+    default_count = await store.count_defaults(connection, router_id, customer_ids)
+    if not key_count and not default_count:
+        return
+    raise TollkeeperError(
+        Reason.IN_USE,
+        f"{key_count} keys use the router{', and it is the default' if default_count else ''};"
+        f" force {effect}.",
+        {
+            "resource": "router",
+            "resource_id": router_id,
+            "keys": str(key_count),
+            "default": str(bool(default_count)).lower(),
+        },
+    )
 
 
-async def _with_rules(connection: Connection, row: Row) -> Router:
-    rules = await store.load_rules(connection, row["customer_id"], [row["router_id"]])
-    return _message(row, rules[row["router_id"]])
+async def _shown(connection: Connection, customer_id: str, row: Row) -> Router:
+    return (await _all_shown(connection, customer_id, [row]))[0]
 
 
-def _message(row: Row, rules: Sequence[Row]) -> Router:
+async def _all_shown(connection: Connection, customer_id: str, rows: Sequence[Row]) -> list[Router]:
+    """Routers with their rules as the customer may see them, in two queries for any number of them."""
+    rules = await store.load_rules(connection, rows)
+    platform = [row["router_id"] for row in rows if is_platform(row["customer_id"])]
+    granted = await resource_grants.granted_customers(connection, Kind.ROUTER, platform)
+    return [
+        _message(row, rules[row["router_id"]], customer_id, granted.get(row["router_id"], ())) for row in rows
+    ]
+
+
+def _message(row: Row, rules: Sequence[Row], customer_id: str, granted: Sequence[str]) -> Router:
     return Router(
         router_id=row["router_id"],
         customer_id=row["customer_id"],
@@ -200,10 +300,12 @@ def _message(row: Row, rules: Sequence[Row]) -> Router:
                 provider_id=rule["provider_id"],
                 allowed_models=rule["allowed_models"],
                 model_rewrite=rule["model_rewrite"],
+                weight=rule["weight"],
             )
             for rule in rules
         ],
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),
+        **shown_grants(row, customer_id, granted),
     )

@@ -66,7 +66,7 @@ async def price_book(connection: AsyncConnection) -> tuple[int, Sequence[prices_
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     found = await connection.execute(
         select(prices)
-        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID)
+        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.provider_id.is_(None))
         .where((prices.c.end_time.is_(None)) | (prices.c.end_time > now))
         .order_by(prices.c.provider_type, prices.c.model, prices.c.effective_time)
     )

@@ -13,8 +13,7 @@ from control.store.directory import Entry, Kind, claim, find, release
 from control.store.fetch import fetch_all, fetch_one
 from control.store.resources import change_row, insert_row
 from control.store.rows import Row
-from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory, keys, providers, routers, users
-from tollkeeper.errors import not_found
+from control.store.tables import PLATFORM_CUSTOMER_ID, customers, directory, keys, providers, users
 
 # Any number that nothing else on this database locks.
 _FIRST_START_LOCK = 2_906_114_570_332_198_641
@@ -123,18 +122,14 @@ async def count_live_keys(connection: AsyncConnection, customer_id: str) -> int:
     return int((await connection.execute(statement)).scalar_one())
 
 
-async def check_router(connection: AsyncConnection, customer_id: str, router_id: str) -> None:
-    """Raises NOT_FOUND unless the customer has the router."""
-    statement = select(func.count()).where(
-        routers.c.customer_id == customer_id,
-        routers.c.router_id == router_id,
-        routers.c.delete_time.is_(None),
-    )
-    if not (await connection.execute(statement)).scalar_one():
-        raise not_found("router", router_id)
-
-
 async def all_ids(connection: AsyncConnection) -> list[str]:
     """Every customer there is or was, in the order they were made."""
     found = await connection.execute(select(customers.c.customer_id).order_by(customers.c.customer_id))
     return list(found.scalars())
+
+
+async def gateway_id(connection: AsyncConnection, customer_id: str) -> str | None:
+    """The customer's own gateway at Cloudflare; None: it goes through the shared one."""
+    statement = select(customers.c.cf_gateway_id).where(customers.c.customer_id == customer_id)
+    found: str | None = (await connection.execute(statement)).scalar_one()
+    return found

@@ -49,14 +49,24 @@ _KEY = text(
     WHERE d.kind = 'key_hash' AND d.value = :value AND :key_hash IN (k.key_hash, k.previous_key_hash)
     """
 )
+# The customer's own router, or the platform's that is granted to it; its rules lead to providers of the
+# router's owner, or to the platform's that are granted.
 _RULES = text(
     """
-    SELECT r.rule_id::text, r.priority, r.condition, r.allowed_models, r.model_rewrite,
-           p.provider_id::text, p.name, p.provider_type, p.base_url, p.sealed_credential, p.stored_key_alias,
-           p.disabled
-    FROM routing_rules r
-    JOIN providers p ON p.customer_id = r.customer_id AND p.provider_id = r.provider_id
-    WHERE r.customer_id = :customer_id AND r.router_id = :router_id AND p.delete_time IS NULL
+    SELECT r.rule_id::text, r.priority, r.condition, r.weight, r.allowed_models, r.model_rewrite,
+           p.provider_id::text, p.customer_id::text AS provider_customer_id, p.name, p.provider_type,
+           p.base_url, p.sealed_credential, p.stored_key_alias, p.disabled, p.direct
+    FROM routers ro
+    JOIN routing_rules r ON r.customer_id = ro.customer_id AND r.router_id = ro.router_id
+    JOIN providers p ON p.customer_id IN (ro.customer_id, :platform) AND p.provider_id = r.provider_id
+    WHERE ro.customer_id IN (:customer_id, :platform) AND ro.router_id = :router_id
+        AND ro.delete_time IS NULL AND p.delete_time IS NULL
+        AND (ro.customer_id = :customer_id OR ro.granted_to_all OR EXISTS (
+            SELECT FROM resource_grants g
+            WHERE g.customer_id = :customer_id AND g.kind = 'router' AND g.resource_id = ro.router_id))
+        AND (p.customer_id = ro.customer_id OR p.granted_to_all OR EXISTS (
+            SELECT FROM resource_grants g
+            WHERE g.customer_id = :customer_id AND g.kind = 'provider' AND g.resource_id = p.provider_id))
     ORDER BY r.priority, r.position
     """
 )
@@ -65,7 +75,8 @@ _PRICES = text(
     SELECT price_id::text, customer_id::text, provider_id::text, provider_type, model, rates,
            max_output_tokens, context_tokens, effective_time, end_time, create_time
     FROM prices
-    WHERE customer_id = :customer_id AND provider_id = ANY(CAST(:provider_ids AS uuid[]))
+    WHERE (customer_id = :customer_id AND provider_id = ANY(CAST(:own_ids AS uuid[]))
+            OR customer_id = :platform AND provider_id = ANY(CAST(:platform_ids AS uuid[])))
         AND (end_time IS NULL OR end_time > :now)
     ORDER BY model, effective_time
     """
@@ -135,35 +146,62 @@ async def _add_rules(
     now: datetime,
     open_credential: Callable[[bytes, str], str],
 ) -> None:
-    rules = await fetch_all(connection, _RULES, {"customer_id": grant.customer_id, "router_id": router_id})
-    for rule in rules:
-        sealed: bytes | None = rule["sealed_credential"]
-        grant.rules.add(
-            rule_id=rule["rule_id"],
-            priority=rule["priority"],
-            condition=rule["condition"],
-            provider_id=rule["provider_id"],
-            provider_name=rule["name"],
-            provider_type=rule["provider_type"],
-            provider_enabled=not rule["disabled"],
-            base_url=rule["base_url"],
-            credential=""
-            if sealed is None
-            else open_credential(sealed, credential_context(rule["provider_id"])),
-            stored_key_alias=rule["stored_key_alias"],
-            allowed_models=rule["allowed_models"],
-            model_rewrite=rule["model_rewrite"],
-        )
-    grant.own_prices.extend(await _own_prices(connection, grant.customer_id, rules, now))
+    rules, prices = await load_rules(connection, grant.customer_id, router_id, now, open_credential)
+    grant.rules.extend(rules)
+    grant.own_prices.extend(prices)
+
+
+async def load_rules(
+    connection: AsyncConnection,
+    customer_id: str,
+    router_id: str,
+    now: datetime,
+    open_credential: Callable[[bytes, str], str],
+) -> tuple[list[edge_pb2.Rule], list[prices_pb2.Price]]:
+    """What a router gives to grants of a customer: its rules with their providers, and the own prices of
+    those providers. Nothing for a router that isn't there or isn't granted to the customer."""
+    values = {"customer_id": customer_id, "router_id": router_id, "platform": PLATFORM_CUSTOMER_ID}
+    rows = await fetch_all(connection, _RULES, values)
+    rules = [_rule(row, open_credential) for row in rows]
+    return rules, await _own_prices(connection, customer_id, rows, now)
+
+
+def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Rule:
+    sealed: bytes | None = row["sealed_credential"]
+    context = credential_context(row["provider_id"])
+    return edge_pb2.Rule(
+        rule_id=row["rule_id"],
+        priority=row["priority"],
+        condition=row["condition"],
+        weight=row["weight"],
+        provider_id=row["provider_id"],
+        provider_name=row["name"],
+        provider_type=row["provider_type"],
+        provider_enabled=not row["disabled"],
+        base_url=row["base_url"],
+        direct=row["direct"],
+        credential="" if sealed is None else open_credential(sealed, context),
+        stored_key_alias=row["stored_key_alias"],
+        allowed_models=row["allowed_models"],
+        model_rewrite=row["model_rewrite"],
+    )
 
 
 async def _own_prices(
     connection: AsyncConnection, customer_id: str, rules: Sequence[Row], now: datetime
 ) -> list[prices_pb2.Price]:
-    provider_ids = sorted({rule["provider_id"] for rule in rules})
-    if not provider_ids:
+    ids: dict[bool, set[str]] = {True: set(), False: set()}
+    for rule in rules:
+        ids[rule["provider_customer_id"] == PLATFORM_CUSTOMER_ID].add(rule["provider_id"])
+    if not rules:
         return []
-    values = {"customer_id": customer_id, "provider_ids": provider_ids, "now": now}
+    values = {
+        "customer_id": customer_id,
+        "platform": PLATFORM_CUSTOMER_ID,
+        "own_ids": sorted(ids[False]),
+        "platform_ids": sorted(ids[True]),
+        "now": now,
+    }
     return [price_message(row, now) for row in await fetch_all(connection, _PRICES, values)]
 
 

@@ -19,6 +19,9 @@ from control.store.versions import PRICES_COUNTER, raise_counter
 from tollkeeper.errors import not_found
 from tollkeeper.ids import is_uuid, uuid7
 
+# Prices of the platform's own providers belong to the platform too, and are own prices.
+_GLOBAL = (prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.provider_id.is_(None))
+
 # More distinct names than that from one customer are noise.
 MAX_MISSING_MODELS = 1000
 MAX_MISSING_MODEL_CHARS = 200
@@ -35,9 +38,7 @@ async def insert_global_prices(connection: AsyncConnection, rows: Iterable[Row])
     Raises the price counter; what `supersede_global` ended before gets the same number."""
     version = await raise_counter(connection, PRICES_COUNTER)
     await connection.execute(
-        update(prices)
-        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.version == _PENDING)
-        .values(version=version)
+        update(prices).where(*_GLOBAL, prices.c.version == _PENDING).values(version=version)
     )
     values = [
         {**row, "customer_id": PLATFORM_CUSTOMER_ID, "price_id": str(uuid7()), "version": version}
@@ -55,7 +56,7 @@ async def supersede_global(
     await connection.execute(
         update(prices)
         .where(
-            prices.c.customer_id == PLATFORM_CUSTOMER_ID,
+            *_GLOBAL,
             prices.c.provider_type == provider_type,
             prices.c.model == model,
             _still_in_force_at(from_time),
@@ -105,9 +106,7 @@ async def end_own(connection: AsyncConnection, customer_id: str, price_id: str, 
 async def has_global(connection: AsyncConnection, model: str, now: datetime) -> bool:
     """Whether a global price for the model name is in force or to come, whatever the provider type."""
     statement = select(
-        select(prices.c.price_id)
-        .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.model == model, _still_in_force_at(now))
-        .exists()
+        select(prices.c.price_id).where(*_GLOBAL, prices.c.model == model, _still_in_force_at(now)).exists()
     )
     return bool((await connection.execute(statement)).scalar_one())
 
@@ -151,26 +150,35 @@ async def list_prices(
     now: datetime,
     model: str = "",
     show_ended: bool = False,
+    own: bool = False,
 ) -> Sequence[Row]:
-    """Prices of a customer, or the global ones, in the order they were made; only those in force or to
-    come."""
+    """Prices of a customer's own providers, or the global ones of the platform, in the order they were made;
+    only those in force or to come."""
     conditions = [prices.c.model == model] if model else []
+    if customer_id == PLATFORM_CUSTOMER_ID:
+        conditions.append(prices.c.provider_id.is_not(None) if own else prices.c.provider_id.is_(None))
     if not show_ended:
         conditions.append(_still_in_force_at(now))
     return await list_rows(connection, prices, customer_id, after, limit, *conditions)
 
 
+async def global_prices(connection: AsyncConnection, models: Sequence[str], now: datetime) -> Sequence[Row]:
+    """Global prices of models by their name, whatever the provider type, in force or to come."""
+    statement = select(prices).where(*_GLOBAL, prices.c.model.in_(models), _still_in_force_at(now))
+    return await fetch_all(connection, statement.order_by(prices.c.effective_time))
+
+
 async def count_own(connection: AsyncConnection, customer_id: str, now: datetime) -> int:
     """How many own prices of a customer haven't ended; all of them travel in its grants."""
-    statement = select(func.count()).where(prices.c.customer_id == customer_id, _still_in_force_at(now))
+    statement = select(func.count()).where(
+        prices.c.customer_id == customer_id, prices.c.provider_id.is_not(None), _still_in_force_at(now)
+    )
     return int((await connection.execute(statement)).scalar_one())
 
 
 async def known_models(connection: AsyncConnection) -> set[tuple[str, str]]:
     """Provider type and name of every model that has, or ever had, a global price."""
-    statement = select(prices.c.provider_type, prices.c.model).where(
-        prices.c.customer_id == PLATFORM_CUSTOMER_ID
-    )
+    statement = select(prices.c.provider_type, prices.c.model).where(*_GLOBAL)
     return {(row.provider_type, row.model) for row in await connection.execute(statement.distinct())}
 
 
@@ -201,7 +209,7 @@ async def list_missing_models(
 
 def _own_of(model: str, from_time: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
-        prices.c.customer_id != PLATFORM_CUSTOMER_ID,
+        prices.c.provider_id.is_not(None),
         prices.c.model == model,
         _still_in_force_at(from_time),
     )

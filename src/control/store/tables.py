@@ -63,6 +63,9 @@ def _texts(name: str) -> Column[list[str]]:
     return Column(name, ARRAY(Text), nullable=False, server_default="{}")
 
 
+# Names are unique among what hasn't been deleted.
+_LIVE = text("delete_time IS NULL")
+
 # ---- what is looked up without a customer (L26)
 
 directory = Table(
@@ -280,9 +283,13 @@ providers = Table(
     Column("sealed_credential", LargeBinary),
     _text("stored_key_alias"),
     _flag("disabled"),
+    _flag("direct"),
+    # The platform's only, as for routers.
+    _flag("granted_to_all"),
     _count("revision"),
     _time("create_time"),
     _time("delete_time", nullable=True),
+    Index("providers_by_name", "customer_id", "name", unique=True, postgresql_where=_LIVE),
 )
 
 routers = Table(
@@ -291,9 +298,11 @@ routers = Table(
     _customer(),
     _id("router_id", primary_key=True),
     Column("name", Text, nullable=False),
+    _flag("granted_to_all"),
     _count("revision"),
     _time("create_time"),
     _time("delete_time", nullable=True),
+    Index("routers_by_name", "customer_id", "name", unique=True, postgresql_where=_LIVE),
 )
 
 routing_rules = Table(
@@ -309,7 +318,20 @@ routing_rules = Table(
     _id("provider_id"),
     _texts("allowed_models"),
     _text("model_rewrite"),
+    # 0: not drawn.
+    Column("weight", Integer, nullable=False, server_default="0"),
     Index("routing_rules_by_provider", "customer_id", "provider_id"),
+)
+
+# What the platform owns and a customer may use, where it isn't granted to all.
+resource_grants = Table(
+    "resource_grants",
+    metadata,
+    _customer(),
+    # store.resource_grants.Kind
+    Column("kind", Text, primary_key=True),
+    _id("resource_id", primary_key=True),
+    Index("resource_grants_by_resource", "resource_id"),
 )
 
 keys = Table(

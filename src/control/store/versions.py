@@ -1,5 +1,7 @@
 """Versions that tell the edges what to fetch again (L3, L27)."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,9 +30,17 @@ async def customer_changed(connection: AsyncConnection, customer_id: str, urgent
 
     The last thing a changing transaction does. Returns the new version.
     """
+    return await customers_changed(connection, [customer_id], urgent)
+
+
+async def customers_changed(
+    connection: AsyncConnection, customer_ids: Sequence[str], urgent: bool = False
+) -> int:
+    """The same for several customers at once, whose rows the transaction has locked in order."""
     version = await raise_counter(connection, CUSTOMERS_COUNTER)
     values: dict[str, object] = {"version": version, "change_time": func.clock_timestamp()}
     if urgent:
         values["urgent_version"] = version
-    await connection.execute(update(customers).where(customers.c.customer_id == customer_id).values(**values))
+    changed = update(customers).where(customers.c.customer_id.in_(customer_ids))
+    await connection.execute(changed.values(**values))
     return version

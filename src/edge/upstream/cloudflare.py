@@ -6,35 +6,18 @@ encoded. Facts: Cloudflare's AI Gateway documentation (usage/providers, usage/ch
 bring-your-own-keys).
 """
 
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlsplit
 
 import orjson
 
 from edge.upstream.limits import Origin
 from edge.upstream.transport import EncodedHeaders, encode_headers
+from tollkeeper.provider_types import CUSTOM, MODEL_IN_PATH, PROVIDER_TYPES, find_type, openai_base_url
 
-# Vendors with an OpenAI endpoint behind their slug, and what follows it: Cloudflare appends it to the
-# vendor's base URL as it is, so a `v1` too many or too few is the vendor's 404.
-_PROVIDER_PATHS = {
-    "openai": "openai/chat/completions",
-    "groq": "groq/chat/completions",
-    "mistral": "mistral/v1/chat/completions",
-    "deepseek": "deepseek/chat/completions",
-    "grok": "grok/v1/chat/completions",
-    "openrouter": "openrouter/v1/chat/completions",
-    "perplexity": "perplexity-ai/chat/completions",
-    "cerebras": "cerebras/chat/completions",
-    "fireworks": "fireworks/chat/completions",
-    "workers-ai": "workers-ai/v1/chat/completions",
-}
-# All others speak their own format; /compat translates, and the model carries the vendor's name.
+# Vendors without a path of their own speak a format of their own; /compat translates, and the model carries
+# the vendor's name.
 _COMPAT_PATH = "compat/chat/completions"
-_COMPAT_PREFIXES = {"google": "google-ai-studio", "gemini": "google-ai-studio"}
-# Who knows OpenAI's newer name of the output limit. /compat translates both.
-_KNOW_MAX_COMPLETION_TOKENS = frozenset({"openai", "groq", "grok", "openrouter", "cerebras"})
-# Who refuses or ignores the newer name, so that a limit under it would not limit anything.
-_REFUSE_MAX_COMPLETION_TOKENS = frozenset({"mistral", "deepseek", "perplexity", "fireworks", "workers-ai"})
 _METADATA_VALUE_CHARS = 100
 
 
@@ -55,6 +38,11 @@ class Credential:
     secret: str
     stored_key_alias: str
 
+    def header(self, name: str) -> tuple[bytes, bytes]:
+        """The secret as a vendor takes it: a bearer, or bare in a header of the vendor's own."""
+        scheme = b"Bearer " if name == "authorization" else b""
+        return name.encode(), scheme + self.secret.encode()
+
     def __repr__(self) -> str:
         return f"<Credential {'own' if self.secret else 'stored or unified'}>"
 
@@ -72,6 +60,12 @@ class Endpoint:
     renames_limit: bool
     direct: bool
 
+    def of_model(self, model: str) -> "Endpoint":
+        """The endpoint of one model, where its path names the model."""
+        if MODEL_IN_PATH not in self.target:
+            return self
+        return replace(self, target=self.target.replace(MODEL_IN_PATH, quote(model, safe="")))
+
     def __repr__(self) -> str:
         return f"<Endpoint {self.origin}{self.target}>"
 
@@ -79,54 +73,63 @@ class Endpoint:
 def gateway_endpoint(
     gateway: Gateway,
     provider_type: str,
+    base_url: str,
     gateway_id: str,
     credential: Credential,
     metadata: dict[str, str],
 ) -> Endpoint:
     """Through Cloudflare. `metadata` tells customers apart in its logs; at most five flat entries are kept
-    there."""
-    path = _PROVIDER_PATHS.get(provider_type)
-    prefix = "" if path else f"{_COMPAT_PREFIXES.get(provider_type, provider_type)}/"
+    there. `base_url` names the resource where the path has one.
+
+    Raises ValueError for a type that Cloudflare has no path for.
+    """
+    known = find_type(provider_type)
+    if known is None or not known.through_gateway:
+        raise ValueError(f"Cloudflare has no path for {provider_type}")
     headers = _BASE_HEADERS.copy()
     if gateway.token is not None:
         headers.append((b"cf-aig-authorization", b"Bearer " + gateway.token.encode()))
     # Any provider header at all is forwarded in place of a stored key, and makes unified billing fail.
     if credential.secret:
-        headers.append((b"authorization", b"Bearer " + credential.secret.encode()))
+        headers.append(credential.header(known.key_header))
     elif credential.stored_key_alias:
         headers.append((b"cf-aig-byok-alias", credential.stored_key_alias.encode()))
     headers.append((b"cf-aig-skip-cache", b"true"))
     headers.append((b"cf-aig-metadata", _metadata(metadata)))
+    path = known.gateway_path(base_url) if known.chat_path else _COMPAT_PATH
     return Endpoint(
         origin=gateway.origin,
-        target=f"/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}/{path or _COMPAT_PATH}",
+        target=f"/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}/{path}",
         headers=encode_headers(headers),
         event_id_header=b"cf-aig-event-id: ",
-        model_prefix=prefix,
-        limit_field="max_completion_tokens" if provider_type in _KNOW_MAX_COMPLETION_TOKENS else "max_tokens",
-        renames_limit=provider_type in _REFUSE_MAX_COMPLETION_TOKENS,
+        model_prefix=known.compat_prefix,
+        limit_field=known.output_limit,
+        renames_limit=known.knows_one_limit,
         direct=False,
     )
 
 
-def direct_endpoint(base_url: str, credential: Credential) -> Endpoint:
+def direct_endpoint(provider_type: str, base_url: str, credential: Credential) -> Endpoint:
     """Straight to a vendor: `base_url` as it is when it ends in /chat/completions, else as an OpenAI base
-    URL.
+    URL; the vendor's own where there is none.
 
     Raises ValueError for what isn't an http(s) URL.
     """
-    origin, path = split_url(base_url)
+    origin, path = split_url(openai_base_url(provider_type, base_url))
+    named = find_type(provider_type) or PROVIDER_TYPES[CUSTOM]
+    # Behind an address of the customer's own may be any server that speaks OpenAI's format.
+    known = PROVIDER_TYPES[CUSTOM] if base_url else named
     headers = _BASE_HEADERS.copy()
     if credential.secret:
-        headers.append((b"authorization", b"Bearer " + credential.secret.encode()))
+        headers.append(credential.header(named.key_header))
     return Endpoint(
         origin=origin,
         target=path if path.endswith("/chat/completions") else path.rstrip("/") + "/chat/completions",
         headers=encode_headers(headers),
         event_id_header=b"x-client-request-id: ",
         model_prefix="",
-        limit_field="max_tokens",
-        renames_limit=False,
+        limit_field=known.output_limit,
+        renames_limit=known.knows_one_limit,
         direct=True,
     )
 

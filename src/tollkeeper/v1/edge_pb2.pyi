@@ -109,7 +109,7 @@ class Grant(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,8 @@ class Rule(_message.Message):
     STORED_KEY_ALIAS_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_REWRITE_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
@@ -134,7 +136,9 @@ class Rule(_message.Message):
     stored_key_alias: str
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     model_rewrite: str
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ...) -> None: ...
+    direct: bool
+    weight: int
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ...) -> None: ...
 
 class WindowRef(_message.Message):
     __slots__ = ("budget_id", "start_time", "end_time", "scope", "hard", "limit_nanousd", "spent_nanousd", "held_nanousd")

@@ -28,7 +28,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/providers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x02\n\x08Provider\x12\x19\n\x0bprovider_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08\x62\x61se_url\x18\x05 \x01(\t\x12\x18\n\ncredential\x18\x06 \x01(\tB\x04\xe2\x41\x01\x04\x12\x1c\n\x0ehas_credential\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x18\n\x10stored_key_alias\x18\x08 \x01(\t\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\\\n\x15\x43reateProviderRequest\x12/\n\x08provider\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.ProviderB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x12GetProviderRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bprovider_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"X\n\x14ListProvidersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\\\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x15UpdateProviderRequest\x12/\n\x08provider\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.ProviderB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"j\n\x15\x44\x65leteProviderRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bprovider_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x32\xf5\x05\n\x10ProvidersService\x12\x91\x01\n\x0e\x43reateProvider\x12$.tollkeeper.v1.CreateProviderRequest\x1a\x17.tollkeeper.v1.Provider\"@\x82\xd3\xe4\x93\x02:\"./v1/customers/{provider.customer_id}/providers:\x08provider\x12\x86\x01\n\x0bGetProvider\x12!.tollkeeper.v1.GetProviderRequest\x1a\x17.tollkeeper.v1.Provider\";\x82\xd3\xe4\x93\x02\x35\x12\x33/v1/customers/{customer_id}/providers/{provider_id}\x12\x89\x01\n\rListProviders\x12#.tollkeeper.v1.ListProvidersRequest\x1a$.tollkeeper.v1.ListProvidersResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/customers/{customer_id}/providers\x12\xa8\x01\n\x0eUpdateProvider\x12$.tollkeeper.v1.UpdateProviderRequest\x1a\x17.tollkeeper.v1.Provider\"W\x82\xd3\xe4\x93\x02Q2E/v1/customers/{provider.customer_id}/providers/{provider.provider_id}:\x08provider\x12\x8c\x01\n\x0e\x44\x65leteProvider\x12$.tollkeeper.v1.DeleteProviderRequest\x1a\x17.tollkeeper.v1.Provider\";\x82\xd3\xe4\x93\x02\x35*3/v1/customers/{customer_id}/providers/{provider_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/providers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x04\n\x08Provider\x12\x19\n\x0bprovider_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rprovider_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08\x62\x61se_url\x18\x05 \x01(\t\x12\x18\n\ncredential\x18\x06 \x01(\tB\x04\xe2\x41\x01\x04\x12\x1c\n\x0ehas_credential\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x18\n\x10stored_key_alias\x18\x08 \x01(\t\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x0e\n\x06\x64irect\x18\n \x01(\x08\x12\x16\n\x08platform\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x16\n\x0egranted_to_all\x18\x0c \x01(\x08\x12\x1c\n\x14granted_customer_ids\x18\r \x03(\t\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12-\n\x07removed\x18\x11 \x01(\x0b\x32\x16.tollkeeper.v1.RemovedB\x04\xe2\x41\x01\x03\x12\x14\n\x06models\x18\x12 \x03(\tB\x04\xe2\x41\x01\x03\"M\n\x07Removed\x12\x1a\n\x12routing_rule_count\x18\x01 \x01(\x05\x12\x13\n\x0bprice_count\x18\x02 \x01(\x05\x12\x11\n\tkey_count\x18\x03 \x01(\x05\"w\n\x15\x43reateProviderRequest\x12/\n\x08provider\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.ProviderB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11number_taken_name\x18\x03 \x01(\x08\"J\n\x12GetProviderRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bprovider_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"X\n\x14ListProvidersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\\\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x88\x01\n\x15UpdateProviderRequest\x12/\n\x08provider\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.ProviderB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"j\n\x15\x44\x65leteProviderRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bprovider_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"\x8e\x01\n\x13TestProviderRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x08provider\x18\x03 \x01(\x0b\x32\x17.tollkeeper.v1.ProviderH\x00\x12\x15\n\x0bprovider_id\x18\x02 \x01(\tH\x00\x12\r\n\x05model\x18\x04 \x01(\tB\t\n\x07subject\"l\n\x14TestProviderResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\x12\n\nlatency_ms\x18\x03 \x01(\x03\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\"A\n\x18ListProviderTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"i\n\x19ListProviderTypesResponse\x12\x33\n\x0eprovider_types\x18\x01 \x03(\x0b\x32\x1b.tollkeeper.v1.ProviderType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd5\x01\n\x0cProviderType\x12\x15\n\rprovider_type\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x17\n\x0f\x63loudflare_slug\x18\x03 \x01(\t\x12\x0e\n\x06served\x18\x04 \x01(\x08\x12\x1a\n\x12through_cloudflare\x18\x05 \x01(\x08\x12\x0e\n\x06\x64irect\x18\x06 \x01(\x08\x12\x17\n\x0f\x64irect_base_url\x18\x07 \x01(\t\x12\x16\n\x0eneeds_base_url\x18\x08 \x01(\x08\x12\x17\n\x0funified_billing\x18\t \x01(\x08\x32\x8a\x08\n\x10ProvidersService\x12\x91\x01\n\x0e\x43reateProvider\x12$.tollkeeper.v1.CreateProviderRequest\x1a\x17.tollkeeper.v1.Provider\"@\x82\xd3\xe4\x93\x02:\"./v1/customers/{provider.customer_id}/providers:\x08provider\x12\x86\x01\n\x0bGetProvider\x12!.tollkeeper.v1.GetProviderRequest\x1a\x17.tollkeeper.v1.Provider\";\x82\xd3\xe4\x93\x02\x35\x12\x33/v1/customers/{customer_id}/providers/{provider_id}\x12\x89\x01\n\rListProviders\x12#.tollkeeper.v1.ListProvidersRequest\x1a$.tollkeeper.v1.ListProvidersResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/customers/{customer_id}/providers\x12\xa8\x01\n\x0eUpdateProvider\x12$.tollkeeper.v1.UpdateProviderRequest\x1a\x17.tollkeeper.v1.Provider\"W\x82\xd3\xe4\x93\x02Q2E/v1/customers/{provider.customer_id}/providers/{provider.provider_id}:\x08provider\x12\x8c\x01\n\x0e\x44\x65leteProvider\x12$.tollkeeper.v1.DeleteProviderRequest\x1a\x17.tollkeeper.v1.Provider\";\x82\xd3\xe4\x93\x02\x35*3/v1/customers/{customer_id}/providers/{provider_id}\x12\x8e\x01\n\x0cTestProvider\x12\".tollkeeper.v1.TestProviderRequest\x1a#.tollkeeper.v1.TestProviderResponse\"5\x82\xd3\xe4\x93\x02/\"*/v1/customers/{customer_id}/providers:test:\x01*\x12\x81\x01\n\x11ListProviderTypes\x12\'.tollkeeper.v1.ListProviderTypesRequest\x1a(.tollkeeper.v1.ListProviderTypesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/providerTypesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,10 +45,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDER'].fields_by_name['credential']._serialized_options = b'\342A\001\004'
   _globals['_PROVIDER'].fields_by_name['has_credential']._loaded_options = None
   _globals['_PROVIDER'].fields_by_name['has_credential']._serialized_options = b'\342A\001\003'
+  _globals['_PROVIDER'].fields_by_name['platform']._loaded_options = None
+  _globals['_PROVIDER'].fields_by_name['platform']._serialized_options = b'\342A\001\003'
   _globals['_PROVIDER'].fields_by_name['create_time']._loaded_options = None
   _globals['_PROVIDER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_PROVIDER'].fields_by_name['delete_time']._loaded_options = None
   _globals['_PROVIDER'].fields_by_name['delete_time']._serialized_options = b'\342A\001\003'
+  _globals['_PROVIDER'].fields_by_name['removed']._loaded_options = None
+  _globals['_PROVIDER'].fields_by_name['removed']._serialized_options = b'\342A\001\003'
+  _globals['_PROVIDER'].fields_by_name['models']._loaded_options = None
+  _globals['_PROVIDER'].fields_by_name['models']._serialized_options = b'\342A\001\003'
   _globals['_CREATEPROVIDERREQUEST'].fields_by_name['provider']._loaded_options = None
   _globals['_CREATEPROVIDERREQUEST'].fields_by_name['provider']._serialized_options = b'\342A\001\002'
   _globals['_GETPROVIDERREQUEST'].fields_by_name['customer_id']._loaded_options = None
@@ -63,6 +69,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEPROVIDERREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_DELETEPROVIDERREQUEST'].fields_by_name['provider_id']._loaded_options = None
   _globals['_DELETEPROVIDERREQUEST'].fields_by_name['provider_id']._serialized_options = b'\342A\001\002'
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_TESTPROVIDERREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_PROVIDERSSERVICE'].methods_by_name['CreateProvider']._loaded_options = None
   _globals['_PROVIDERSSERVICE'].methods_by_name['CreateProvider']._serialized_options = b'\202\323\344\223\002:\"./v1/customers/{provider.customer_id}/providers:\010provider'
   _globals['_PROVIDERSSERVICE'].methods_by_name['GetProvider']._loaded_options = None
@@ -73,20 +81,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVIDERSSERVICE'].methods_by_name['UpdateProvider']._serialized_options = b'\202\323\344\223\002Q2E/v1/customers/{provider.customer_id}/providers/{provider.provider_id}:\010provider'
   _globals['_PROVIDERSSERVICE'].methods_by_name['DeleteProvider']._loaded_options = None
   _globals['_PROVIDERSSERVICE'].methods_by_name['DeleteProvider']._serialized_options = b'\202\323\344\223\0025*3/v1/customers/{customer_id}/providers/{provider_id}'
+  _globals['_PROVIDERSSERVICE'].methods_by_name['TestProvider']._loaded_options = None
+  _globals['_PROVIDERSSERVICE'].methods_by_name['TestProvider']._serialized_options = b'\202\323\344\223\002/\"*/v1/customers/{customer_id}/providers:test:\001*'
+  _globals['_PROVIDERSSERVICE'].methods_by_name['ListProviderTypes']._loaded_options = None
+  _globals['_PROVIDERSSERVICE'].methods_by_name['ListProviderTypes']._serialized_options = b'\202\323\344\223\002\023\022\021/v1/providerTypes'
   _globals['_PROVIDER']._serialized_start=179
-  _globals['_PROVIDER']._serialized_end=528
-  _globals['_CREATEPROVIDERREQUEST']._serialized_start=530
-  _globals['_CREATEPROVIDERREQUEST']._serialized_end=622
-  _globals['_GETPROVIDERREQUEST']._serialized_start=624
-  _globals['_GETPROVIDERREQUEST']._serialized_end=698
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=700
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=788
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=790
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=882
-  _globals['_UPDATEPROVIDERREQUEST']._serialized_start=884
-  _globals['_UPDATEPROVIDERREQUEST']._serialized_end=1005
-  _globals['_DELETEPROVIDERREQUEST']._serialized_start=1007
-  _globals['_DELETEPROVIDERREQUEST']._serialized_end=1113
-  _globals['_PROVIDERSSERVICE']._serialized_start=1116
-  _globals['_PROVIDERSSERVICE']._serialized_end=1873
+  _globals['_PROVIDER']._serialized_end=691
+  _globals['_REMOVED']._serialized_start=693
+  _globals['_REMOVED']._serialized_end=770
+  _globals['_CREATEPROVIDERREQUEST']._serialized_start=772
+  _globals['_CREATEPROVIDERREQUEST']._serialized_end=891
+  _globals['_GETPROVIDERREQUEST']._serialized_start=893
+  _globals['_GETPROVIDERREQUEST']._serialized_end=967
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=969
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=1057
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=1059
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=1151
+  _globals['_UPDATEPROVIDERREQUEST']._serialized_start=1154
+  _globals['_UPDATEPROVIDERREQUEST']._serialized_end=1290
+  _globals['_DELETEPROVIDERREQUEST']._serialized_start=1292
+  _globals['_DELETEPROVIDERREQUEST']._serialized_end=1398
+  _globals['_TESTPROVIDERREQUEST']._serialized_start=1401
+  _globals['_TESTPROVIDERREQUEST']._serialized_end=1543
+  _globals['_TESTPROVIDERRESPONSE']._serialized_start=1545
+  _globals['_TESTPROVIDERRESPONSE']._serialized_end=1653
+  _globals['_LISTPROVIDERTYPESREQUEST']._serialized_start=1655
+  _globals['_LISTPROVIDERTYPESREQUEST']._serialized_end=1720
+  _globals['_LISTPROVIDERTYPESRESPONSE']._serialized_start=1722
+  _globals['_LISTPROVIDERTYPESRESPONSE']._serialized_end=1827
+  _globals['_PROVIDERTYPE']._serialized_start=1830
+  _globals['_PROVIDERTYPE']._serialized_end=2043
+  _globals['_PROVIDERSSERVICE']._serialized_start=2046
+  _globals['_PROVIDERSSERVICE']._serialized_end=3080
 # @@protoc_insertion_point(module_scope)

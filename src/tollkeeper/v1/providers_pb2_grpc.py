@@ -60,6 +60,16 @@ class ProvidersServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_providers__pb2.DeleteProviderRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_providers__pb2.Provider.FromString,
                 _registered_method=True)
+        self.TestProvider = channel.unary_unary(
+                '/tollkeeper.v1.ProvidersService/TestProvider',
+                request_serializer=tollkeeper_dot_v1_dot_providers__pb2.TestProviderRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_providers__pb2.TestProviderResponse.FromString,
+                _registered_method=True)
+        self.ListProviderTypes = channel.unary_unary(
+                '/tollkeeper.v1.ProvidersService/ListProviderTypes',
+                request_serializer=tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesResponse.FromString,
+                _registered_method=True)
 
 
 class ProvidersServiceServicer:
@@ -85,13 +95,30 @@ class ProvidersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProvider(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Taking a grant of the platform away from customers that use it is IN_USE, unless forced; then their rules go.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProvider(self, request, context):
-        """IN_USE while routing rules name it, unless forced; then they go with it.
+        """IN_USE while routing rules name it, unless forced; then they go with it, and so do its own prices. `removed` of the
+        answer says how many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestProvider(self, request, context):
+        """Calls the vendor, or Cloudflare, as a request would: a saved provider, or settings that aren't saved. What the
+        vendor says is an answer (`ok`), not an error. Nothing is booked; without `model` nothing is billed either.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProviderTypes(self, request, context):
+        """Every type, and how it can be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +151,16 @@ def add_ProvidersServiceServicer_to_server(servicer, server):
                     servicer.DeleteProvider,
                     request_deserializer=tollkeeper_dot_v1_dot_providers__pb2.DeleteProviderRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_providers__pb2.Provider.SerializeToString,
+            ),
+            'TestProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestProvider,
+                    request_deserializer=tollkeeper_dot_v1_dot_providers__pb2.TestProviderRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_providers__pb2.TestProviderResponse.SerializeToString,
+            ),
+            'ListProviderTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviderTypes,
+                    request_deserializer=tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -262,6 +299,60 @@ class ProvidersService:
             '/tollkeeper.v1.ProvidersService/DeleteProvider',
             tollkeeper_dot_v1_dot_providers__pb2.DeleteProviderRequest.SerializeToString,
             tollkeeper_dot_v1_dot_providers__pb2.Provider.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.ProvidersService/TestProvider',
+            tollkeeper_dot_v1_dot_providers__pb2.TestProviderRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_providers__pb2.TestProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviderTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.ProvidersService/ListProviderTypes',
+            tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_providers__pb2.ListProviderTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

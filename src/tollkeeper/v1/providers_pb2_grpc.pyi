@@ -37,8 +37,17 @@ class ProvidersServiceStub:
     GetProvider: _grpc.UnaryUnaryMultiCallable[_providers_pb2.GetProviderRequest, _providers_pb2.Provider]
     ListProviders: _grpc.UnaryUnaryMultiCallable[_providers_pb2.ListProvidersRequest, _providers_pb2.ListProvidersResponse]
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_providers_pb2.UpdateProviderRequest, _providers_pb2.Provider]
+    """Taking a grant of the platform away from customers that use it is IN_USE, unless forced; then their rules go."""
     DeleteProvider: _grpc.UnaryUnaryMultiCallable[_providers_pb2.DeleteProviderRequest, _providers_pb2.Provider]
-    """IN_USE while routing rules name it, unless forced; then they go with it."""
+    """IN_USE while routing rules name it, unless forced; then they go with it, and so do its own prices. `removed` of the
+    answer says how many.
+    """
+    TestProvider: _grpc.UnaryUnaryMultiCallable[_providers_pb2.TestProviderRequest, _providers_pb2.TestProviderResponse]
+    """Calls the vendor, or Cloudflare, as a request would: a saved provider, or settings that aren't saved. What the
+    vendor says is an answer (`ok`), not an error. Nothing is booked; without `model` nothing is billed either.
+    """
+    ListProviderTypes: _grpc.UnaryUnaryMultiCallable[_providers_pb2.ListProviderTypesRequest, _providers_pb2.ListProviderTypesResponse]
+    """Every type, and how it can be reached."""
 
 @_typing.type_check_only
 class ProvidersServiceAsyncStub(ProvidersServiceStub):
@@ -49,8 +58,17 @@ class ProvidersServiceAsyncStub(ProvidersServiceStub):
     GetProvider: _aio.UnaryUnaryMultiCallable[_providers_pb2.GetProviderRequest, _providers_pb2.Provider]  # type: ignore[assignment]
     ListProviders: _aio.UnaryUnaryMultiCallable[_providers_pb2.ListProvidersRequest, _providers_pb2.ListProvidersResponse]  # type: ignore[assignment]
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_providers_pb2.UpdateProviderRequest, _providers_pb2.Provider]  # type: ignore[assignment]
+    """Taking a grant of the platform away from customers that use it is IN_USE, unless forced; then their rules go."""
     DeleteProvider: _aio.UnaryUnaryMultiCallable[_providers_pb2.DeleteProviderRequest, _providers_pb2.Provider]  # type: ignore[assignment]
-    """IN_USE while routing rules name it, unless forced; then they go with it."""
+    """IN_USE while routing rules name it, unless forced; then they go with it, and so do its own prices. `removed` of the
+    answer says how many.
+    """
+    TestProvider: _aio.UnaryUnaryMultiCallable[_providers_pb2.TestProviderRequest, _providers_pb2.TestProviderResponse]  # type: ignore[assignment]
+    """Calls the vendor, or Cloudflare, as a request would: a saved provider, or settings that aren't saved. What the
+    vendor says is an answer (`ok`), not an error. Nothing is booked; without `model` nothing is billed either.
+    """
+    ListProviderTypes: _aio.UnaryUnaryMultiCallable[_providers_pb2.ListProviderTypesRequest, _providers_pb2.ListProviderTypesResponse]  # type: ignore[assignment]
+    """Every type, and how it can be reached."""
 
 class ProvidersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Vendor credentials."""
@@ -81,7 +99,8 @@ class ProvidersServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _providers_pb2.UpdateProviderRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_providers_pb2.Provider, _abc.Awaitable[_providers_pb2.Provider]]: ...
+    ) -> _typing.Union[_providers_pb2.Provider, _abc.Awaitable[_providers_pb2.Provider]]:
+        """Taking a grant of the platform away from customers that use it is IN_USE, unless forced; then their rules go."""
 
     @_abc_1.abstractmethod
     def DeleteProvider(
@@ -89,6 +108,26 @@ class ProvidersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _providers_pb2.DeleteProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_providers_pb2.Provider, _abc.Awaitable[_providers_pb2.Provider]]:
-        """IN_USE while routing rules name it, unless forced; then they go with it."""
+        """IN_USE while routing rules name it, unless forced; then they go with it, and so do its own prices. `removed` of the
+        answer says how many.
+        """
+
+    @_abc_1.abstractmethod
+    def TestProvider(
+        self,
+        request: _providers_pb2.TestProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_providers_pb2.TestProviderResponse, _abc.Awaitable[_providers_pb2.TestProviderResponse]]:
+        """Calls the vendor, or Cloudflare, as a request would: a saved provider, or settings that aren't saved. What the
+        vendor says is an answer (`ok`), not an error. Nothing is booked; without `model` nothing is billed either.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProviderTypes(
+        self,
+        request: _providers_pb2.ListProviderTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_providers_pb2.ListProviderTypesResponse, _abc.Awaitable[_providers_pb2.ListProviderTypesResponse]]:
+        """Every type, and how it can be reached."""
 
 def add_ProvidersServiceServicer_to_server(servicer: ProvidersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

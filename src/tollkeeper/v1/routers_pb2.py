@@ -26,9 +26,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tollkeeper.v1 import error_reason_pb2 as tollkeeper_dot_v1_dot_error__reason__pb2
+from tollkeeper.v1 import prices_pb2 as tollkeeper_dot_v1_dot_prices__pb2
+from tollkeeper.v1 import providers_pb2 as tollkeeper_dot_v1_dot_providers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btollkeeper/v1/routers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x06Router\x12\x17\n\trouter_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x05rules\x18\x04 \x03(\x0b\x32\x1a.tollkeeper.v1.RoutingRule\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x93\x01\n\x0bRoutingRule\x12\x15\n\x07rule_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08priority\x18\x02 \x01(\x05\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x19\n\x0bprovider_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61llowed_models\x18\x05 \x03(\t\x12\x15\n\rmodel_rewrite\x18\x06 \x01(\t\"V\n\x13\x43reateRouterRequest\x12+\n\x06router\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.RouterB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"F\n\x10GetRouterRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\trouter_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"V\n\x12ListRoutersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListRoutersResponse\x12&\n\x07routers\x18\x01 \x03(\x0b\x32\x15.tollkeeper.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x13UpdateRouterRequest\x12+\n\x06router\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.RouterB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"f\n\x13\x44\x65leteRouterRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\trouter_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x32\xba\x05\n\x0eRoutersService\x12\x85\x01\n\x0c\x43reateRouter\x12\".tollkeeper.v1.CreateRouterRequest\x1a\x15.tollkeeper.v1.Router\":\x82\xd3\xe4\x93\x02\x34\"*/v1/customers/{router.customer_id}/routers:\x06router\x12|\n\tGetRouter\x12\x1f.tollkeeper.v1.GetRouterRequest\x1a\x15.tollkeeper.v1.Router\"7\x82\xd3\xe4\x93\x02\x31\x12//v1/customers/{customer_id}/routers/{router_id}\x12\x81\x01\n\x0bListRouters\x12!.tollkeeper.v1.ListRoutersRequest\x1a\".tollkeeper.v1.ListRoutersResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/routers\x12\x98\x01\n\x0cUpdateRouter\x12\".tollkeeper.v1.UpdateRouterRequest\x1a\x15.tollkeeper.v1.Router\"M\x82\xd3\xe4\x93\x02G2=/v1/customers/{router.customer_id}/routers/{router.router_id}:\x06router\x12\x82\x01\n\x0c\x44\x65leteRouter\x12\".tollkeeper.v1.DeleteRouterRequest\x1a\x15.tollkeeper.v1.Router\"7\x82\xd3\xe4\x93\x02\x31*//v1/customers/{customer_id}/routers/{router_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btollkeeper/v1/routers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tollkeeper/v1/error_reason.proto\x1a\x1atollkeeper/v1/prices.proto\x1a\x1dtollkeeper/v1/providers.proto\"\xee\x02\n\x06Router\x12\x17\n\trouter_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x05rules\x18\x04 \x03(\x0b\x32\x1a.tollkeeper.v1.RoutingRule\x12\x16\n\x08platform\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x16\n\x0egranted_to_all\x18\x06 \x01(\x08\x12\x1c\n\x14granted_customer_ids\x18\x07 \x03(\t\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12-\n\x07removed\x18\x11 \x01(\x0b\x32\x16.tollkeeper.v1.RemovedB\x04\xe2\x41\x01\x03\"\xa3\x01\n\x0bRoutingRule\x12\x15\n\x07rule_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08priority\x18\x02 \x01(\x05\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x19\n\x0bprovider_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x61llowed_models\x18\x05 \x03(\t\x12\x15\n\rmodel_rewrite\x18\x06 \x01(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x05\"q\n\x13\x43reateRouterRequest\x12+\n\x06router\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.RouterB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11number_taken_name\x18\x03 \x01(\x08\"F\n\x10GetRouterRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\trouter_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"V\n\x12ListRoutersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListRoutersResponse\x12&\n\x07routers\x18\x01 \x03(\x0b\x32\x15.tollkeeper.v1.Router\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x13UpdateRouterRequest\x12+\n\x06router\x18\x01 \x01(\x0b\x32\x15.tollkeeper.v1.RouterB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"f\n\x13\x44\x65leteRouterRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\trouter_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"\x89\x01\n\x13\x44ryRunRouterRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\trouter_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06key_id\x18\x03 \x01(\tH\x00\x12\x13\n\x05model\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x08provider\x18\x05 \x01(\tB\t\n\x07subject\"\xba\x01\n\x14\x44ryRunRouterResponse\x12/\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1d.tollkeeper.v1.PlannedAttempt\x12+\n\x07skipped\x18\x02 \x03(\x0b\x32\x1a.tollkeeper.v1.SkippedRule\x12+\n\x07refusal\x18\x03 \x01(\x0e\x32\x1a.tollkeeper.v1.ErrorReason\x12\x17\n\x0frefusal_message\x18\x04 \x01(\t\"\xfb\x01\n\x0ePlannedAttempt\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x15\n\rprovider_type\x18\x04 \x01(\t\x12\x16\n\x0eupstream_model\x18\x05 \x01(\t\x12\x0e\n\x06\x64irect\x18\x06 \x01(\x08\x12\x10\n\x08priority\x18\x07 \x01(\x05\x12\x11\n\tcondition\x18\x08 \x01(\t\x12\x0e\n\x06weight\x18\t \x01(\x05\x12\x13\n\x0b\x66irst_share\x18\n \x01(\x01\x12#\n\x05price\x18\x0b \x01(\x0b\x32\x14.tollkeeper.v1.Price\"q\n\x0bSkippedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x15\n\rprovider_type\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t2\xc8\x06\n\x0eRoutersService\x12\x85\x01\n\x0c\x43reateRouter\x12\".tollkeeper.v1.CreateRouterRequest\x1a\x15.tollkeeper.v1.Router\":\x82\xd3\xe4\x93\x02\x34\"*/v1/customers/{router.customer_id}/routers:\x06router\x12|\n\tGetRouter\x12\x1f.tollkeeper.v1.GetRouterRequest\x1a\x15.tollkeeper.v1.Router\"7\x82\xd3\xe4\x93\x02\x31\x12//v1/customers/{customer_id}/routers/{router_id}\x12\x81\x01\n\x0bListRouters\x12!.tollkeeper.v1.ListRoutersRequest\x1a\".tollkeeper.v1.ListRoutersResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/routers\x12\x98\x01\n\x0cUpdateRouter\x12\".tollkeeper.v1.UpdateRouterRequest\x1a\x15.tollkeeper.v1.Router\"M\x82\xd3\xe4\x93\x02G2=/v1/customers/{router.customer_id}/routers/{router.router_id}:\x06router\x12\x82\x01\n\x0c\x44\x65leteRouter\x12\".tollkeeper.v1.DeleteRouterRequest\x1a\x15.tollkeeper.v1.Router\"7\x82\xd3\xe4\x93\x02\x31*//v1/customers/{customer_id}/routers/{router_id}\x12\x8b\x01\n\x0c\x44ryRunRouter\x12\".tollkeeper.v1.DryRunRouterRequest\x1a#.tollkeeper.v1.DryRunRouterResponse\"2\x82\xd3\xe4\x93\x02,\x12*/v1/customers/{customer_id}/routers:dryRunb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +42,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTER'].fields_by_name['router_id']._serialized_options = b'\342A\001\003'
   _globals['_ROUTER'].fields_by_name['name']._loaded_options = None
   _globals['_ROUTER'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_ROUTER'].fields_by_name['platform']._loaded_options = None
+  _globals['_ROUTER'].fields_by_name['platform']._serialized_options = b'\342A\001\003'
   _globals['_ROUTER'].fields_by_name['create_time']._loaded_options = None
   _globals['_ROUTER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_ROUTER'].fields_by_name['delete_time']._loaded_options = None
   _globals['_ROUTER'].fields_by_name['delete_time']._serialized_options = b'\342A\001\003'
+  _globals['_ROUTER'].fields_by_name['removed']._loaded_options = None
+  _globals['_ROUTER'].fields_by_name['removed']._serialized_options = b'\342A\001\003'
   _globals['_ROUTINGRULE'].fields_by_name['rule_id']._loaded_options = None
   _globals['_ROUTINGRULE'].fields_by_name['rule_id']._serialized_options = b'\342A\001\003'
   _globals['_ROUTINGRULE'].fields_by_name['provider_id']._loaded_options = None
@@ -61,6 +68,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEROUTERREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
   _globals['_DELETEROUTERREQUEST'].fields_by_name['router_id']._loaded_options = None
   _globals['_DELETEROUTERREQUEST'].fields_by_name['router_id']._serialized_options = b'\342A\001\002'
+  _globals['_DRYRUNROUTERREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_DRYRUNROUTERREQUEST'].fields_by_name['customer_id']._serialized_options = b'\342A\001\002'
+  _globals['_DRYRUNROUTERREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_DRYRUNROUTERREQUEST'].fields_by_name['model']._serialized_options = b'\342A\001\002'
   _globals['_ROUTERSSERVICE'].methods_by_name['CreateRouter']._loaded_options = None
   _globals['_ROUTERSSERVICE'].methods_by_name['CreateRouter']._serialized_options = b'\202\323\344\223\0024\"*/v1/customers/{router.customer_id}/routers:\006router'
   _globals['_ROUTERSSERVICE'].methods_by_name['GetRouter']._loaded_options = None
@@ -71,22 +82,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTERSSERVICE'].methods_by_name['UpdateRouter']._serialized_options = b'\202\323\344\223\002G2=/v1/customers/{router.customer_id}/routers/{router.router_id}:\006router'
   _globals['_ROUTERSSERVICE'].methods_by_name['DeleteRouter']._loaded_options = None
   _globals['_ROUTERSSERVICE'].methods_by_name['DeleteRouter']._serialized_options = b'\202\323\344\223\0021*//v1/customers/{customer_id}/routers/{router_id}'
-  _globals['_ROUTER']._serialized_start=177
-  _globals['_ROUTER']._serialized_end=418
-  _globals['_ROUTINGRULE']._serialized_start=421
-  _globals['_ROUTINGRULE']._serialized_end=568
-  _globals['_CREATEROUTERREQUEST']._serialized_start=570
-  _globals['_CREATEROUTERREQUEST']._serialized_end=656
-  _globals['_GETROUTERREQUEST']._serialized_start=658
-  _globals['_GETROUTERREQUEST']._serialized_end=728
-  _globals['_LISTROUTERSREQUEST']._serialized_start=730
-  _globals['_LISTROUTERSREQUEST']._serialized_end=816
-  _globals['_LISTROUTERSRESPONSE']._serialized_start=818
-  _globals['_LISTROUTERSRESPONSE']._serialized_end=904
-  _globals['_UPDATEROUTERREQUEST']._serialized_start=906
-  _globals['_UPDATEROUTERREQUEST']._serialized_end=1021
-  _globals['_DELETEROUTERREQUEST']._serialized_start=1023
-  _globals['_DELETEROUTERREQUEST']._serialized_end=1125
-  _globals['_ROUTERSSERVICE']._serialized_start=1128
-  _globals['_ROUTERSSERVICE']._serialized_end=1826
+  _globals['_ROUTERSSERVICE'].methods_by_name['DryRunRouter']._loaded_options = None
+  _globals['_ROUTERSSERVICE'].methods_by_name['DryRunRouter']._serialized_options = b'\202\323\344\223\002,\022*/v1/customers/{customer_id}/routers:dryRun'
+  _globals['_ROUTER']._serialized_start=270
+  _globals['_ROUTER']._serialized_end=636
+  _globals['_ROUTINGRULE']._serialized_start=639
+  _globals['_ROUTINGRULE']._serialized_end=802
+  _globals['_CREATEROUTERREQUEST']._serialized_start=804
+  _globals['_CREATEROUTERREQUEST']._serialized_end=917
+  _globals['_GETROUTERREQUEST']._serialized_start=919
+  _globals['_GETROUTERREQUEST']._serialized_end=989
+  _globals['_LISTROUTERSREQUEST']._serialized_start=991
+  _globals['_LISTROUTERSREQUEST']._serialized_end=1077
+  _globals['_LISTROUTERSRESPONSE']._serialized_start=1079
+  _globals['_LISTROUTERSRESPONSE']._serialized_end=1165
+  _globals['_UPDATEROUTERREQUEST']._serialized_start=1168
+  _globals['_UPDATEROUTERREQUEST']._serialized_end=1298
+  _globals['_DELETEROUTERREQUEST']._serialized_start=1300
+  _globals['_DELETEROUTERREQUEST']._serialized_end=1402
+  _globals['_DRYRUNROUTERREQUEST']._serialized_start=1405
+  _globals['_DRYRUNROUTERREQUEST']._serialized_end=1542
+  _globals['_DRYRUNROUTERRESPONSE']._serialized_start=1545
+  _globals['_DRYRUNROUTERRESPONSE']._serialized_end=1731
+  _globals['_PLANNEDATTEMPT']._serialized_start=1734
+  _globals['_PLANNEDATTEMPT']._serialized_end=1985
+  _globals['_SKIPPEDRULE']._serialized_start=1987
+  _globals['_SKIPPEDRULE']._serialized_end=2100
+  _globals['_ROUTERSSERVICE']._serialized_start=2103
+  _globals['_ROUTERSSERVICE']._serialized_end=2943
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,9 @@ from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollkeeper.v1 import error_reason_pb2 as _error_reason_pb2
+from tollkeeper.v1 import prices_pb2 as _prices_pb2
+from tollkeeper.v1 import providers_pb2 as _providers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -13,46 +16,58 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Router(_message.Message):
-    __slots__ = ("router_id", "customer_id", "name", "rules", "etag", "create_time", "delete_time")
+    __slots__ = ("router_id", "customer_id", "name", "rules", "platform", "granted_to_all", "granted_customer_ids", "etag", "create_time", "delete_time", "removed")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_TO_ALL_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_CUSTOMER_IDS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     router_id: str
     customer_id: str
     name: str
     rules: _containers.RepeatedCompositeFieldContainer[RoutingRule]
+    platform: bool
+    granted_to_all: bool
+    granted_customer_ids: _containers.RepeatedScalarFieldContainer[str]
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    removed: _providers_pb2.Removed
+    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[_providers_pb2.Removed, _Mapping]] = ...) -> None: ...
 
 class RoutingRule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "allowed_models", "model_rewrite")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "allowed_models", "model_rewrite", "weight")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_REWRITE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
     provider_id: str
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     model_rewrite: str
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ...) -> None: ...
+    weight: int
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
 
 class CreateRouterRequest(_message.Message):
-    __slots__ = ("router", "request_id")
+    __slots__ = ("router", "request_id", "number_taken_name")
     ROUTER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_TAKEN_NAME_FIELD_NUMBER: _ClassVar[int]
     router: Router
     request_id: str
-    def __init__(self, router: _Optional[_Union[Router, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    number_taken_name: bool
+    def __init__(self, router: _Optional[_Union[Router, _Mapping]] = ..., request_id: _Optional[str] = ..., number_taken_name: _Optional[bool] = ...) -> None: ...
 
 class GetRouterRequest(_message.Message):
     __slots__ = ("customer_id", "router_id")
@@ -81,12 +96,14 @@ class ListRoutersResponse(_message.Message):
     def __init__(self, routers: _Optional[_Iterable[_Union[Router, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateRouterRequest(_message.Message):
-    __slots__ = ("router", "update_mask")
+    __slots__ = ("router", "update_mask", "force")
     ROUTER_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     router: Router
     update_mask: _field_mask_pb2.FieldMask
-    def __init__(self, router: _Optional[_Union[Router, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+    force: bool
+    def __init__(self, router: _Optional[_Union[Router, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class DeleteRouterRequest(_message.Message):
     __slots__ = ("customer_id", "router_id", "etag", "force")
@@ -99,3 +116,69 @@ class DeleteRouterRequest(_message.Message):
     etag: str
     force: bool
     def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., etag: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class DryRunRouterRequest(_message.Message):
+    __slots__ = ("customer_id", "router_id", "key_id", "model", "provider")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    router_id: str
+    key_id: str
+    model: str
+    provider: str
+    def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., key_id: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+
+class DryRunRouterResponse(_message.Message):
+    __slots__ = ("attempts", "skipped", "refusal", "refusal_message")
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    attempts: _containers.RepeatedCompositeFieldContainer[PlannedAttempt]
+    skipped: _containers.RepeatedCompositeFieldContainer[SkippedRule]
+    refusal: _error_reason_pb2.ErrorReason
+    refusal_message: str
+    def __init__(self, attempts: _Optional[_Iterable[_Union[PlannedAttempt, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedRule, _Mapping]]] = ..., refusal: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., refusal_message: _Optional[str] = ...) -> None: ...
+
+class PlannedAttempt(_message.Message):
+    __slots__ = ("rule_id", "provider_id", "provider_name", "provider_type", "upstream_model", "direct", "priority", "condition", "weight", "first_share", "price")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    provider_id: str
+    provider_name: str
+    provider_type: str
+    upstream_model: str
+    direct: bool
+    priority: int
+    condition: str
+    weight: int
+    first_share: float
+    price: _prices_pb2.Price
+    def __init__(self, rule_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., upstream_model: _Optional[str] = ..., direct: _Optional[bool] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., weight: _Optional[int] = ..., first_share: _Optional[float] = ..., price: _Optional[_Union[_prices_pb2.Price, _Mapping]] = ...) -> None: ...
+
+class SkippedRule(_message.Message):
+    __slots__ = ("rule_id", "provider_id", "provider_name", "provider_type", "reason")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    provider_id: str
+    provider_name: str
+    provider_type: str
+    reason: str
+    def __init__(self, rule_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -60,6 +60,11 @@ class RoutersServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_routers__pb2.DeleteRouterRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_routers__pb2.Router.FromString,
                 _registered_method=True)
+        self.DryRunRouter = channel.unary_unary(
+                '/tollkeeper.v1.RoutersService/DryRunRouter',
+                request_serializer=tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterResponse.FromString,
+                _registered_method=True)
 
 
 class RoutersServiceServicer:
@@ -85,14 +90,22 @@ class RoutersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRouter(self, request, context):
-        """With `rules` in the mask, all rules are replaced at once.
+        """With `rules` in the mask, all rules are replaced at once. Taking a grant of the platform away from customers that use
+        it is IN_USE, unless forced; then their keys are served again once they have another router.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRouter(self, request, context):
-        """IN_USE while keys use it, unless forced; then those keys are revoked with it.
+        """IN_USE while keys use it, unless forced; then those keys are revoked with it. `removed` of the answer says how many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunRouter(self, request, context):
+        """Which attempts a request would get, as the edges decide it; a refusal is an answer, not an error. Nothing is sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +138,11 @@ def add_RoutersServiceServicer_to_server(servicer, server):
                     servicer.DeleteRouter,
                     request_deserializer=tollkeeper_dot_v1_dot_routers__pb2.DeleteRouterRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_routers__pb2.Router.SerializeToString,
+            ),
+            'DryRunRouter': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunRouter,
+                    request_deserializer=tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +281,33 @@ class RoutersService:
             '/tollkeeper.v1.RoutersService/DeleteRouter',
             tollkeeper_dot_v1_dot_routers__pb2.DeleteRouterRequest.SerializeToString,
             tollkeeper_dot_v1_dot_routers__pb2.Router.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunRouter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.RoutersService/DryRunRouter',
+            tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_routers__pb2.DryRunRouterResponse.FromString,
             options,
             channel_credentials,
             insecure,

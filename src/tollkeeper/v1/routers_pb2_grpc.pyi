@@ -37,9 +37,13 @@ class RoutersServiceStub:
     GetRouter: _grpc.UnaryUnaryMultiCallable[_routers_pb2.GetRouterRequest, _routers_pb2.Router]
     ListRouters: _grpc.UnaryUnaryMultiCallable[_routers_pb2.ListRoutersRequest, _routers_pb2.ListRoutersResponse]
     UpdateRouter: _grpc.UnaryUnaryMultiCallable[_routers_pb2.UpdateRouterRequest, _routers_pb2.Router]
-    """With `rules` in the mask, all rules are replaced at once."""
+    """With `rules` in the mask, all rules are replaced at once. Taking a grant of the platform away from customers that use
+    it is IN_USE, unless forced; then their keys are served again once they have another router.
+    """
     DeleteRouter: _grpc.UnaryUnaryMultiCallable[_routers_pb2.DeleteRouterRequest, _routers_pb2.Router]
-    """IN_USE while keys use it, unless forced; then those keys are revoked with it."""
+    """IN_USE while keys use it, unless forced; then those keys are revoked with it. `removed` of the answer says how many."""
+    DryRunRouter: _grpc.UnaryUnaryMultiCallable[_routers_pb2.DryRunRouterRequest, _routers_pb2.DryRunRouterResponse]
+    """Which attempts a request would get, as the edges decide it; a refusal is an answer, not an error. Nothing is sent."""
 
 @_typing.type_check_only
 class RoutersServiceAsyncStub(RoutersServiceStub):
@@ -50,9 +54,13 @@ class RoutersServiceAsyncStub(RoutersServiceStub):
     GetRouter: _aio.UnaryUnaryMultiCallable[_routers_pb2.GetRouterRequest, _routers_pb2.Router]  # type: ignore[assignment]
     ListRouters: _aio.UnaryUnaryMultiCallable[_routers_pb2.ListRoutersRequest, _routers_pb2.ListRoutersResponse]  # type: ignore[assignment]
     UpdateRouter: _aio.UnaryUnaryMultiCallable[_routers_pb2.UpdateRouterRequest, _routers_pb2.Router]  # type: ignore[assignment]
-    """With `rules` in the mask, all rules are replaced at once."""
+    """With `rules` in the mask, all rules are replaced at once. Taking a grant of the platform away from customers that use
+    it is IN_USE, unless forced; then their keys are served again once they have another router.
+    """
     DeleteRouter: _aio.UnaryUnaryMultiCallable[_routers_pb2.DeleteRouterRequest, _routers_pb2.Router]  # type: ignore[assignment]
-    """IN_USE while keys use it, unless forced; then those keys are revoked with it."""
+    """IN_USE while keys use it, unless forced; then those keys are revoked with it. `removed` of the answer says how many."""
+    DryRunRouter: _aio.UnaryUnaryMultiCallable[_routers_pb2.DryRunRouterRequest, _routers_pb2.DryRunRouterResponse]  # type: ignore[assignment]
+    """Which attempts a request would get, as the edges decide it; a refusal is an answer, not an error. Nothing is sent."""
 
 class RoutersServiceServicer(metaclass=_abc_1.ABCMeta):
     """Ordered rules: which providers a request is tried at."""
@@ -84,7 +92,9 @@ class RoutersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routers_pb2.UpdateRouterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_routers_pb2.Router, _abc.Awaitable[_routers_pb2.Router]]:
-        """With `rules` in the mask, all rules are replaced at once."""
+        """With `rules` in the mask, all rules are replaced at once. Taking a grant of the platform away from customers that use
+        it is IN_USE, unless forced; then their keys are served again once they have another router.
+        """
 
     @_abc_1.abstractmethod
     def DeleteRouter(
@@ -92,6 +102,14 @@ class RoutersServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routers_pb2.DeleteRouterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_routers_pb2.Router, _abc.Awaitable[_routers_pb2.Router]]:
-        """IN_USE while keys use it, unless forced; then those keys are revoked with it."""
+        """IN_USE while keys use it, unless forced; then those keys are revoked with it. `removed` of the answer says how many."""
+
+    @_abc_1.abstractmethod
+    def DryRunRouter(
+        self,
+        request: _routers_pb2.DryRunRouterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_routers_pb2.DryRunRouterResponse, _abc.Awaitable[_routers_pb2.DryRunRouterResponse]]:
+        """Which attempts a request would get, as the edges decide it; a refusal is an answer, not an error. Nothing is sent."""
 
 def add_RoutersServiceServicer_to_server(servicer: RoutersServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

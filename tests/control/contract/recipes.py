@@ -22,6 +22,9 @@ RECIPES: Mapping[str, Recipe] = {
     "tollkeeper.v1.Customer.price_plan_id": nothing,
     "tollkeeper.v1.User.role": lambda ids: Role.ROLE_MEMBER,
     "tollkeeper.v1.Provider.provider_type": lambda ids: "openai",
+    # Only what the platform owns is granted.
+    "tollkeeper.v1.Provider.granted_customer_ids": nothing,
+    "tollkeeper.v1.Router.granted_customer_ids": nothing,
     "tollkeeper.v1.Router.rules": lambda ids: RoutingRule(provider_id=ids["provider"]),
     "tollkeeper.v1.Price.model": lambda ids: unique("model"),
     "tollkeeper.v1.Price.rates": lambda ids: Rates(input=1, output=1),

@@ -78,7 +78,9 @@ def endpoints(control: Control) -> list[Endpoint]:
             credential=sent["api_key"],
             base_url=sent.get("base_url", ""),
         )
-        made = await exchange.caller.call(service.CreateProvider, CreateProviderRequest(provider=provider))
+        # Names are unique among providers, which this surface never said.
+        request = CreateProviderRequest(provider=provider, number_taken_name=True)
+        made = await exchange.caller.call(service.CreateProvider, request)
         return exchange.plain({"id": made.provider_id, "message": "Provider created"}, 201)
 
     async def update(exchange: Exchange) -> Answer:
@@ -97,8 +99,10 @@ def endpoints(control: Control) -> list[Endpoint]:
 
     async def delete(exchange: Exchange) -> Answer:
         request = DeleteProviderRequest(provider_id=exchange.variables["id"], force=True)
-        await exchange.caller.call(service.DeleteProvider, request)
-        return exchange.plain({"message": "Provider deleted"})
+        removed = (await exchange.caller.call(service.DeleteProvider, request)).removed
+        rules, prices = removed.routing_rule_count, removed.price_count
+        message = f"Provider deleted, with {rules} routing rules and {prices} own prices"
+        return exchange.plain({"message": message})
 
     one = f"{_PATH}/{{id}}"
     return [

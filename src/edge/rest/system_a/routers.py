@@ -73,7 +73,9 @@ def endpoints(control: Control) -> list[Endpoint]:
 
     async def create(exchange: Exchange) -> Answer:
         router = Router(name=read_fields(exchange, _NEW)["name"])
-        made = await exchange.caller.call(service.CreateRouter, CreateRouterRequest(router=router))
+        # Names are unique among routers, which this surface never said.
+        request = CreateRouterRequest(router=router, number_taken_name=True)
+        made = await exchange.caller.call(service.CreateRouter, request)
         return exchange.plain({"id": made.router_id, "message": "Router created"}, 201)
 
     async def add_rule(exchange: Exchange) -> Answer:
@@ -108,8 +110,9 @@ def endpoints(control: Control) -> list[Endpoint]:
 
     async def delete(exchange: Exchange) -> Answer:
         request = DeleteRouterRequest(router_id=exchange.variables["id"], force=True)
-        await exchange.caller.call(service.DeleteRouter, request)
-        return exchange.plain({"message": "Router deleted"})
+        removed = (await exchange.caller.call(service.DeleteRouter, request)).removed
+        rules, keys = removed.routing_rule_count, removed.key_count
+        return exchange.plain({"message": f"Router deleted, with {rules} rules and {keys} keys"})
 
     one = f"{_PATH}/{{id}}"
     with_rules = object_of(router=_ROUTER, rules=list_of(_RULE))

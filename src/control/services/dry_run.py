@@ -1,0 +1,137 @@
+"""What a request would get: the edges' own planning (`tollkeeper.routing`), over what an edge would be
+granted."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from control.domain.models import check_model
+from control.domain.prices import Prices
+from control.services.convert import resource_id
+from control.store.customers import load_customer
+from control.store.database import Connection
+from control.store.grants import load_rules, price_message
+from control.store.keys import load_key
+from control.store.prices import global_prices
+from control.store.resources import transaction_time
+from control.store.routers import load_router
+from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
+from tollkeeper.model_match import ModelList
+from tollkeeper.provider_types import goes_direct, leads_somewhere
+from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, with_prices
+from tollkeeper.v1 import edge_pb2, prices_pb2, routers_pb2
+
+MAX_PROVIDER_CHARS = 200
+
+_Rule = edge_pb2.Rule
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The router it is about, and the lists that must have the model."""
+
+    router_id: str | None
+    key_models: ModelList
+    customer_models: ModelList
+    refusal: TollkeeperError | None = None
+
+
+async def dry_run(
+    connection: Connection, customer_id: str, request: routers_pb2.DryRunRouterRequest
+) -> routers_pb2.DryRunRouterResponse:
+    """The attempts in order, and what stands in the way of the others. Raises NOT_FOUND, INVALID_ARGUMENT."""
+    model = check_model(request.model)
+    if len(request.provider) > MAX_PROVIDER_CHARS:
+        raise invalid(f"provider is longer than {MAX_PROVIDER_CHARS} characters.", field="provider")
+    asked = await _asked(connection, customer_id, request)
+    now = await transaction_time(connection)
+    rules: list[_Rule] = []
+    own: list[prices_pb2.Price] = []
+    if asked.router_id:
+        rules, own = await load_rules(connection, customer_id, asked.router_id, now, lambda *_: "")
+    models = {asked_model(rule, model) for rule in rules}
+    rows = await global_prices(connection, sorted(models), now)
+    prices = Prices([price_message(row, now) for row in rows], own)
+    prepared = prepare(rules, lambda rule: leads_somewhere(rule.provider_type, rule.base_url, rule.direct))
+    planned = plan(prepared, asked.key_models, asked.customer_models, model, request.provider or None)
+    if asked.refusal is not None:
+        planned = Plan((), (), asked.refusal)
+    return _answer(planned, prices, model)
+
+
+async def _asked(
+    connection: Connection, customer_id: str, request: routers_pb2.DryRunRouterRequest
+) -> _Asked:
+    if request.WhichOneof("subject") is None:
+        raise invalid("Name a router or a key.", field="router_id")
+    customer = await load_customer(connection, customer_id)
+    customer_models = ModelList(customer["allowed_models"])
+    if request.HasField("router_id"):
+        router = await load_router(connection, customer_id, resource_id("router", request.router_id))
+        if router["delete_time"] is not None:
+            raise not_found("router", request.router_id)
+        return _Asked(router["router_id"], ModelList(()), customer_models)
+    key = await load_key(connection, customer_id, resource_id("key", request.key_id))
+    refusal = None
+    if key["disabled"] or key["revoke_time"] is not None:
+        refusal = TollkeeperError(Reason.INVALID_API_KEY, "The API key is not valid.")
+    router_id = key["router_id"] or customer["default_router_id"]
+    return _Asked(router_id, ModelList(key["allowed_models"]), customer_models, refusal)
+
+
+def _answer(planned: Plan[_Rule], prices: Prices, model: str) -> routers_pb2.DryRunRouterResponse:
+    shares = {id(rule): share for group in planned.groups for rule, share in _shares(group)}
+    likeliest = [rule for group in planned.groups for rule, _ in _shares(group)]
+    refusal = planned.refusal
+    priced: Iterable[tuple[_Rule, prices_pb2.Price]] = ()
+    unpriced: Sequence[_Rule] = ()
+    if refusal is None:
+        priced, unpriced, refusal = with_prices(
+            likeliest,
+            lambda rule: prices.of(rule.provider_type, rule.provider_id, asked_model(rule, model)),
+            model,
+        )
+    skipped = [*planned.skipped, *((rule, Skip.NOT_PRICED) for rule in unpriced)]
+    return routers_pb2.DryRunRouterResponse(
+        attempts=[_attempt(rule, price, model, shares[id(rule)]) for rule, price in priced],
+        skipped=[
+            routers_pb2.SkippedRule(
+                rule_id=rule.rule_id,
+                provider_id=rule.provider_id,
+                provider_name=rule.provider_name,
+                provider_type=rule.provider_type,
+                reason=reason.value,
+            )
+            for rule, reason in skipped
+        ],
+        refusal=refusal.reason if refusal is not None else Reason.ERROR_REASON_UNSPECIFIED,
+        refusal_message=refusal.message if refusal is not None else "",
+    )
+
+
+def _shares(group: Sequence[_Rule]) -> list[tuple[_Rule, float]]:
+    """The rules of a group, the likeliest to be first before the others, with how often each is."""
+    if len(group) == 1:
+        return [(group[0], 1.0)]
+    total = sum(rule.weight for rule in group)
+    ordered = sorted(group, key=lambda rule: -rule.weight)
+    return [(rule, rule.weight / total) for rule in ordered]
+
+
+def _attempt(rule: _Rule, price: prices_pb2.Price, model: str, share: float) -> routers_pb2.PlannedAttempt:
+    attempt = routers_pb2.PlannedAttempt(
+        rule_id=rule.rule_id,
+        provider_id=rule.provider_id,
+        provider_name=rule.provider_name,
+        provider_type=rule.provider_type,
+        upstream_model=asked_model(rule, model),
+        direct=goes_direct(rule.provider_type, rule.base_url, rule.direct),
+        priority=rule.priority,
+        condition=rule.condition,
+        weight=rule.weight,
+        first_share=share,
+        price=price,
+    )
+    # These two are for edges, which have no clock in common with us.
+    attempt.price.ClearField("starts_in")
+    attempt.price.ClearField("ends_in")
+    return attempt
