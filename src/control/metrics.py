@@ -1,5 +1,7 @@
 """Every metric of the control plane, its labels and buckets. Names and meanings: docs/metrics.md."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -13,6 +15,13 @@ class Metrics:
         registry = CollectorRegistry(auto_describe=True)
         self.registry = registry
 
+        self.build_info = Gauge(
+            "tollkeeper_control_build_info",
+            "Always 1; the label has the version.",
+            ["version"],
+            registry=registry,
+        )
+        self.build_info.labels(_version()).set(1)
         self.rpcs = Counter(
             "tollkeeper_control_rpcs", "Finished RPCs.", ["method", "code"], registry=registry
         )
@@ -124,3 +133,10 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+
+def _version() -> str:
+    try:
+        return version("tollkeeper")
+    except PackageNotFoundError:  # run from a checkout that isn't installed
+        return "0"

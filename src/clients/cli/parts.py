@@ -7,12 +7,19 @@ from typing import NoReturn
 
 from supervisor.data_dir import find_data_dir
 
-MODULES = {"up": "supervisor", "control": "control", "edge": "edge", "simulator": "simulator"}
+MODULES = {
+    "up": "supervisor",
+    "control": "control",
+    "edge": "edge",
+    "simulator": "simulator",
+    "doctor": "doctor",
+}
 SUMMARIES = {
     "up": "Run everything on this machine until Ctrl-C.",
     "control": "Run the control plane alone.",
     "edge": "Run the edge alone.",
     "simulator": "Run the stand-in for Cloudflare AI Gateway alone.",
+    "doctor": "Check settings, database, parts and Cloudflare, and say what to do.",
 }
 VERIFY_MODULE = "control.verify"
 
