@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,12 +25,17 @@ NOUNS = {
     "budgets": "Limits on what a customer, team, user or key may spend.",
     "usage": "What was used, and what it cost.",
     "models": "Which models Cloudflare offers, and which were asked for and can't be served.",
+    "api-tokens": "Credentials for internal tools.",
+    "sessions": "Where people are signed in.",
+    "audit": "Who changed what, and when.",
     "gateways": "Customers' own gateways at Cloudflare.",
 }
 # Module and summary of the commands that are no noun.
 COMMANDS = {
     "login": ("login", "Sign in: prints a credential."),
     "whoami": ("login", "Show who the control plane takes you for."),
+    "logout": ("login", "Sign out."),
+    "password": ("login", "Change your password."),
     "apply": ("apply", "Make customers and all they own as a file says."),
     "export": ("export", "Write customers and all they own as such a file."),
 }
@@ -61,11 +66,7 @@ def build(named: str) -> typer.Typer:
     for part, summary in parts.SUMMARIES.items():
         app.command(part, help=summary, context_settings=_PASSED_ON, rich_help_panel="Run")(_passed_on)
     for noun, summary in NOUNS.items():
-        group = (
-            importlib.import_module(f"clients.cli.{noun.replace('-', '_')}").app
-            if noun == named
-            else _empty()
-        )
+        group = _module(noun).app if noun == named else _empty()
         app.add_typer(group, name=noun, help=summary)
     ledger = _empty()
     ledger.command("verify", help="Recompute every balance from the rows alone; name each violation.")(
@@ -78,6 +79,10 @@ def build(named: str) -> typer.Typer:
         elif named not in COMMANDS or COMMANDS[named][0] != module:
             app.command(command, help=summary)(_passed_on)
     return app
+
+
+def _module(noun: str) -> Any:
+    return importlib.import_module(f"clients.cli.{noun.replace('-', '_')}")
 
 
 def _version(

@@ -1,4 +1,4 @@
-"""`tollkeeper login` and `tollkeeper whoami`."""
+"""`tollkeeper login`, `logout`, `whoami` and `password`."""
 
 from typing import Annotated
 
@@ -7,19 +7,23 @@ import typer
 from clients.cli import output
 from clients.cli.commands import command
 from clients.cli.failures import UsageProblem
-from clients.cli.options import secret
+from clients.cli.options import secret, two_secrets
 from clients.cli.plain import plain
 from clients.cli.session import Session
-from tollkeeper.v1.sessions_pb2 import CreateSessionRequest, GetSessionRequest
+from tollkeeper.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, GetSessionRequest
 from tollkeeper.v1.sessions_pb2_grpc import SessionsServiceStub
+from tollkeeper.v1.users_pb2 import ChangePasswordRequest
+from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
 
 PASSWORD_VARIABLE = "TOLLKEEPER_PASSWORD"  # noqa: S105 - names a variable
 
 
 def add_to(app: typer.Typer) -> None:
-    """Registers both commands."""
+    """Registers the commands."""
     command(app, "login")(login)
     command(app, "whoami")(whoami)
+    command(app, "logout")(logout)
+    command(app, "password")(change_password)
 
 
 def login(
@@ -48,3 +52,22 @@ def whoami(session: Session) -> None:
     """Show who the control plane takes you for."""
     stub = SessionsServiceStub(session.channel())
     output.record(session, plain(stub.GetSession(GetSessionRequest())))
+
+
+def logout(
+    session: Session,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="End all of your sessions.")] = False,
+) -> None:
+    """Sign out the session whose credential TOLLKEEPER_CREDENTIAL holds."""
+    stub = SessionsServiceStub(session.channel())
+    stub.DeleteSession(DeleteSessionRequest(everywhere=everywhere))
+    output.note(session, "Signed out.")
+
+
+def change_password(session: Session) -> None:
+    """Change your password; all your other sessions end. Reads the old and the new one, a line each, from
+    standard input, or asks for them at a terminal."""
+    old, new = two_secrets("Old password", "New password")
+    request = ChangePasswordRequest(old_password=old, new_password=new)
+    UsersServiceStub(session.channel()).ChangePassword(request)
+    output.note(session, "Changed. All your other sessions have ended.")

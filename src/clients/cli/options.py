@@ -106,6 +106,19 @@ def secret(from_stdin: bool, variable: str, prompt: str) -> str | None:
     return text
 
 
+def two_secrets(first: str, second: str) -> tuple[str, str]:
+    """Two secrets, a line each, from standard input (asked for at a terminal). Raises UsageProblem."""
+    if sys.stdin.isatty():
+        import getpass
+
+        given = [getpass.getpass(f"{prompt}: ") for prompt in (first, second)]
+    else:
+        given = sys.stdin.read(2 * MAX_SECRET_CHARS).splitlines()
+    if len(given) != 2 or not all(given):
+        raise UsageProblem(f"standard input must hold two lines: {first.lower()} and {second.lower()}")
+    return given[0], given[1]
+
+
 def pairs(text: str, known: frozenset[str]) -> dict[str, list[str]]:
     """`a=1,b=2,b=3` as lists of values. Raises UsageProblem for a name that isn't known."""
     found: dict[str, list[str]] = {}

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tollkeeper.money import format_usd
@@ -54,6 +56,8 @@ def _field(message: Message, field: Any) -> tuple[str, Any]:
 
 def _converter(field: Any) -> Callable[[Any], Any]:
     if field.message_type is not None:
+        if field.message_type is Struct.DESCRIPTOR:
+            return MessageToDict
         return time_text if field.message_type is Timestamp.DESCRIPTOR else plain
     if field.enum_type is not None:
         names: Mapping[int, Any] = field.enum_type.values_by_number

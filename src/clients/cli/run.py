@@ -36,7 +36,7 @@ def _with_help(arguments: list[str]) -> list[str]:
     return [*arguments, "--help"] if len(arguments) < 2 and arguments not in _ALONE else arguments
 
 
-_ALONE = (["whoami"], ["login"], ["export"], ["--help"], ["-h"], ["--version"])
+_ALONE = (["whoami"], ["login"], ["logout"], ["password"], ["export"], ["--help"], ["-h"], ["--version"])
 
 
 def _explained(error: Exception) -> tuple[str, int]:

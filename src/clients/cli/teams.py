@@ -1,5 +1,8 @@
 """`tollkeeper teams`: users and keys that belong together."""
 
+from typing import Annotated
+
+import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.cli import output
@@ -8,16 +11,20 @@ from clients.cli.options import Customer, Id, Limit, Name, NewName, Suspended
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.teams_pb2 import (
+    AddTeamMemberRequest,
     CreateTeamRequest,
     DeleteTeamRequest,
     GetTeamRequest,
     ListTeamsRequest,
+    RemoveTeamMemberRequest,
     Team,
     UpdateTeamRequest,
 )
 from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
 
 app = noun()
+
+Member = Annotated[str, typer.Option("--user", metavar="ID", show_default=False)]
 
 COLUMNS = {"team_id": "ID", "name": "NAME", "suspended": "SUSPENDED"}
 
@@ -59,6 +66,40 @@ def update(
         team=Team(team_id=team, customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))
     )
     output.record(session, plain(TeamsServiceStub(session.channel()).UpdateTeam(request)))
+
+
+@command(app, "suspend")
+def suspend(session: Session, team: Id, customer: Customer) -> None:
+    """Refuse the keys of a team, at every edge within a second."""
+    _set_suspended(session, team, customer, suspended=True)
+
+
+@command(app, "resume")
+def resume(session: Session, team: Id, customer: Customer) -> None:
+    """Serve the keys of a suspended team again."""
+    _set_suspended(session, team, customer, suspended=False)
+
+
+def _set_suspended(session: Session, team: str, customer: str, suspended: bool) -> None:
+    request = UpdateTeamRequest(
+        team=Team(team_id=team, customer_id=customer, suspended=suspended),
+        update_mask=FieldMask(paths=["suspended"]),
+    )
+    output.record(session, plain(TeamsServiceStub(session.channel()).UpdateTeam(request)))
+
+
+@command(app, "add-member")
+def add_member(session: Session, team: Id, customer: Customer, user: Member) -> None:
+    """Put a user into a team; `users list --team ID` shows who is in it."""
+    request = AddTeamMemberRequest(customer_id=customer, team_id=team, user_id=user)
+    output.record(session, plain(TeamsServiceStub(session.channel()).AddTeamMember(request)))
+
+
+@command(app, "remove-member")
+def remove_member(session: Session, team: Id, customer: Customer, user: Member) -> None:
+    """Take a user out of a team."""
+    request = RemoveTeamMemberRequest(customer_id=customer, team_id=team, user_id=user)
+    output.record(session, plain(TeamsServiceStub(session.channel()).RemoveTeamMember(request)))
 
 
 @command(app, "delete")

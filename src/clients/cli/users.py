@@ -16,6 +16,7 @@ from tollkeeper.v1.users_pb2 import (
     DeleteUserRequest,
     GetUserRequest,
     ListUsersRequest,
+    ResetPasswordRequest,
     Role,
     UpdateUserRequest,
     User,
@@ -38,7 +39,7 @@ class RoleName(StrEnum):
     OPERATOR = "operator"
 
 
-_ROLES = {
+ROLES = {
     RoleName.MEMBER: Role.ROLE_MEMBER,
     RoleName.MANAGER: Role.ROLE_MANAGER,
     RoleName.ADMIN: Role.ROLE_ADMIN,
@@ -47,6 +48,7 @@ _ROLES = {
 }
 
 RoleOption = Annotated[RoleName | None, typer.Option("--role", help="Default: member.")]
+Team = Annotated[str | None, typer.Option("--team", metavar="ID", help="Who is in it.")]
 Teams = Annotated[list[str] | None, typer.Option("--team", metavar="ID", help="Repeat for more.")]
 
 
@@ -70,7 +72,7 @@ def create(
         customer_id=customer,
         email=email,
         name=name or "",
-        role=_ROLES[role or RoleName.MEMBER],
+        role=ROLES[role or RoleName.MEMBER],
         team_ids=team or [],
     )
     password = secret(password_stdin, PASSWORD_VARIABLE, "Password")
@@ -79,12 +81,14 @@ def create(
 
 
 @command(app, "list")
-def list_(session: Session, customer: Customer, limit: Limit = None) -> None:
-    """List the users of a customer."""
+def list_(session: Session, customer: Customer, team: Team = None, limit: Limit = None) -> None:
+    """List the users of a customer, or of one of its teams."""
     stub = UsersServiceStub(session.channel())
 
     def page(page_size: int, page_token: str) -> tuple[list[User], str]:
-        request = ListUsersRequest(customer_id=customer, page_size=page_size, page_token=page_token)
+        request = ListUsersRequest(
+            customer_id=customer, team_id=team or "", page_size=page_size, page_token=page_token
+        )
         answer = stub.ListUsers(request)
         return list(answer.users), answer.next_page_token
 
@@ -112,7 +116,7 @@ def update(
     """Change a user; the teams given replace those it was in."""
     fields = changes(
         name=name,
-        role=_ROLES[role] if role else None,
+        role=ROLES[role] if role else None,
         suspended=suspended,
         team_ids=[] if no_teams else team or None,
     )
@@ -120,6 +124,45 @@ def update(
         user=User(user_id=user, customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))
     )
     output.record(session, plain(UsersServiceStub(session.channel()).UpdateUser(request)))
+
+
+@command(app, "suspend")
+def suspend(session: Session, user: Id, customer: Customer) -> None:
+    """Sign a user out and refuse its keys and tokens, at every edge within a second."""
+    _set_suspended(session, user, customer, suspended=True)
+
+
+@command(app, "resume")
+def resume(session: Session, user: Id, customer: Customer) -> None:
+    """Let a suspended user in again."""
+    _set_suspended(session, user, customer, suspended=False)
+
+
+def _set_suspended(session: Session, user: str, customer: str, suspended: bool) -> None:
+    request = UpdateUserRequest(
+        user=User(user_id=user, customer_id=customer, suspended=suspended),
+        update_mask=FieldMask(paths=["suspended"]),
+    )
+    output.record(session, plain(UsersServiceStub(session.channel()).UpdateUser(request)))
+
+
+@command(app, "reset-password")
+def reset_password(
+    session: Session,
+    user: Id,
+    customer: Customer,
+    password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--password-stdin", help=f"Read the password from standard input. Or {PASSWORD_VARIABLE}."
+        ),
+    ] = False,
+) -> None:
+    """Give a user another password, or have one made and shown once; all its sessions end."""
+    password = secret(password_stdin, PASSWORD_VARIABLE, "Password")
+    request = ResetPasswordRequest(customer_id=customer, user_id=user, password=password or "")
+    answer = UsersServiceStub(session.channel()).ResetPassword(request)
+    output.record(session, {**plain(answer.user), "password": answer.password or None})
 
 
 @command(app, "delete")

@@ -1,10 +1,17 @@
 """A real stack for the command line, one for all tests of this directory."""
 
-from collections.abc import Iterator
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from clients.cli import app
 from tests.supervisor.stack import Up, directory, end, start
+
+Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="package")
@@ -14,3 +21,25 @@ def up() -> Iterator[Up]:
         running = start(place / "data")
         yield running
         end(running)
+
+
+@pytest.fixture
+def cli(up: Up, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`cli(*arguments, code=0)`: runs one command; gives its JSON, its text, or the line it failed with."""
+    for name in os.environ:
+        if name.startswith("TOLLKEEPER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TOLLKEEPER_DATA_DIR", str(up.data_dir))
+
+    def run(*arguments: str, code: int = 0, stdin: str = "") -> Any:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            app.main(arguments)
+        said = capsys.readouterr()
+        assert ended.value.code == code, said.err
+        if code:
+            [line] = said.err.splitlines()
+            return line
+        return json.loads(said.out) if "--json" in arguments else said.out
+
+    return run

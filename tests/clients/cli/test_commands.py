@@ -1,6 +1,5 @@
 """Commands against a running `up`."""
 
-import io
 import json
 import os
 import re
@@ -9,9 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,36 +16,14 @@ from clients.cli import app
 from control import postgres
 from control.store.database import Database
 from control.store.prices import count_missing_model
+from tests.clients.cli.conftest import Run
 from tests.supervisor.stack import Up, environment, eventually
 
-Run = Callable[..., Any]
 KEY_FIELDS = [
     *("id", "key_hash", "name", "user_id", "team_id", "user_email", "user_name", "team_name"),
     *("budget_usd", "budget_reset", "spend_usd", "allowed_models", "disabled", "created_at"),
 ]
 NOUNS = list(app.NOUNS)
-
-
-@pytest.fixture
-def cli(up: Up, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`cli(*arguments, code=0)`: runs one command; gives its JSON, its text, or the line it failed with."""
-    for name in os.environ:
-        if name.startswith("TOLLKEEPER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TOLLKEEPER_DATA_DIR", str(up.data_dir))
-
-    def run(*arguments: str, code: int = 0, stdin: str = "") -> Any:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            app.main(arguments)
-        said = capsys.readouterr()
-        assert ended.value.code == code, said.err
-        if code:
-            [line] = said.err.splitlines()
-            return line
-        return json.loads(said.out) if "--json" in arguments else said.out
-
-    return run
 
 
 def _complete(up: Up, key: str, content: str = "Hello", max_tokens: int = 16) -> int:
