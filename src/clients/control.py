@@ -1,80 +1,25 @@
-"""The gRPC client of the control plane for asyncio programs: one channel over all replicas, a credential,
-deadlines, retries where they can do no harm, and refusals as TollkeeperError."""
+"""The gRPC clients of the control plane, for asyncio and for programs that block: one channel over all
+replicas, a credential, deadlines, another try where it can do no harm, and refusals as TollkeeperError."""
 
-import json
+import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import grpc.aio
-from google.protobuf.descriptor import FileDescriptor
 
+from clients import places
+from clients.blocking import open_channel
+from clients.calls import CALL_TIMEOUT_S, Attempts, Policy
 from clients.refusals import error_of
-from tollkeeper.v1 import (
-    api_tokens_pb2,
-    audit_pb2,
-    budgets_pb2,
-    customers_pb2,
-    edge_pb2,
-    gateways_pb2,
-    keys_pb2,
-    models_pb2,
-    price_plans_pb2,
-    prices_pb2,
-    providers_pb2,
-    routers_pb2,
-    sessions_pb2,
-    teams_pb2,
-    usage_pb2,
-    users_pb2,
-)
-from tollkeeper.v1.api_tokens_pb2_grpc import ApiTokensServiceStub
-from tollkeeper.v1.audit_pb2_grpc import AuditServiceStub
-from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
-from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
-from tollkeeper.v1.edge_pb2_grpc import EdgeServiceStub
-from tollkeeper.v1.gateways_pb2_grpc import GatewaysServiceStub
-from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
-from tollkeeper.v1.models_pb2_grpc import ModelsServiceStub
-from tollkeeper.v1.price_plans_pb2_grpc import PricePlansServiceStub
-from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
-from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
-from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
-from tollkeeper.v1.sessions_pb2_grpc import SessionsServiceStub
-from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
-from tollkeeper.v1.usage_pb2_grpc import UsageServiceStub
-from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
-
-CALL_TIMEOUT_S = 30.0
-
-_FILES = (
-    api_tokens_pb2,
-    audit_pb2,
-    budgets_pb2,
-    customers_pb2,
-    edge_pb2,
-    gateways_pb2,
-    keys_pb2,
-    models_pb2,
-    price_plans_pb2,
-    prices_pb2,
-    providers_pb2,
-    routers_pb2,
-    sessions_pb2,
-    teams_pb2,
-    usage_pb2,
-    users_pb2,
-)
-# Answered alike however often they are sent: reads, and what the ledger recognises by its ids (L5, L17).
-_REPEATABLE_PREFIXES = ("Get", "List", "Query")
-_REPEATABLE = frozenset({"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"})
-_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+from clients.services import AsyncServices, SyncServices
+from clients.target import target_of
 
 
-class ControlClient:
-    """A typed stub for every service. Calls raise TollkeeperError and nothing else; use it as a context
-    manager."""
+class ControlClient(AsyncServices):
+    """For asyncio. Calls raise TollkeeperError and nothing else; use it as an asynchronous context manager,
+    inside the loop that makes the calls."""
 
     def __init__(
         self,
@@ -83,29 +28,23 @@ class ControlClient:
         tls: grpc.ChannelCredentials | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> None:
-        interceptors = [_Unary(credential, timeout_s), _Stream(credential)]
-        target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+        """`addresses` are `host:port` of one replica or more. Raises ValueError."""
+        policy = Policy(credential, timeout_s)
+        target, options = target_of(addresses)
+        interceptors = [_Unary(policy), _Stream(policy)]
         if tls is None:
-            channel = grpc.aio.insecure_channel(target, options=_options(), interceptors=interceptors)
+            channel = grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
         else:
-            channel = grpc.aio.secure_channel(target, tls, options=_options(), interceptors=interceptors)
+            channel = grpc.aio.secure_channel(target, tls, options=options, interceptors=interceptors)
         self.channel = channel
-        self.api_tokens = ApiTokensServiceStub(channel)
-        self.audit = AuditServiceStub(channel)
-        self.budgets = BudgetsServiceStub(channel)
-        self.customers = CustomersServiceStub(channel)
-        self.edge = EdgeServiceStub(channel)
-        self.gateways = GatewaysServiceStub(channel)
-        self.keys = KeysServiceStub(channel)
-        self.models = ModelsServiceStub(channel)
-        self.price_plans = PricePlansServiceStub(channel)
-        self.prices = PricesServiceStub(channel)
-        self.providers = ProvidersServiceStub(channel)
-        self.routers = RoutersServiceStub(channel)
-        self.sessions = SessionsServiceStub(channel)
-        self.teams = TeamsServiceStub(channel)
-        self.usage = UsageServiceStub(channel)
-        self.users = UsersServiceStub(channel)
+        super().__init__(channel)
+
+    @classmethod
+    def found(cls) -> Self:
+        """A client of the control plane that the command line would use: by the environment, a sign-in, or
+        the data directory (docs/clients.md). Raises as `places.find`."""
+        place = places.find()
+        return cls(place.addresses, place.credential, place.tls)
 
     async def close(self) -> None:
         """Ends all calls under way."""
@@ -120,97 +59,97 @@ class ControlClient:
         await self.close()
 
 
-def _options() -> list[tuple[str, int | str]]:
-    return [
-        ("grpc.service_config", _service_config()),
-        ("grpc.enable_retries", 1),
-        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-        # Notices a dead peer within 80 s even without calls; the server allows a ping each 30 s.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
-    ]
+class SyncControlClient(SyncServices):
+    """The same for programs that block, from any thread. Use it as a context manager."""
 
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        credential: str | None = None,
+        tls: grpc.ChannelCredentials | None = None,
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> None:
+        """`addresses` are `host:port` of one replica or more. Raises ValueError."""
+        self.channel = open_channel(addresses, Policy(credential, timeout_s), tls)
+        super().__init__(self.channel)
 
-def _service_config() -> str:
-    retry = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.1s",
-        "maxBackoff": "1s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    names = [name for file in _FILES for name in _repeatable(file.DESCRIPTOR)]
-    config = {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [{"name": names, "retryPolicy": retry}],
-        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-    }
-    return json.dumps(config)
+    @classmethod
+    def found(cls) -> Self:
+        """As ControlClient.found."""
+        place = places.find()
+        return cls(place.addresses, place.credential, place.tls)
 
+    def close(self) -> None:
+        """Ends all calls under way."""
+        self.channel.close()
 
-def _repeatable(file: FileDescriptor) -> list[dict[str, str]]:
-    return [
-        {"service": service.full_name, "method": method.name}
-        for service in file.services_by_name.values()
-        for method in service.methods
-        if method.name.startswith(_REPEATABLE_PREFIXES) or method.name in _REPEATABLE
-    ]
+    def __enter__(self) -> Self:
+        return self
 
-
-def _with_credential(details: Any, credential: str | None, timeout_s: float | None) -> Any:
-    metadata = grpc.aio.Metadata(*(details.metadata or ()))
-    if credential is not None:
-        metadata.add("authorization", f"Bearer {credential}")
-    return grpc.aio.ClientCallDetails(
-        method=details.method,
-        timeout=details.timeout if details.timeout is not None else timeout_s,
-        metadata=metadata,
-        credentials=details.credentials,
-        wait_for_ready=details.wait_for_ready,
-    )
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, credential: str | None, timeout_s: float | None) -> None:
-        self._credential = credential
-        self._timeout_s = timeout_s
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
 
     async def intercept_unary_unary(
         self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
     ) -> Any:
-        """Adds credential and deadline; raises what the control plane raised."""
-        details = _with_credential(client_call_details, self._credential, self._timeout_s)
-        call = await continuation(details, request)
-        try:
-            await call
-        except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
-        return call
+        """Adds credential and deadline, and tries again where that is safe."""
+        timeout_s = client_call_details.timeout
+        attempts = Attempts(
+            client_call_details.method, request, self._policy.timeout_s if timeout_s is None else timeout_s
+        )
+        while True:
+            details = _details(client_call_details, attempts.timeout_s, self._policy)
+            call = await continuation(details, attempts.request)
+            try:
+                await call
+            except grpc.aio.AioRpcError as error:
+                refusal = error_of(error)
+                pause_s = attempts.pause_s(refusal)
+                if pause_s is None:
+                    raise refusal from error
+            else:
+                return call
+            await asyncio.sleep(pause_s)
 
 
 class _Stream(grpc.aio.UnaryStreamClientInterceptor):
-    def __init__(self, credential: str | None) -> None:
-        self._credential = credential
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
 
     async def intercept_unary_stream(
         self, continuation: Callable[[Any, Any], Any], client_call_details: Any, request: Any
     ) -> Any:
         """Adds the credential; raises what the control plane raised, whenever it did."""
-        call = await continuation(_with_credential(client_call_details, self._credential, None), request)
+        details = _details(client_call_details, client_call_details.timeout, self._policy)
+        call = await continuation(details, request)
 
         async def messages() -> Any:
             try:
                 async for message in call:
                     yield message
             except grpc.aio.AioRpcError as error:
-                raise error_of(error) from None
+                raise error_of(error) from error
             finally:
                 call.cancel()
 
         return messages()
+
+
+def _details(given: Any, timeout_s: float | None, policy: Policy) -> Any:
+    metadata = grpc.aio.Metadata(*(given.metadata or ()))
+    for name, value in policy.metadata:
+        metadata.add(name, value)
+    return grpc.aio.ClientCallDetails(
+        method=given.method,
+        timeout=timeout_s,
+        metadata=metadata,
+        credentials=given.credentials,
+        wait_for_ready=given.wait_for_ready,
+    )

@@ -24,6 +24,32 @@ _CODE_REASONS: dict[grpc.StatusCode, Any] = {
 }
 # gRPC has no other way to tell that it won't take, or won't send, a message.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
+# What a failed handshake says, and what to do about it. The first that fits.
+_HANDSHAKES = (
+    (
+        re.compile(r"certificate has expired|CERTIFICATE_EXPIRED", re.IGNORECASE),
+        "a certificate has expired; renew it.",
+    ),
+    (
+        re.compile(
+            r"Hostname Verification Check failed|not valid for|Peer name .* is not in peer certificate"
+        ),
+        "its certificate is for another name; call it by a name in the certificate.",
+    ),
+    (
+        re.compile(r"CERTIFICATE_VERIFY_FAILED"),
+        "its certificate isn't of the authority in TOLLKEEPER_CONTROL_CA_FILE.",
+    ),
+    (
+        re.compile(r"CERTIFICATE_REQUIRED|UNKNOWN_CA|BAD_CERTIFICATE|HANDSHAKE_FAILURE", re.IGNORECASE),
+        "it takes none but certificates of its client authority; set TOLLKEEPER_CONTROL_CERT_FILE and"
+        " TOLLKEEPER_CONTROL_KEY_FILE.",
+    ),
+    (
+        re.compile(r"WRONG_VERSION_NUMBER"),
+        "it speaks plain text; leave TOLLKEEPER_CONTROL_CA_FILE out.",
+    ),
+)
 
 
 def error_of(error: grpc.RpcError) -> TollkeeperError:
@@ -39,6 +65,9 @@ def error_of(error: grpc.RpcError) -> TollkeeperError:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.details() or ""):
         return TollkeeperError(Reason.REQUEST_TOO_LARGE, "The message is larger than gRPC's limits allow.")
     if reason == Reason.UNAVAILABLE:
+        for pattern, advice in _HANDSHAKES:
+            if pattern.search(error.details() or ""):
+                return TollkeeperError(reason, f"No TLS connection to the control plane: {advice}")
         # gRPC's text names addresses of the installation, which are no client's business.
         return TollkeeperError(reason, "The control plane can't be reached.", retry_after_s=1)
     return TollkeeperError(reason, error.details() or code.name)

@@ -7,16 +7,9 @@ from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from clients.cli.channel import open_channel
+from clients.control import SyncControlClient
 from tollkeeper.v1 import budgets_pb2, customers_pb2, keys_pb2, prices_pb2, providers_pb2, routers_pb2
-from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
-from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
-from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
-from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
-from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
-from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
 from tollkeeper.v1.usage_pb2 import GetUsageRequest, ListUsageRequest, UsageEntry
-from tollkeeper.v1.usage_pb2_grpc import UsageServiceStub
 
 SETTLED_WITHIN_S = 15.0
 
@@ -29,18 +22,11 @@ class VirtualKey:
     secret: str
 
 
-class Admin:
+class Admin(SyncControlClient):
     """Stubs of every service, and the few calls that most tests make."""
 
     def __init__(self, address: str, secret: str) -> None:
-        self.channel = open_channel(address, secret)
-        self.budgets = BudgetsServiceStub(self.channel)
-        self.customers = CustomersServiceStub(self.channel)
-        self.keys = KeysServiceStub(self.channel)
-        self.prices = PricesServiceStub(self.channel)
-        self.providers = ProvidersServiceStub(self.channel)
-        self.routers = RoutersServiceStub(self.channel)
-        self.usage = UsageServiceStub(self.channel)
+        super().__init__([address], secret)
 
     def customer(self, budget_nanousd: int | None = None, **fields: Any) -> "Tenant":
         """A new customer; without an amount it has no budget."""
@@ -58,9 +44,6 @@ class Admin:
         tenant = self.customer(budget_nanousd, **fields)
         tenant.route(tenant.provider("openai", credential="sk-vendor"))
         return tenant
-
-    def close(self) -> None:
-        self.channel.close()
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-import grpc
 import pytest
 
 from tests.e2e.admin import Admin, Tenant, VirtualKey
@@ -15,6 +14,7 @@ from tests.e2e.bills import total_nanousd
 from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, found, free_port, process
 from tests.e2e.wire import ask, burst, chat, load, steered
+from tollkeeper.errors import TollkeeperError
 from tollkeeper.v1.keys_pb2 import ListKeysRequest, RevokeKeyRequest
 
 LIMIT = 10_000_000
@@ -60,7 +60,7 @@ def _serves(admin: Admin, replica: Popen[bytes]) -> bool:
     assert replica.poll() is None, "the second replica ended"
     try:
         admin.keys.ListKeys(ListKeysRequest(customer_id="demo"))
-    except grpc.RpcError:
+    except TollkeeperError:
         return False
     return True
 

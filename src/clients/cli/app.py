@@ -32,7 +32,7 @@ NOUNS = {
 }
 # Module and summary of the commands that are no noun.
 COMMANDS = {
-    "login": ("login", "Sign in: prints a credential."),
+    "login": ("login", "Sign in, for the commands that follow."),
     "whoami": ("login", "Show who the control plane takes you for."),
     "logout": ("login", "Sign out."),
     "password": ("login", "Change your password."),

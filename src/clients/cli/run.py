@@ -7,9 +7,8 @@ import grpc
 import typer
 
 from clients.cli import failures
-from clients.cli.channel import refusal
 from clients.cli.failures import UsageProblem, one_line
-from tollkeeper.errors import TollkeeperError
+from tollkeeper.errors import Reason, TollkeeperError
 
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
@@ -40,13 +39,26 @@ _ALONE = (["whoami"], ["login"], ["logout"], ["password"], ["export"], ["--help"
 
 
 def _explained(error: Exception) -> tuple[str, int]:
-    if isinstance(error, grpc.RpcError):
-        error = refusal(error)
     if isinstance(error, TollkeeperError):
-        return failures.line(error), failures.exit_code(error)
+        return failures.line(_with_address(error)), failures.exit_code(error)
     if isinstance(error, UsageProblem):
         return one_line(str(error)), failures.USAGE
+    if (problems := getattr(error, "problems", None)) is not None:
+        # Settings; their class is imported by those who have some.
+        return one_line("; ".join(problems)), failures.USAGE
     # Typer's own errors; their class has moved between its versions.
     if (message := getattr(error, "format_message", None)) is not None:
         return one_line(message()), failures.USAGE
     return one_line(f"unexpected failure: {type(error).__name__}: {error}"), failures.REFUSED
+
+
+def _with_address(error: TollkeeperError) -> TollkeeperError:
+    """Where the control plane can't be reached: which address was tried. gRPC knows."""
+    if (
+        error.reason == Reason.UNAVAILABLE
+        and not error.metadata
+        and isinstance(error.__cause__, grpc.RpcError)
+    ):
+        details = error.__cause__.details() or ""
+        return TollkeeperError(error.reason, f"{error.message} {details}".strip())
+    return error

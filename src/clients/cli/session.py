@@ -8,8 +8,11 @@ from typing import Self, TypeVar
 
 import grpc
 
-from clients.cli import places
-from clients.cli.channel import open_channel
+from clients import places
+from clients.blocking import open_channel
+from clients.calls import Policy
+from clients.cli.failures import UsageProblem
+from clients.signin import SignIn
 
 Item = TypeVar("Item")
 
@@ -23,15 +26,22 @@ class Session:
     json: bool = False
     control: str | None = None
     data_dir: Path | None = None
+    # Known with the connection.
+    control_address: str = ""
     _channel: grpc.Channel | None = field(default=None, repr=False)
 
-    def channel(self, authenticated: bool = True) -> grpc.Channel:
-        """The connection to the control plane, for any stub. Raises UNAUTHENTICATED without credential."""
+    def channel(self, authenticated: bool = True, sign_in: SignIn | None = None) -> grpc.Channel:
+        """The connection to the control plane, for any stub; with a sign-in, to where that is. Raises
+        UsageProblem, and UNAUTHENTICATED without credential."""
         if self._channel is None:
-            directory = places.data_dir(self.data_dir)
-            secret = places.credential(directory) if authenticated else None
-            address = places.control_address(self.control, directory)
-            self._channel = open_channel(address, secret, places.authority())
+            try:
+                control = sign_in.control if sign_in is not None else self.control
+                place = places.find(control, self.data_dir, authenticated and sign_in is None)
+                credential = sign_in.secret if sign_in is not None else place.credential
+                self._channel = open_channel(place.addresses, Policy(credential), place.tls)
+            except ValueError as error:
+                raise UsageProblem(str(error)) from None
+            self.control_address = ",".join(place.addresses)
         return self._channel
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,12 +25,14 @@ def up() -> Iterator[Up]:
 
 
 @pytest.fixture
-def cli(up: Up, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def cli(up: Up, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """`cli(*arguments, code=0)`: runs one command; gives its JSON, its text, or the line it failed with."""
     for name in os.environ:
         if name.startswith("TOLLKEEPER_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TOLLKEEPER_DATA_DIR", str(up.data_dir))
+    # Where a sign-in is kept.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
     def run(*arguments: str, code: int = 0, stdin: str = "") -> Any:
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))

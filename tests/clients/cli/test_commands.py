@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from clients import signin
 from clients.cli import app
+from clients.signin import SignIn
 from control import postgres
 from control.store.database import Database
 from control.store.prices import count_missing_model
@@ -227,14 +230,48 @@ def test_people_and_teams(cli: Run) -> None:
     assert line.endswith("(INVALID_CREDENTIALS)")
 
 
-def test_signing_in(cli: Run, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`login` prints a credential that works where it is put; a member isn't an operator."""
+def test_a_credential_for_scripts(cli: Run, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`login --print` prints a credential that works where it is put; a member isn't an operator."""
     operator = up.ready["operator"]
     monkeypatch.setenv("TOLLKEEPER_PASSWORD", operator["password"])
-    monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", cli("login", "--email", operator["email"]).strip())
+    monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", cli("login", "--print", "--email", operator["email"]).strip())
     session = cli("whoami", "--json")
     assert (session["user"]["email"], session["operator"]) == (operator["email"], True)
     assert cli("customers", "show", "demo", "--json")["slug"] == "demo"
+
+
+def test_signing_in_and_out(cli: Run, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `login` commands act as the user, after `logout` as before, and what was kept opens nothing."""
+    operator = up.ready["operator"]
+    before = cli("whoami", "--json")
+    assert before["user"] is None
+    cli("login", "--email", operator["email"], "--password-stdin", stdin=operator["password"])
+    kept = signin.file()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert cli("whoami", "--json")["user"]["email"] == operator["email"]
+    secret = json.loads(kept.read_text())["secret"]
+    assert secret not in cli(
+        "login", "--email", operator["email"], "--password-stdin", stdin=operator["password"]
+    )
+
+    assert cli("logout", "--everywhere") == "Signed out.\n"
+    assert not kept.exists()
+    assert cli("whoami", "--json") == before
+    monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", secret)
+    assert cli("whoami", code=4).endswith("(UNAUTHENTICATED)")
+    monkeypatch.delenv("TOLLKEEPER_CREDENTIAL")
+    assert "Only sessions can be signed out" in cli("logout", code=1)
+
+
+def test_a_sign_in_that_is_over(cli: Run, up: Up) -> None:
+    """It is said, and who it was; nothing falls back to another credential silently."""
+    control = up.ready["control"]
+    signin.save(SignIn(control, "ada@example.com", "tks_gone", "2020-01-01T00:00:00Z"))
+    line = cli("whoami", code=4)
+    assert "sign-in of ada@example.com has ended" in line
+    cli("logout")
+    signin.save(SignIn("127.0.0.1:1", "ada@example.com", "tks_gone", "2020-01-01T00:00:00Z"))
+    assert cli("whoami", "--json")["user"] is None, "a sign-in elsewhere is none here"
 
 
 def test_budgets(cli: Run) -> None:

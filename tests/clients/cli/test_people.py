@@ -18,7 +18,7 @@ def make_user(cli: Run, email: str, *more: str) -> dict[str, Any]:
 
 def sign_in(cli: Run, monkeypatch: pytest.MonkeyPatch, email: str, password: str) -> None:
     """Further commands are this user's."""
-    secret = cli("login", "--email", email, "--password-stdin", stdin=password).strip()
+    secret = cli("login", "--print", "--email", email, "--password-stdin", stdin=password).strip()
     monkeypatch.setenv("TOLLKEEPER_CREDENTIAL", secret)
 
 
@@ -40,7 +40,7 @@ def test_states_of_teams_and_users(cli: Run) -> None:
     user = make_user(cli, "sam@example.com")["user_id"]
     for noun, each in (("teams", team), ("users", user)):
         assert cli(noun, "suspend", each, "--customer", "demo", "--json")["suspended"] is True
-    login = ("login", "--email", "sam@example.com", "--password-stdin")
+    login = ("login", "--print", "--email", "sam@example.com", "--password-stdin")
     assert cli(*login, stdin=PASSWORD, code=4).endswith("(INVALID_CREDENTIALS)")
     for noun, each in (("teams", team), ("users", user)):
         assert cli(noun, "resume", each, "--customer", "demo", "--json")["suspended"] is False
