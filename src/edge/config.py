@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from clients.target import target_of
 from tollkeeper.logs import LogFormat, LogLevel
 from tollkeeper.networks import Network, network
 from tollkeeper.settings import SettingsError, problems_of
@@ -75,6 +76,9 @@ class EdgeSettings(BaseSettings):
     control_addresses: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1:50051",)
     # With it, control is called over TLS and its certificate checked by this authority.
     control_ca_file: Path | None = None
+    # What the edge shows where control asks for a certificate.
+    control_cert_file: Path | None = None
+    control_key_file: Path | None = None
     edge_credential: SecretStr | None = None
     # Absent: edge.credential in the data directory.
     edge_credential_file: Path | None = None
@@ -168,6 +172,11 @@ class EdgeSettings(BaseSettings):
     def _together(self) -> Self:
         if not self.control_addresses:
             raise ValueError("TOLLKEEPER_CONTROL_ADDRESSES: name at least one host:port")
+        for address in self.control_addresses:
+            try:
+                target_of([address])
+            except ValueError as error:
+                raise ValueError(f"TOLLKEEPER_CONTROL_ADDRESSES: {error}") from None
         return self
 
     def credential(self) -> str:

@@ -8,21 +8,12 @@ import grpc
 import grpc.aio
 
 from clients.refusals import error_of
+from clients.target import target_of
 from tollkeeper.errors import Reason
 from tollkeeper.v1 import edge_pb2
 
 SERVICE = "/tollkeeper.v1.EdgeService/"
 MOST_MESSAGE_BYTES = 64 * 1024 * 1024
-CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-    # The control plane takes pings twice as often for abuse.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.lb_policy_name", "round_robin"),
-)
 AUTHORIZE_TIMEOUT_S = 2.0
 RETURN_TIMEOUT_S = 5.0
 SETTLE_TIMEOUT_S = 15.0
@@ -39,10 +30,12 @@ def open_channel(
     addresses: Sequence[str], credentials: grpc.ChannelCredentials | None = None
 ) -> grpc.aio.Channel:
     """A channel over all replicas (host:port each), spread round-robin; in plain text without credentials."""
-    target = addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+    target, options = target_of(addresses)
+    # A price book can be larger than any other answer.
+    options = [*options, ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES)]
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 class ControlLink:

@@ -13,11 +13,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-import grpc
 import structlog
 import uvloop
 from sanic.server import AsyncioServer
 
+from clients.tls import channel_credentials
 from edge import metrics
 from edge.addresses import check_public
 from edge.admission import Ledger, LedgerSettings
@@ -55,7 +55,10 @@ class Worker:
         allow_private = settings.allow_private_base_urls
         self.gateway_transport = Transport(tls, limits)
         self.direct_transport = Transport(tls, limits, None if allow_private else check_public)
-        self._channel = open_channel(settings.control_addresses, _credentials(settings))
+        tls_to_control = channel_credentials(
+            settings.control_ca_file, settings.control_cert_file, settings.control_key_file
+        )
+        self._channel = open_channel(settings.control_addresses, tls_to_control)
         self.ledger = Ledger(
             LedgerSettings(
                 data_dir=settings.data_dir,
@@ -206,17 +209,6 @@ def _gateway(settings: EdgeSettings) -> Gateway | None:
         return None
     origin, _ = split_url(settings.cf_gateway_url)
     return Gateway(origin, settings.cf_account_id, settings.cf_token(), settings.gateway_id)
-
-
-def _credentials(settings: EdgeSettings) -> grpc.ChannelCredentials | None:
-    if settings.control_ca_file is None:
-        return None
-    try:
-        authority = settings.control_ca_file.read_bytes()
-    except OSError as error:
-        problem = f"TOLLKEEPER_CONTROL_CA_FILE: {settings.control_ca_file}: {error.strerror}"
-        raise SettingsError([problem]) from None
-    return grpc.ssl_channel_credentials(root_certificates=authority)
 
 
 def _settle_memory() -> None:
