@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from clients.refusals import error_of
 from clients.tenants import messages, schema
 from clients.tenants.messages import FIELDS, Ids, UnknownName
 from clients.tenants.plan import CustomerPlan, Step
@@ -75,8 +73,8 @@ class Applier:
                 if number == 0 and plan.customer_id:
                     ids = read_ids(self._stubs, plan.customer_id)
                 self._kinds[step.kind](plan, step, ids)
-            except grpc.RpcError as error:
-                return _refused(step, error_of(error))
+            except TollkeeperError as error:
+                return _refused(step, error)
             except (UnknownName, AmbiguousName) as error:
                 return Failure(step.path, step.name, str(error))
             self._on_done(plan, step)

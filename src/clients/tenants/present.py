@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
-from clients.refusals import error_of
 from clients.tenants import messages, schema
 from clients.tenants.messages import Ids
 from clients.tenants.stubs import Stubs
-from tollkeeper.errors import Reason
+from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import (
     budgets_pb2,
     customers_pb2,
@@ -43,8 +41,8 @@ def find(stubs: Stubs, slug: str) -> customers_pb2.Customer | None:
     """The customer with this slug, if it is there and may be seen."""
     try:
         return stubs.customers.GetCustomer(customers_pb2.GetCustomerRequest(customer_id=slug))
-    except grpc.RpcError as error:
-        if error_of(error).reason == Reason.NOT_FOUND:
+    except TollkeeperError as error:
+        if error.reason == Reason.NOT_FOUND:
             return None
         raise
 
