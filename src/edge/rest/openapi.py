@@ -239,9 +239,9 @@ class Document:
         name = enum.full_name.removeprefix("tollkeeper.v1.")
         if name not in self._schemas:
             texts = [
-                f"`{value.name}`: {self._comments[name]}"
+                f"`{value.name}`: {self._comments[f'{enum.full_name}.{value.name}']}"
                 for value in enum.values
-                if (name := f"{enum.full_name}.{value.name}") in self._comments
+                if f"{enum.full_name}.{value.name}" in self._comments
             ]
             made: Schema = {"type": "string", "enum": [value.name for value in enum.values]}
             self._schemas[name] = {**made, "description": "\n".join(texts)} if texts else made

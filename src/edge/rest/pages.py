@@ -7,6 +7,7 @@ from importlib.resources import files
 import orjson
 
 import edge.rest
+import tollkeeper.v1
 from edge.answer import Answer, header_lines
 from edge.rest import system_a, system_b
 from edge.rest.calls import Control
@@ -55,7 +56,8 @@ def _file(name: str) -> bytes:
 
 
 def _document(control: Control) -> bytes:
-    document = Document({}, _version())
+    comments = orjson.loads(files(tollkeeper.v1).joinpath("comments.json").read_bytes())
+    document = Document(comments, _version())
     for binding in bindings():
         document.add_binding(binding, binding.rpc.full_name in OPEN_METHODS)
     document.add_endpoints(

@@ -196,8 +196,11 @@ def test_a11_deleting_takes_rules_with_it(owner: Person, tenant: Tenant) -> None
     """A provider in use goes with the rules that name it."""
     [provider] = owner.json("GET", "/api/providers")["providers"]
     assert owner.json("GET", f"/api/routers/{tenant.router_id}")["rules"]
-    owner.json("DELETE", f"/api/providers/{provider['id']}")
+    owner.json("POST", "/api/user-models", model(provider["id"]), 201)
+    said = owner.json("DELETE", f"/api/providers/{provider['id']}")
+    assert said == {"message": "Provider deleted, with 1 routing rules and 1 own prices"}
     assert owner.json("GET", f"/api/routers/{tenant.router_id}")["rules"] == []
+    assert owner.json("GET", "/api/user-models")["models"] == []
 
 
 # ---- A12
@@ -282,9 +285,10 @@ async def test_a12_rules_added_at_once_all_stay(owner: Person) -> None:
 
 
 def test_a12_deleting_a_router_takes_its_keys_with_it(owner: Person, tenant: Tenant) -> None:
-    """They stop working with it."""
+    """And says how many."""
     owner.json("POST", "/api/keys", {"name": "k", "router_id": tenant.router_id}, 201)
-    owner.json("DELETE", f"/api/routers/{tenant.router_id}")
+    said = owner.json("DELETE", f"/api/routers/{tenant.router_id}")
+    assert said == {"message": "Router deleted, with 1 rules and 1 keys"}
     assert owner.json("GET", "/api/keys")["keys"] == []
 
 

@@ -121,7 +121,7 @@ def _budget(budget: Budget | None) -> dict[str, Any]:
     """The customer's first budget in its present window; all null means unlimited."""
     if budget is None:
         return {"budget": None, "budget_remaining": None, "budget_used_percentage": None}
-    limit, spent = budget.limit_nanousd, budget.window.spent_nanousd
+    limit, spent = budget.limit_nanousd + budget.top_up_nanousd, budget.window.spent_nanousd
     percentage = round(Decimal(spent * 100) / limit, 4)
     return {
         "budget": usd_number(limit),

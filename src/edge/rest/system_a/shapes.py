@@ -15,11 +15,6 @@ def usd_number(nanousd: int) -> orjson.Fragment:
     return orjson.Fragment(format_usd(nanousd))
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 key`, `2 keys`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def live(kind: str, message: Any) -> Any:
     """The resource. Raises NOT_FOUND when it was deleted: system A keeps no tombstones."""
     if message.HasField("delete_time"):
