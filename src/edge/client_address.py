@@ -22,12 +22,17 @@ class ClientAddresses:
         """Raises ADDRESS_NOT_ALLOWED. An address that nobody can tell is on no list."""
         if not grant.allowed_networks:
             return
-        found = self.find(request.ip, request.headers.getall(_FORWARDED, ()))
+        found = self._find(request)
         if found is None or not any(found in network for network in grant.allowed_networks):
             place = str(found) if found is not None else "an unknown address"
             raise TollkeeperError(
                 Reason.ADDRESS_NOT_ALLOWED, f"This key may not be used from {place}.", {"address": place}
             )
+
+    def of(self, request: Request) -> str:
+        """Where a request comes from; empty when nobody can tell."""
+        found = self._find(request)
+        return "" if found is None else str(found)
 
     def find(self, peer: str, forwarded: Sequence[str]) -> Address | None:
         """The socket's peer; behind trusted proxies the last hop before them. None where that isn't an IP
@@ -40,6 +45,9 @@ class ClientAddresses:
         while hops and found is not None and self._trusts(found):
             found = address(hops.pop())
         return found
+
+    def _find(self, request: Request) -> Address | None:
+        return self.find(request.ip, request.headers.getall(_FORWARDED, ()))
 
     def _trusts(self, found: Address) -> bool:
         return any(found in network for network in self._trusted)

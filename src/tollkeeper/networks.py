@@ -5,6 +5,10 @@ import ipaddress
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# gRPC metadata in which an edge passes on who called it over HTTP. Anybody can write it: it only makes limits
+# fairer that hold without it too.
+CLIENT_ADDRESS_METADATA = "x-tollkeeper-client-address"
+
 
 def network(text: str) -> Network:
     """A CIDR network, or one address as the network of just it. Raises ValueError saying what to write."""

@@ -1,4 +1,4 @@
-"""B1 from end to end: registered over HTTP, served through a gateway of its own, deleted with the customer."""
+"""B1 end to end: registered over HTTP, served through a gateway of its own, deleted with the customer."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ from tests.e2e.wire import ask, chat
 from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
 
 ACCOUNT = "0" * 32
-PUSHED_WITHIN_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +124,23 @@ def test_b5_models_over_http(tenancy: Stack) -> None:
     names = [model["name"] for model in answer.json()["models"]]
     assert "@cf/meta/llama-3.1-8b-instruct" in names
     assert [model["name"] for model in tenancy.cli_json("models", "list")] == names
+
+
+def test_open_registration_counts_each_client(stacks: list[Stack]) -> None:
+    """Anybody may over HTTP, each address so often, also those behind a proxy that is trusted."""
+    settings = {
+        "TOLLKEEPER_OPEN_REGISTRATION": "true",
+        "TOLLKEEPER_TRUSTED_PROXIES": "127.0.0.1",
+        "TOLLKEEPER_REGISTRATIONS_PER_HOUR": "12",
+    }
+    with running(settings) as stack:
+        stacks.append(stack)
+
+        def status(number: int, address: str) -> int:
+            body = {"email": f"{number}@example.com", "name": "Open"}
+            url = f"{stack.edge}/v1/customers/register"
+            return stack.http.post(url, json=body, headers={"x-forwarded-for": address}).status_code
+
+        assert [status(number, "192.0.2.1") for number in range(6)] == [201] * 5 + [429]
+        assert status(7, "192.0.2.2") == 201
+        stacks.remove(stack)

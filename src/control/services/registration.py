@@ -8,7 +8,11 @@ from control.domain.identity import CallerKind
 from control.domain.registrations import Registrations
 from control.interceptors.concern import Context
 from control.metrics import Metrics
+from control.services.password_checks import host_of
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.networks import CLIENT_ADDRESS_METADATA
+
+_MAX_ADDRESS_CHARS = 64
 
 
 class Admission:
@@ -40,7 +44,7 @@ class Admission:
                 Reason.UNAUTHENTICATED if anonymous else Reason.PERMISSION_DENIED,
                 "Only operators register customers here.",
             )
-        address = context.peer().rpartition(":")[0]
+        address = _address(context)
         wait_s = self._registrations.wait_s(address, self._clock())
         if wait_s > 0:
             self._outcomes.labels("throttled").inc()
@@ -52,3 +56,11 @@ class Admission:
     def registered(self) -> None:
         """One came through."""
         self._outcomes.labels("ok").inc()
+
+
+def _address(context: Context) -> str:
+    """Who really calls, where an edge calls for somebody. Who makes addresses up still meets the limit of
+    all."""
+    metadata = dict(context.invocation_metadata() or ())
+    told = metadata.get(CLIENT_ADDRESS_METADATA)
+    return told[:_MAX_ADDRESS_CHARS] if isinstance(told, str) and told else host_of(context.peer())

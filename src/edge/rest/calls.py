@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from clients.refusals import error_of
 from edge.rest.contract import Binding
+from tollkeeper.networks import CLIENT_ADDRESS_METADATA
 from tollkeeper.v1.budgets_pb2_grpc import BudgetsServiceStub
 from tollkeeper.v1.customers_pb2_grpc import CustomersServiceStub
 from tollkeeper.v1.keys_pb2_grpc import KeysServiceStub
@@ -75,11 +76,14 @@ class Caller:
 
     __slots__ = ("_metadata",)
 
-    def __init__(self, authorization: str | None) -> None:
-        """`authorization` is the request's header as it came, and goes on as it is."""
+    def __init__(self, authorization: str | None, address: str = "") -> None:
+        """`authorization` is the request's header as it came, and goes on as it is; `address` is where the
+        request came from."""
         self._metadata: tuple[tuple[str, str], ...] = ()
         if authorization is not None:
             self._metadata = (("authorization", authorization),)
+        elif address:
+            self._metadata = ((CLIENT_ADDRESS_METADATA, address),)
 
     async def call(self, method: Callable[..., Awaitable[Answer]], request: Message) -> Answer:
         """One answer. Cancelled with the task."""

@@ -9,6 +9,7 @@ from sanic.request import Request
 
 from edge import metrics
 from edge.answer import Answer, header_lines
+from edge.client_address import ClientAddresses
 from edge.config import EdgeSettings
 from edge.errors import JSON, render_plain
 from edge.rest import pages, system_a, system_b
@@ -33,6 +34,7 @@ class Facade:
         """Must be made inside the running loop; the channel stays the caller's."""
         control = Control(channel)
         self.cors = Cors(settings.cors_origins)
+        self._addresses = ClientAddresses(settings.trusted_proxies)
         self.in_flight = 0
         self._routes: Routes[Handler] = Routes()
         for binding, handler in contract_routes(control):
@@ -63,7 +65,8 @@ class Facade:
             if request.method == "OPTIONS":
                 return self._options(request)
             found = self._routes.find("GET" if request.method == "HEAD" else request.method, request.path)
-            exchange = Exchange(request, Caller(_authorization(request)), found.variables, lines)
+            caller = Caller(_authorization(request), self._addresses.of(request))
+            exchange = Exchange(request, caller, found.variables, lines)
             return await found.target(exchange)
         except TollkeeperError as error:
             return _refusal(error, lines)

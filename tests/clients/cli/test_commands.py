@@ -177,6 +177,19 @@ def test_price_plans(cli: Run) -> None:
         assert markup in cli("price-plans", "create", "--name", "x", "--markup", markup, code=2)
 
 
+def test_registering_a_customer(cli: Run) -> None:
+    """It gets an owner and a gateway of its own, and can be sent back to the shared one."""
+    customer = cli("customers", "register", "--name", "Reg", "--email", "reg@example.com", "--json")
+    assert customer["gateway_state"] == "ready"
+    shown = cli("gateways", "show", "reg", "--json")
+    assert (shown["gateway_id"], shown["state"]) == (customer["cf_gateway_id"], "ready")
+    assert "reg" in cli("gateways", "list", "--state", "ready")
+    assert cli("gateways", "provision", "reg", "--json")["state"] == "ready"
+    assert cli("gateways", "release", "reg", "--json")["state"] == "deleting"
+    assert cli("gateways", "check", "--json")["missing"] == []
+    assert "@cf/meta/llama-3.1-8b-instruct" in cli("models", "list")
+
+
 def test_setting_a_customer_up(cli: Run, up: Up) -> None:
     """Customer, provider, router and key by commands alone; then a request is served and counted."""
     customer = cli("customers", "create", "--name", "Acme", "--slug", "acme", "--unlimited", "--json")
