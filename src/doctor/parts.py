@@ -11,9 +11,11 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from clients.tls import channel_credentials
 from control.config import ControlSettings
 from doctor.finding import Finding, failed, ok, skipped, warning
 from edge.config import EdgeSettings
+from tollkeeper.settings import SettingsError
 from tollkeeper.v1.sessions_pb2 import GetSessionRequest
 from tollkeeper.v1.sessions_pb2_grpc import SessionsServiceStub
 
@@ -53,18 +55,17 @@ def _control(address: str, edge: EdgeSettings, secret: str | None) -> list[Findi
             if answer.status != health_pb2.HealthCheckResponse.SERVING:
                 return [failed(check, f"{address} isn't serving", "It starts or stops; look at its log.")]
             return [ok(check, f"{address} serves"), *_credential(channel, secret)]
-    except OSError as error:
-        advice = "Correct TOLLKEEPER_CONTROL_CA_FILE."
-        return [failed(check, f"the authority's file can't be read: {error}", advice)]
+    except SettingsError as error:
+        return [failed(check, str(error), "Correct the file or the setting.")]
     except grpc.RpcError as error:
         return [failed(check, f"{address} can't be reached: {_details(error)}", _START)]
 
 
 def _channel(address: str, edge: EdgeSettings) -> grpc.Channel:
-    if edge.control_ca_file is None:
+    credentials = channel_credentials(edge.control_ca_file, edge.control_cert_file, edge.control_key_file)
+    if credentials is None:
         return grpc.insecure_channel(address)
-    authority = edge.control_ca_file.read_bytes()
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority))
+    return grpc.secure_channel(address, credentials)
 
 
 def _credential(channel: grpc.Channel, secret: str | None) -> list[Finding]:
