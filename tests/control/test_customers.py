@@ -303,3 +303,12 @@ async def test_a_deleted_customer_leaves_nothing_that_works(control: RunningCont
             {"c": acme},
         )
     assert live == 0
+
+
+async def test_the_platform_is_not_suspended(control: RunningControl) -> None:
+    """Nobody would be left to resume it."""
+    cli = await control.cli()
+    customer = Customer(customer_id="platform", suspended=True)
+    with pytest.raises(TollkeeperError) as refusal:
+        await cli.customers.UpdateCustomer(UpdateCustomerRequest(customer=customer))
+    assert refusal.value.reason == Reason.INVALID_ARGUMENT

@@ -19,7 +19,9 @@ from tests.control.gateway import (
 )
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason
+from tollkeeper.ids import uuid7
 from tollkeeper.key_format import KEY_PREFIX, mint, secret_hash
+from tollkeeper.v1 import edge_pb2
 from tollkeeper.v1.customers_pb2 import Customer, DeleteCustomerRequest, UpdateCustomerRequest
 from tollkeeper.v1.prices_pb2 import CreatePriceRequest, Price, Rates
 from tollkeeper.v1.providers_pb2 import Provider, UpdateProviderRequest
@@ -109,7 +111,7 @@ async def test_unknown_expired_and_orphaned_keys_get_one_answer(control: Running
 
 
 async def test_suspending_customer_team_or_user_stops_a_key(control: RunningControl) -> None:
-    """Each of them is enough, and lifting it lets the key work again."""
+    """Each is enough, also against leases under an older grant; lifting it lets the key work again."""
     cli, edge = await control.cli(), await control.edge()
     acme = (await control.customer("acme")).customer_id
     user = await control.person(acme, Role.MEMBER)
@@ -128,10 +130,22 @@ async def test_suspending_customer_team_or_user_stops_a_key(control: RunningCont
             person = User(customer_id=acme, user_id=user.user_id, suspended=suspended)
             await cli.users.UpdateUser(UpdateUserRequest(user=person, update_mask=mask))
 
+    grant = await authorize(edge, key.raw_key)
     for kind in ("customer", "team", "user"):
         await suspend(kind, True)
         with refused(Reason.CUSTOMER_SUSPENDED):
             await authorize(edge, key.raw_key)
+        lease = edge_pb2.AcquireLeaseRequest(
+            incarnation_id=str(uuid7()),
+            customer_id=acme,
+            key_id=grant.key_id,
+            lease_id=str(uuid7()),
+            top_up=1,
+            chain_version=grant.chain_version,
+            holds_nanousd=[1],
+        )
+        with refused(Reason.GRANT_STALE):
+            await edge.edge.AcquireLease(lease)
         await suspend(kind, False)
         assert (await authorize(edge, key.raw_key)).key_id == key.key.key_id
 

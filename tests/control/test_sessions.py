@@ -15,7 +15,7 @@ from control.store.tables import PLATFORM_CUSTOMER_ID
 from control.store.users import set_role
 from tests.control.harness import OPERATOR_EMAIL, OPERATOR_PASSWORD, RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
-from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
+from tollkeeper.v1.customers_pb2 import Customer, DeleteCustomerRequest, UpdateCustomerRequest
 from tollkeeper.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, GetSessionRequest
 from tollkeeper.v1.users_pb2 import (
     ROLE_ADMIN,
@@ -169,6 +169,24 @@ async def test_operator_acts_in_the_demo_customer(control: RunningControl) -> No
     assert session.user.customer_id == PLATFORM_CUSTOMER_ID
 
 
+async def test_an_operator_outlives_the_customer_it_acts_in(control: RunningControl) -> None:
+    """Suspended or gone, the operator is back with the platform, able to resume it."""
+    demo = await control.customer("demo")
+    async with control.database.write() as connection:
+        found = await connection.execute(text("SELECT user_id::text FROM users"))
+        await set_role(connection, demo.customer_id, found.scalar_one(), Role.OWNER)
+    request = CreateSessionRequest(email=OPERATOR_EMAIL, password=OPERATOR_PASSWORD)
+    client = await control.client((await (await control.client()).sessions.CreateSession(request)).secret)
+    customer = Customer(customer_id="demo", suspended=True)
+    mask = FieldMask(paths=["suspended"])
+    await client.customers.UpdateCustomer(UpdateCustomerRequest(customer=customer, update_mask=mask))
+    session = await client.sessions.GetSession(GetSessionRequest())
+    assert (session.customer_id, session.role) == (PLATFORM_CUSTOMER_ID, ROLE_OPERATOR)
+    customer.suspended = False
+    await client.customers.UpdateCustomer(UpdateCustomerRequest(customer=customer, update_mask=mask))
+    assert (await client.sessions.GetSession(GetSessionRequest())).customer_slug == "demo"
+
+
 async def test_local_command_line_is_an_operator(control: RunningControl) -> None:
     """The CLI's credential acts for no user, and isn't a session that could be signed out."""
     cli = await control.cli()
@@ -179,7 +197,9 @@ async def test_local_command_line_is_an_operator(control: RunningControl) -> Non
     assert refusal.value.reason == Reason.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("ending", ["suspended", "deleted", "customer deleted", "expired"])
+@pytest.mark.parametrize(
+    "ending", ["suspended", "deleted", "customer deleted", "customer suspended", "expired"]
+)
 async def test_sessions_end_with_what_they_stand_on(control: RunningControl, ending: str) -> None:
     """Suspended or deleted users, those of deleted customers, and expired sessions are out at once."""
     made = await make_user(control)
@@ -192,6 +212,9 @@ async def test_sessions_end_with_what_they_stand_on(control: RunningControl, end
         await cli.users.UpdateUser(UpdateUserRequest(user=made, update_mask=FieldMask(paths=["suspended"])))
     elif ending == "deleted":
         await cli.users.DeleteUser(DeleteUserRequest(customer_id="acme", user_id=made.user_id))
+    elif ending == "customer suspended":
+        customer = Customer(customer_id="acme", suspended=True)
+        await cli.customers.UpdateCustomer(UpdateCustomerRequest(customer=customer))
     elif ending == "customer deleted":
         await cli.customers.DeleteCustomer(DeleteCustomerRequest(customer_id="acme"))
     else:

@@ -9,14 +9,16 @@ from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.ids import uuid7
 from tollkeeper.v1.keys_pb2 import CreateKeyRequest, GetKeyRequest, Key
 from tollkeeper.v1.teams_pb2 import (
+    AddTeamMemberRequest,
     CreateTeamRequest,
     DeleteTeamRequest,
     GetTeamRequest,
     ListTeamsRequest,
+    RemoveTeamMemberRequest,
     Team,
     UpdateTeamRequest,
 )
-from tollkeeper.v1.users_pb2 import CreateUserRequest, GetUserRequest, User
+from tollkeeper.v1.users_pb2 import CreateUserRequest, GetUserRequest, ListUsersRequest, User
 
 
 async def test_life_of_a_team(control: RunningControl) -> None:
@@ -169,3 +171,74 @@ async def test_deleted_team_gives_up_its_keys_and_members(control: RunningContro
     assert key.team_id == ""
     read = await cli.users.GetUser(GetUserRequest(customer_id="acme", user_id=user.user_id))
     assert list(read.team_ids) == []
+
+
+async def test_members_come_and_go(control: RunningControl) -> None:
+    """Added twice is once; lists tell who is in a team; other teams of the user stay."""
+    cli = await control.cli()
+    await control.customer("acme")
+    search, ranking = [
+        (await cli.teams.CreateTeam(CreateTeamRequest(team=Team(customer_id="acme", name=name)))).team_id
+        for name in ("Search", "Ranking")
+    ]
+    user = User(customer_id="acme", email="a@example.com", team_ids=[ranking])
+    made = await cli.users.CreateUser(CreateUserRequest(user=user))
+    member = {"customer_id": "acme", "team_id": search, "user_id": made.user_id}
+
+    async def members(team_id: str) -> list[str]:
+        request = ListUsersRequest(customer_id="acme", team_id=team_id)
+        return [each.user_id for each in (await cli.users.ListUsers(request)).users]
+
+    added = await cli.teams.AddTeamMember(AddTeamMemberRequest(**member))
+    assert list(added.team_ids) == sorted([search, ranking])
+    assert added.etag != made.etag
+    assert await cli.teams.AddTeamMember(AddTeamMemberRequest(**member)) == added
+    assert await members(search) == await members(ranking) == [made.user_id]
+    removed = await cli.teams.RemoveTeamMember(RemoveTeamMemberRequest(**member))
+    assert list(removed.team_ids) == [ranking]
+    assert await cli.teams.RemoveTeamMember(RemoveTeamMemberRequest(**member)) == removed
+    assert (await members(search), await members(ranking)) == ([], [made.user_id])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"team_id": ""}, Reason.INVALID_ARGUMENT),
+        ({"team_id": "x"}, Reason.NOT_FOUND),
+        ({"team_id": str(uuid7())}, Reason.NOT_FOUND),
+        ({"user_id": ""}, Reason.INVALID_ARGUMENT),
+        ({"user_id": "x"}, Reason.NOT_FOUND),
+        ({"user_id": str(uuid7())}, Reason.NOT_FOUND),
+        ({"customer_id": "nowhere"}, Reason.NOT_FOUND),
+    ],
+)
+async def test_memberships_that_cannot_be(
+    control: RunningControl, fields: dict[str, str], reason: Reason
+) -> None:
+    """By field, for both verbs."""
+    cli = await control.cli()
+    await control.customer("acme")
+    team = await cli.teams.CreateTeam(CreateTeamRequest(team=Team(customer_id="acme", name="Search")))
+    user = User(customer_id="acme", email="a@example.com")
+    made = await cli.users.CreateUser(CreateUserRequest(user=user))
+    member = {"customer_id": "acme", "team_id": team.team_id, "user_id": made.user_id, **fields}
+    for call in (
+        cli.teams.AddTeamMember(AddTeamMemberRequest(**member)),
+        cli.teams.RemoveTeamMember(RemoveTeamMemberRequest(**member)),
+    ):
+        with pytest.raises(TollkeeperError) as refusal:
+            await call
+        assert refusal.value.reason == reason
+
+
+async def test_administrators_move_nobody_above_them(control: RunningControl) -> None:
+    """An owner's teams are the owner's own affair."""
+    customer_id = (await control.customer("acme")).customer_id
+    admin = await control.person(customer_id, Role.ADMIN)
+    owner = await control.person(customer_id, Role.OWNER)
+    team = await admin.client.teams.CreateTeam(CreateTeamRequest(team=Team(name="Search")))
+    request = AddTeamMemberRequest(team_id=team.team_id, user_id=owner.user_id)
+    with pytest.raises(TollkeeperError) as refusal:
+        await admin.client.teams.AddTeamMember(request)
+    assert refusal.value.reason == Reason.PERMISSION_DENIED
+    await owner.client.teams.AddTeamMember(request)

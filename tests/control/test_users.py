@@ -154,6 +154,25 @@ async def test_last_operator_stays(control: RunningControl) -> None:
     assert (await cli.users.DeleteUser(delete)).HasField("delete_time")
 
 
+async def test_last_owner_stays(control: RunningControl) -> None:
+    """A customer's only owner isn't deleted, lowered or suspended by its people; operators may suspend it."""
+    customer_id = (await control.customer("acme")).customer_id
+    cli, owner = await control.cli(), await control.person(customer_id, Role.OWNER)
+    named = {"customer_id": customer_id, "user_id": owner.user_id}
+    lower = UpdateUserRequest(user=User(**named, role=ROLE_MEMBER))
+    suspend = UpdateUserRequest(user=User(**named, suspended=True))
+    delete = DeleteUserRequest(**named)
+    for client in (owner.client, cli):
+        assert await refused(client.users.UpdateUser(lower)) == Reason.INVALID_ARGUMENT
+        assert await refused(client.users.DeleteUser(delete)) == Reason.INVALID_ARGUMENT
+    assert await refused(owner.client.users.UpdateUser(suspend)) == Reason.INVALID_ARGUMENT
+    assert (await cli.users.UpdateUser(suspend)).suspended
+    resume = UpdateUserRequest(user=User(**named), update_mask=FieldMask(paths=["suspended"]))
+    await cli.users.UpdateUser(resume)
+    second = await control.person(customer_id, Role.OWNER)
+    assert (await second.client.users.DeleteUser(delete)).HasField("delete_time")
+
+
 async def test_deleted_users_keys_stay_with_the_customer(control: RunningControl) -> None:
     """The key goes on, without its owner."""
     cli = await control.cli()

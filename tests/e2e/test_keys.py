@@ -6,13 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.stack import Stack, found
 from tests.e2e.wire import Connection, ask, chat, until
 from tollkeeper.v1.keys_pb2 import EndKeyOverlapRequest, RevokeKeyRequest, RotateKeyRequest
+from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team, UpdateTeamRequest
+from tollkeeper.v1.users_pb2 import CreateUserRequest, UpdateUserRequest, User
 
 PUSHED_WITHIN_S = 1.0
 CONNECTIONS = 12
@@ -92,6 +96,52 @@ async def test_a_suspended_customer_is_refused_by_every_worker(stack: Stack, ten
     async with at_every_worker(stack, key) as connections:
         tenant.update(suspended=True)
         assert set(await refusals(connections)) == {(403, "customer_suspended")}
+    tenant.update(suspended=False)
+    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+
+
+@pytest.mark.parametrize("budget_nanousd", [None, 1_000_000_000])
+async def test_a_suspended_team_is_refused_by_every_worker(
+    stack: Stack, tenant: Tenant, budget_nanousd: int | None
+) -> None:
+    """403 for the team's keys, leased or not, within a second; other keys of the customer go on."""
+    team = Team(customer_id=tenant.customer_id, name="search")
+    team = tenant.admin.teams.CreateTeam(CreateTeamRequest(team=team))
+    key, other = tenant.key(budget_nanousd, team_id=team.team_id), tenant.key()
+
+    def suspend(suspended: bool) -> None:
+        changed = Team(customer_id=tenant.customer_id, team_id=team.team_id, suspended=suspended)
+        mask = FieldMask(paths=["suspended"])
+        tenant.admin.teams.UpdateTeam(UpdateTeamRequest(team=changed, update_mask=mask))
+
+    async with at_every_worker(stack, key) as connections:
+        suspend(True)
+        assert set(await refusals(connections)) == {(403, "customer_suspended")}
+    assert (await ask(stack.edge, other.secret, chat())).status == 200
+    suspend(False)
+    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+
+
+@pytest.mark.parametrize("budget_nanousd", [None, 1_000_000_000])
+async def test_a_suspended_user_is_refused_by_every_worker(
+    stack: Stack, tenant: Tenant, budget_nanousd: int | None
+) -> None:
+    """403 for the user's keys, leased or not, within a second; other keys of the customer go on."""
+    user = User(customer_id=tenant.customer_id, email=f"{tenant.customer_id}@example.com")
+    user = tenant.admin.users.CreateUser(CreateUserRequest(user=user))
+    key, other = tenant.key(budget_nanousd, user_id=user.user_id), tenant.key()
+
+    def suspend(suspended: bool) -> None:
+        changed = User(customer_id=tenant.customer_id, user_id=user.user_id, suspended=suspended)
+        mask = FieldMask(paths=["suspended"])
+        tenant.admin.users.UpdateUser(UpdateUserRequest(user=changed, update_mask=mask))
+
+    async with at_every_worker(stack, key) as connections:
+        suspend(True)
+        assert set(await refusals(connections)) == {(403, "customer_suspended")}
+    assert (await ask(stack.edge, other.secret, chat())).status == 200
+    suspend(False)
+    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
 
 
 async def test_an_expired_key_is_refused(stack: Stack, tenant: Tenant) -> None:

@@ -24,7 +24,8 @@ _CHAINS = text(
            k.chain_version + c.chain_version + coalesce(u.chain_version, 0) + coalesce(t.chain_version, 0)
                AS chain_version,
            c.time_zone,
-           k.revoke_time IS NULL AND NOT k.disabled AND NOT c.suspended AND c.delete_time IS NULL AS usable
+           k.revoke_time IS NULL AND NOT k.disabled AND NOT c.suspended AND c.delete_time IS NULL
+               AND NOT coalesce(u.suspended, false) AND NOT coalesce(t.suspended, false) AS usable
     FROM keys k
     JOIN customers c ON c.customer_id = k.customer_id
     LEFT JOIN users u ON u.customer_id = k.customer_id AND u.user_id = k.user_id
