@@ -17,6 +17,7 @@ from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
 from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
 from tollkeeper.v1.sessions_pb2_grpc import SessionsServiceStub
 from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
+from tollkeeper.v1.templates_pb2_grpc import TemplatesServiceStub
 from tollkeeper.v1.usage_pb2_grpc import UsageServiceStub
 from tollkeeper.v1.users_pb2_grpc import UsersServiceStub
 
@@ -39,6 +40,7 @@ class AsyncServices:
         self.routers = RoutersServiceStub(channel)
         self.sessions = SessionsServiceStub(channel)
         self.teams = TeamsServiceStub(channel)
+        self.templates = TemplatesServiceStub(channel)
         self.usage = UsageServiceStub(channel)
         self.users = UsersServiceStub(channel)
 
@@ -61,5 +63,6 @@ class SyncServices:
         self.routers = RoutersServiceStub(channel)
         self.sessions = SessionsServiceStub(channel)
         self.teams = TeamsServiceStub(channel)
+        self.templates = TemplatesServiceStub(channel)
         self.usage = UsageServiceStub(channel)
         self.users = UsersServiceStub(channel)

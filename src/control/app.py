@@ -46,6 +46,7 @@ from control.services.registration import Admission
 from control.services.routers import RoutersService
 from control.services.sessions import SessionsService
 from control.services.teams import TeamsService
+from control.services.templates import TemplatesService
 from control.services.usage import UsageService
 from control.services.users import UsersService
 from control.store import credentials
@@ -67,6 +68,7 @@ from tollkeeper.v1.providers_pb2_grpc import add_ProvidersServiceServicer_to_ser
 from tollkeeper.v1.routers_pb2_grpc import add_RoutersServiceServicer_to_server
 from tollkeeper.v1.sessions_pb2_grpc import add_SessionsServiceServicer_to_server
 from tollkeeper.v1.teams_pb2_grpc import add_TeamsServiceServicer_to_server
+from tollkeeper.v1.templates_pb2_grpc import add_TemplatesServiceServicer_to_server
 from tollkeeper.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
 from tollkeeper.v1.users_pb2_grpc import add_UsersServiceServicer_to_server
 
@@ -188,6 +190,7 @@ class Control:
             Service(add_CustomersServiceServicer_to_server, customers),
             Service(add_UsersServiceServicer_to_server, UsersService(database, passwords)),
             Service(add_TeamsServiceServicer_to_server, TeamsService(database)),
+            Service(add_TemplatesServiceServicer_to_server, TemplatesService(database)),
             Service(add_ProvidersServiceServicer_to_server, providers),
             Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
             Service(add_KeysServiceServicer_to_server, KeysService(database)),

@@ -55,6 +55,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "price": {**_CUSTOMER, "provider_id": "$provider_id", "model": "own", "rates": _RATES}
     },
     "PricePlansService/CreatePricePlan": {"price_plan": {"name": "Resale", "markup_ppm": 200_000}},
+    "TemplatesService/CreateTemplate": {"template": {"name": "pro", "plan": "pro"}},
+    "TemplatesService/UpdateTemplate": {"template": {"template_id": "$template_id", "plan": "gold"}},
+    "TemplatesService/DeleteTemplate": {"template_id": "$template_id"},
     "CustomersService/UpdateCustomer": {"customer": {**_CUSTOMER, "name": "Acme & Sons"}},
     "UsersService/UpdateUser": {"user": _of("user", name="Ann")},
     "TeamsService/UpdateTeam": {"team": _of("team", name="Ranking")},

@@ -15,6 +15,7 @@ from clients.cli.run import run
 
 NOUNS = {
     "customers": "Tenants with their own keys, budgets and providers.",
+    "templates": "What customers of a plan start with.",
     "teams": "Users and keys that belong together.",
     "users": "People of a customer, with a role.",
     "providers": "Vendors, with the credential used there.",

@@ -14,6 +14,7 @@ from clients.cli.commands import command
 from clients.cli.export import CUSTOMERS
 from clients.cli.failures import UsageProblem, one_line
 from clients.cli.session import Session
+from clients.services import SyncServices
 from clients.tenants import text
 from clients.tenants.apply import Applier, Failure
 from clients.tenants.plan import CustomerPlan, Step, plan_customer
@@ -21,7 +22,6 @@ from clients.tenants.present import AmbiguousName, find, read
 from clients.tenants.schema import Customer, Tenants
 from clients.tenants.secrets import SecretFile, SecretProblem, resolve
 from clients.tenants.show import plain, step_lines
-from clients.tenants.stubs import Stubs
 from clients.tenants.text import FileProblem
 
 
@@ -46,7 +46,7 @@ def apply(
     ] = False,
 ) -> None:
     """Make customers and all they own as a file says; a second run changes nothing."""
-    stubs = Stubs(session.channel())
+    stubs = SyncServices(session.channel())
     try:
         plans = _plans(stubs, _chosen(text.load(file), customer or []), set_credentials)
         secrets = _secrets(file.parent, plans)
@@ -191,7 +191,9 @@ def _chosen(tenants: Tenants, slugs: list[str]) -> list[tuple[int, Customer]]:
     return [(place, each) for place, each in numbered if not slugs or each.slug in slugs]
 
 
-def _plans(stubs: Stubs, customers: list[tuple[int, Customer]], set_credentials: bool) -> list[CustomerPlan]:
+def _plans(
+    stubs: SyncServices, customers: list[tuple[int, Customer]], set_credentials: bool
+) -> list[CustomerPlan]:
     """Raises FileProblem naming all that can't be done."""
     plans, problems = [], []
     for place, wanted in customers:

@@ -52,6 +52,9 @@ def create(
     slug: Annotated[str | None, typer.Option("--slug", help="For commands; made from the name.")] = None,
     email: Email = None,
     plan: Plan = None,
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="ID", help="Its id or name: fills in what isn't said.")
+    ] = None,
     time_zone: TimeZone = None,
     budget_usd: Annotated[
         str | None, typer.Option("--budget-usd", metavar="USD", help="Default: 1.00.")
@@ -76,7 +79,9 @@ def create(
         tokens_per_minute=tokens_per_minute or 0,
     )
     request = CreateCustomerRequest(
-        customer=customer, budget=initial_budget(budget_usd, budget_reset, unlimited)
+        customer=customer,
+        budget=initial_budget(budget_usd, budget_reset, unlimited),
+        template=template or "",
     )
     output.record(session, plain(CustomersServiceStub(session.channel()).CreateCustomer(request)))
 

@@ -10,10 +10,10 @@ from clients.cli import output
 from clients.cli.commands import command
 from clients.cli.failures import UsageProblem
 from clients.cli.session import Session
+from clients.services import SyncServices
 from clients.tenants import text
 from clients.tenants.present import AmbiguousName, all_customers, find, read
 from clients.tenants.schema import Customer, Tenants
-from clients.tenants.stubs import Stubs
 from tollkeeper.errors import not_found
 from tollkeeper.v1.customers_pb2 import Customer as CustomerMessage
 
@@ -31,7 +31,7 @@ def export(
     to: Annotated[Path | None, typer.Option("--output", "-o", help="Else standard output.")] = None,
 ) -> None:
     """Write customers and all they own as a tenants file, which names credentials and has none."""
-    stubs = Stubs(session.channel())
+    stubs = SyncServices(session.channel())
     chosen = [_named(stubs, slug) for slug in customer] if customer else list(all_customers(stubs))
     tenants = Tenants(customers=[_exported(stubs, each) for each in chosen])
     written = json.dumps(text.plain(tenants)) if session.json else text.dump(tenants)
@@ -44,14 +44,14 @@ def export(
         raise UsageProblem(f"{to}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _named(stubs: Stubs, slug: str) -> CustomerMessage:
+def _named(stubs: SyncServices, slug: str) -> CustomerMessage:
     found = find(stubs, slug)
     if found is None:
         raise not_found("customer", slug)
     return found
 
 
-def _exported(stubs: Stubs, customer: CustomerMessage) -> Customer:
+def _exported(stubs: SyncServices, customer: CustomerMessage) -> Customer:
     """Without keys whose time is over, which can't be made again."""
     try:
         part = read(stubs, customer).part

@@ -7,11 +7,11 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from clients.services import SyncServices
 from clients.tenants import messages, schema
 from clients.tenants.messages import FIELDS, Ids, UnknownName
 from clients.tenants.plan import CustomerPlan, Step
-from clients.tenants.present import AmbiguousName, list_budgets, read_ids
-from clients.tenants.stubs import Stubs
+from clients.tenants.present import AmbiguousName, list_budgets, price_plans, read_ids
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import (
     budgets_pb2,
@@ -46,7 +46,7 @@ class Applier:
 
     def __init__(
         self,
-        stubs: Stubs,
+        stubs: SyncServices,
         secrets: Mapping[str, str],
         on_done: Callable[[CustomerPlan, Step], None],
         on_secret: Callable[[dict[str, str]], None],
@@ -85,6 +85,8 @@ class Applier:
     def _customer(self, plan: CustomerPlan, step: Step, ids: Ids) -> None:
         part = step.wanted
         assert isinstance(part, schema.Customer)
+        if part.price_plan is not None and not ids.price_plans:
+            ids.price_plans = price_plans(self._stubs)
         message = messages.customer_message(part, ids)
         if step.present is None:
             budget = messages.initial_budget(part.budgets)

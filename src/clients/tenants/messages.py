@@ -21,6 +21,7 @@ from tollkeeper.v1 import (
 # Fields of the file whose field in the contract is called otherwise.
 FIELDS = {
     "default_router": "default_router_id",
+    "price_plan": "price_plan_id",
     "user": "user_id",
     "team": "team_id",
     "router": "router_id",
@@ -50,6 +51,8 @@ class Ids:
     users: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     routers: dict[str, str] = field(default_factory=dict)
+    # Of the platform; known where it is needed only.
+    price_plans: dict[str, str] = field(default_factory=dict)
 
 
 class UnknownName(Exception):
@@ -132,7 +135,7 @@ def _limit_message(part: schema.ModelLimit) -> keys_pb2.ModelLimit:
 
 
 def customer_part(
-    message: customers_pb2.Customer, default_router: str | None, **owned: Any
+    message: customers_pb2.Customer, default_router: str | None, price_plan: str | None, **owned: Any
 ) -> schema.Customer:
     """`owned`: budgets, teams, users, providers, routers, keys."""
     defaults = message.key_defaults
@@ -141,6 +144,7 @@ def customer_part(
         name=message.name,
         email=message.email or None,
         plan=message.plan,
+        price_plan=price_plan,
         time_zone=message.time_zone,
         suspended=message.suspended,
         allowed_models=list(message.allowed_models),
@@ -154,13 +158,14 @@ def customer_part(
 
 
 def customer_message(part: schema.Customer, ids: Ids) -> customers_pb2.Customer:
-    """Without default router: it may not be there yet."""
+    """Without default router: it may not be there yet. Raises UnknownName."""
     return customers_pb2.Customer(
         customer_id=ids.customer_id,
         slug=part.slug,
         name=part.name,
         email=part.email or "",
         plan=part.plan,
+        price_plan_id=id_of(ids.price_plans, "price plan", part.price_plan),
         time_zone=part.time_zone,
         suspended=part.suspended,
         allowed_models=part.allowed_models,
@@ -246,6 +251,7 @@ def provider_part(message: providers_pb2.Provider, credential: str | None) -> sc
         credential=credential,
         stored_key_alias=message.stored_key_alias,
         disabled=message.disabled,
+        direct=message.direct,
     )
 
 
@@ -259,6 +265,7 @@ def provider_message(part: schema.Provider, ids: Ids, credential: str) -> provid
         credential=credential,
         stored_key_alias=part.stored_key_alias,
         disabled=part.disabled,
+        direct=part.direct,
     )
 
 
@@ -273,6 +280,7 @@ def router_part(message: routers_pb2.Router, providers: dict[str, str]) -> schem
                 condition=rule.condition,
                 allowed_models=list(rule.allowed_models),
                 model_rewrite=rule.model_rewrite,
+                weight=rule.weight,
             )
             for rule in message.rules
         ],
@@ -291,6 +299,7 @@ def router_message(part: schema.Router, ids: Ids) -> routers_pb2.Router:
                 condition=rule.condition,
                 allowed_models=rule.allowed_models,
                 model_rewrite=rule.model_rewrite,
+                weight=rule.weight,
             )
             for rule in part.rules
         ],

@@ -6,14 +6,15 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from clients.services import SyncServices
 from clients.tenants import messages, schema
 from clients.tenants.messages import Ids
-from clients.tenants.stubs import Stubs
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import (
     budgets_pb2,
     customers_pb2,
     keys_pb2,
+    price_plans_pb2,
     providers_pb2,
     routers_pb2,
     teams_pb2,
@@ -37,7 +38,7 @@ class Present:
     key_ids: list[str] = field(default_factory=list)
 
 
-def find(stubs: Stubs, slug: str) -> customers_pb2.Customer | None:
+def find(stubs: SyncServices, slug: str) -> customers_pb2.Customer | None:
     """The customer with this slug, if it is there and may be seen."""
     try:
         return stubs.customers.GetCustomer(customers_pb2.GetCustomerRequest(customer_id=slug))
@@ -47,7 +48,7 @@ def find(stubs: Stubs, slug: str) -> customers_pb2.Customer | None:
         raise
 
 
-def all_customers(stubs: Stubs) -> Iterable[customers_pb2.Customer]:
+def all_customers(stubs: SyncServices) -> Iterable[customers_pb2.Customer]:
     """Live customers, oldest first."""
     return _all(
         lambda token: stubs.customers.ListCustomers(
@@ -57,7 +58,7 @@ def all_customers(stubs: Stubs) -> Iterable[customers_pb2.Customer]:
     )
 
 
-def read(stubs: Stubs, customer: customers_pb2.Customer) -> Present:
+def read(stubs: SyncServices, customer: customers_pb2.Customer) -> Present:
     """The customer with all that a file says of it. Raises AmbiguousName."""
     customer_id = customer.customer_id
     named = _Named(stubs, customer_id)
@@ -69,6 +70,7 @@ def read(stubs: Stubs, customer: customers_pb2.Customer) -> Present:
     part = messages.customer_part(
         customer,
         default_router,
+        _price_plan(stubs, customer),
         budgets=budgets.get(customer_id, []),
         teams=[messages.team_part(each, budgets.get(each.team_id, [])) for each in named.teams],
         users=[messages.user_part(each, ids.teams, budgets.get(each.user_id, [])) for each in named.users],
@@ -87,7 +89,7 @@ def read(stubs: Stubs, customer: customers_pb2.Customer) -> Present:
     return Present(part, ids, [each.key_id for each in keys])
 
 
-def read_ids(stubs: Stubs, customer_id: str) -> Ids:
+def read_ids(stubs: SyncServices, customer_id: str) -> Ids:
     """Ids by name, those of the platform with its prefix. Raises AmbiguousName."""
     return _Named(stubs, customer_id).ids()
 
@@ -95,7 +97,7 @@ def read_ids(stubs: Stubs, customer_id: str) -> Ids:
 class _Named:
     """What has a name to be referred to by."""
 
-    def __init__(self, stubs: Stubs, customer_id: str) -> None:
+    def __init__(self, stubs: SyncServices, customer_id: str) -> None:
         self.customer_id = customer_id
         self.teams = list(_teams(stubs, customer_id))
         self.users = list(_users(stubs, customer_id))
@@ -114,6 +116,24 @@ class _Named:
             ),
             routers=_by_name("routers", [(_shown(each, own), each.router_id) for each in self.routers]),
         )
+
+
+def price_plans(stubs: SyncServices) -> dict[str, str]:
+    """Ids of price plans by name."""
+    plans = _all(
+        lambda token: stubs.price_plans.ListPricePlans(
+            price_plans_pb2.ListPricePlansRequest(page_size=PAGE_SIZE, page_token=token)
+        ),
+        lambda answer: answer.price_plans,
+    )
+    return {each.name: each.price_plan_id for each in plans}
+
+
+def _price_plan(stubs: SyncServices, customer: customers_pb2.Customer) -> str | None:
+    if not customer.price_plan_id:
+        return None
+    request = price_plans_pb2.GetPricePlanRequest(price_plan_id=customer.price_plan_id)
+    return stubs.price_plans.GetPricePlan(request).name
 
 
 def _shown(resource: providers_pb2.Provider | routers_pb2.Router, customer_id: str) -> str:
@@ -142,7 +162,7 @@ def _reference(slug: str, provider: providers_pb2.Provider, taken: set[str]) -> 
     return f"env:{name}"
 
 
-def _budgets(stubs: Stubs, customer_id: str) -> dict[str, list[schema.Budget]]:
+def _budgets(stubs: SyncServices, customer_id: str) -> dict[str, list[schema.Budget]]:
     """By what they are on."""
     found: dict[str, list[schema.Budget]] = {}
     for budget in list_budgets(stubs, customer_id):
@@ -150,7 +170,7 @@ def _budgets(stubs: Stubs, customer_id: str) -> dict[str, list[schema.Budget]]:
     return found
 
 
-def list_budgets(stubs: Stubs, customer_id: str, scope_id: str = "") -> Iterable[budgets_pb2.Budget]:
+def list_budgets(stubs: SyncServices, customer_id: str, scope_id: str = "") -> Iterable[budgets_pb2.Budget]:
     """Live budgets of a customer, or of one of its scopes, oldest first."""
     return _all(
         lambda token: stubs.budgets.ListBudgets(
@@ -162,7 +182,7 @@ def list_budgets(stubs: Stubs, customer_id: str, scope_id: str = "") -> Iterable
     )
 
 
-def _teams(stubs: Stubs, customer_id: str) -> Iterable[teams_pb2.Team]:
+def _teams(stubs: SyncServices, customer_id: str) -> Iterable[teams_pb2.Team]:
     return _all(
         lambda token: stubs.teams.ListTeams(
             teams_pb2.ListTeamsRequest(customer_id=customer_id, page_size=PAGE_SIZE, page_token=token)
@@ -171,7 +191,7 @@ def _teams(stubs: Stubs, customer_id: str) -> Iterable[teams_pb2.Team]:
     )
 
 
-def _users(stubs: Stubs, customer_id: str) -> Iterable[users_pb2.User]:
+def _users(stubs: SyncServices, customer_id: str) -> Iterable[users_pb2.User]:
     return _all(
         lambda token: stubs.users.ListUsers(
             users_pb2.ListUsersRequest(customer_id=customer_id, page_size=PAGE_SIZE, page_token=token)
@@ -180,7 +200,7 @@ def _users(stubs: Stubs, customer_id: str) -> Iterable[users_pb2.User]:
     )
 
 
-def _providers(stubs: Stubs, customer_id: str) -> Iterable[providers_pb2.Provider]:
+def _providers(stubs: SyncServices, customer_id: str) -> Iterable[providers_pb2.Provider]:
     return _all(
         lambda token: stubs.providers.ListProviders(
             providers_pb2.ListProvidersRequest(customer_id=customer_id, page_size=PAGE_SIZE, page_token=token)
@@ -189,7 +209,7 @@ def _providers(stubs: Stubs, customer_id: str) -> Iterable[providers_pb2.Provide
     )
 
 
-def _routers(stubs: Stubs, customer_id: str) -> Iterable[routers_pb2.Router]:
+def _routers(stubs: SyncServices, customer_id: str) -> Iterable[routers_pb2.Router]:
     return _all(
         lambda token: stubs.routers.ListRouters(
             routers_pb2.ListRoutersRequest(customer_id=customer_id, page_size=PAGE_SIZE, page_token=token)
@@ -198,7 +218,7 @@ def _routers(stubs: Stubs, customer_id: str) -> Iterable[routers_pb2.Router]:
     )
 
 
-def _keys(stubs: Stubs, customer_id: str) -> Iterable[keys_pb2.Key]:
+def _keys(stubs: SyncServices, customer_id: str) -> Iterable[keys_pb2.Key]:
     return _all(
         lambda token: stubs.keys.ListKeys(
             keys_pb2.ListKeysRequest(customer_id=customer_id, page_size=PAGE_SIZE, page_token=token)

@@ -8,10 +8,20 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from tollkeeper.money import format_usd, parse_usd
 from tollkeeper.networks import network
+from tollkeeper.provider_types import find_type, goes_direct
 
 PLATFORM_PREFIX = "platform/"
 _MAX_ITEMS = 10_000
@@ -51,6 +61,12 @@ def _own_name(value: str) -> str:
     if value.startswith(PLATFORM_PREFIX):
         raise ValueError(f"names that begin with {PLATFORM_PREFIX} are the platform's")
     return value
+
+
+def _type(value: str) -> str:
+    """By the name that the control plane answers with."""
+    found = find_type(value)
+    return found.name if found is not None else value
 
 
 def _reference(value: str) -> str:
@@ -147,11 +163,18 @@ class Provider(Part):
     """By name. A credential is never read back, so it is compared by whether there is one."""
 
     name: OwnName
-    type: Name
+    type: Annotated[Name, AfterValidator(_type)]
     base_url: str = ""
     credential: Reference | None = None
     stored_key_alias: str = ""
     disabled: bool = False
+    direct: bool = False
+
+    @field_validator("direct")
+    @classmethod
+    def _said(cls, value: bool, info: ValidationInfo) -> bool:
+        """Where type and address say so by themselves, it needn't be said."""
+        return value and not goes_direct(info.data.get("type", ""), info.data.get("base_url", ""), False)
 
 
 class Rule(Part):
@@ -162,6 +185,7 @@ class Rule(Part):
     condition: Name = "primary"
     allowed_models: Models = []
     model_rewrite: str = ""
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class Router(Part):
@@ -203,6 +227,7 @@ class Customer(Part):
     name: Name
     email: Email | None = None
     plan: Name = "free"
+    price_plan: Name | None = None
     time_zone: Name = "UTC"
     suspended: bool = False
     allowed_models: Models = []

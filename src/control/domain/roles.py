@@ -121,6 +121,13 @@ _METHODS = {
         "UpdateCustomer": _ADMIN,
         "DeleteCustomer": _OPERATOR,
     },
+    "TemplatesService": {
+        "CreateTemplate": _OPERATOR,
+        "GetTemplate": _OPERATOR,
+        "ListTemplates": _OPERATOR,
+        "UpdateTemplate": _OPERATOR,
+        "DeleteTemplate": _OPERATOR,
+    },
     "UsersService": {
         "CreateUser": _ADMIN,
         "GetUser": _OWN,

@@ -4,6 +4,7 @@ from typing import Any
 
 from control.caller import caller
 from control.domain.budgets import Period, Scope, zone
+from control.domain.customers import check_output_limit, check_plan
 from control.domain.gateways import GatewayState
 from control.domain.identity import Role
 from control.domain.key_limits import check_key_defaults, check_rate, defaults_of, defaults_row
@@ -11,6 +12,7 @@ from control.domain.models import check_allowed_models
 from control.domain.slugs import checked_slug, slug_of
 from control.interceptors.concern import Context
 from control.provisioner import Provisioner
+from control.services import template_use
 from control.services.access import require_operator
 from control.services.audit import record_change
 from control.services.convert import (
@@ -42,12 +44,11 @@ from tollkeeper.errors import Reason, TollkeeperError, already_exists, invalid
 from tollkeeper.ids import uuid7
 from tollkeeper.money import MAX_NANOUSD, NANOUSD_PER_USD
 from tollkeeper.v1 import budgets_pb2, customers_pb2, customers_pb2_grpc
+from tollkeeper.v1.templates_pb2 import Template
 
 Customer = customers_pb2.Customer
 
 DEFAULT_BUDGET_NANOUSD = NANOUSD_PER_USD
-MAX_OUTPUT_LIMIT = 100_000_000
-_MAX_PLAN_CHARS = 50
 _MAX_EQUAL_NAMES = 1000
 _CHANGEABLE = (
     "name",
@@ -138,7 +139,7 @@ class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
                     only="" if identity.operator else identity.customer_id,
                     deleted_too=request.show_deleted,
                     prefix=checked_name(request.prefix, "prefix").lower() if request.prefix else "",
-                    plan=_checked_plan(request.plan) if request.plan else "",
+                    plan=check_plan(request.plan) if request.plan else "",
                     suspended=request.suspended if request.HasField("suspended") else None,
                 ),
             )
@@ -210,13 +211,17 @@ async def create_customer(
 ) -> Customer:
     """Makes the customer and its first budget, in the caller's transaction. Without a provisioner its
     gateway is made a while later."""
-    sent = request.customer
+    sent = Customer()
+    sent.CopyFrom(request.customer)
+    template = await template_use.load(connection, request.template) if request.template else Template()
+    template_use.fill_in(sent, template)
     customer_id = str(uuid7())
     values = {field: _column(sent, field) for field in _CHANGEABLE if field not in _CREATED_OTHERWISE}
     values |= {
         "slug": checked_slug(sent.slug) if sent.slug else await _free_slug(connection, values["name"]),
         "plan": _column(sent, "plan") if sent.plan else "free",
         "time_zone": _column(sent, "time_zone") if sent.time_zone else "UTC",
+        "template": template.name,
     }
     if sent.default_router_id:
         raise invalid("A new customer has no routers yet.", field="default_router_id")
@@ -226,10 +231,11 @@ async def create_customer(
     row = await store.insert_customer(connection, customer_id, values)
     if provisioner is not None and provisioner.makes_gateways:
         await provisioner.want(connection, row)
-    budget = _first_budget(request)
-    if budget is not None:
-        budget |= {"scope": Scope.SCOPE_CUSTOMER, "scope_id": customer_id}
+    for budget in _first_budgets(request, template, customer_id):
         await insert_budget(connection, customer_id, budget)
+    router_id = await template_use.give_router(connection, customer_id, template)
+    if router_id is not None:
+        await store.set_default_router(connection, customer_id, router_id)
     message = _message(await store.load_customer(connection, customer_id))
     await record_change(connection, customer_id, None, message)
     await customer_changed(connection, customer_id)
@@ -245,18 +251,24 @@ async def _register(connection: Connection, sent: Customer, provisioner: Provisi
     return customer
 
 
-def _first_budget(request: customers_pb2.CreateCustomerRequest) -> dict[str, Any] | None:
+def _first_budgets(
+    request: customers_pb2.CreateCustomerRequest, template: Template, customer_id: str
+) -> list[dict[str, Any]]:
+    """As the request says, else as the template does, else a dollar."""
+    if request.template and not request.HasField("budget"):
+        return template_use.budget_rows(template, customer_id)
+    scope = {"scope": Scope.SCOPE_CUSTOMER, "scope_id": customer_id}
     if not request.HasField("budget"):
-        return {"limit_nanousd": DEFAULT_BUDGET_NANOUSD, "period": Period.PERIOD_NONE}
+        return [{**scope, "limit_nanousd": DEFAULT_BUDGET_NANOUSD, "period": Period.PERIOD_NONE}]
     if not request.budget.HasField("limit_nanousd"):
-        return None
+        return []
     limit_nanousd = request.budget.limit_nanousd
     if not 1 <= limit_nanousd <= MAX_NANOUSD:
         raise invalid("limit_nanousd is out of range.", field="limit_nanousd")
     period = request.budget.period or Period.PERIOD_NONE
     if period not in budgets_pb2.Period.values():
         raise invalid("period isn't one.", field="period")
-    return {"limit_nanousd": limit_nanousd, "period": period}
+    return [{**scope, "limit_nanousd": limit_nanousd, "period": period}]
 
 
 async def _free_slug(connection: Connection, name: str) -> str:
@@ -275,7 +287,7 @@ def _column(sent: Customer, field: str) -> Any:
         case "email":
             return checked_email(sent.email) if sent.email else ""
         case "plan":
-            return _checked_plan(sent.plan)
+            return check_plan(sent.plan)
         case "time_zone":
             return zone(sent.time_zone).key
         case "price_plan_id":
@@ -283,9 +295,7 @@ def _column(sent: Customer, field: str) -> Any:
         case "default_router_id":
             return resource_id("router", sent.default_router_id) if sent.default_router_id else None
         case "default_output_limit":
-            if not 0 <= sent.default_output_limit <= MAX_OUTPUT_LIMIT:
-                raise invalid("default_output_limit is out of range.", field="default_output_limit")
-            return sent.default_output_limit
+            return check_output_limit(sent.default_output_limit)
         case "allowed_models":
             return check_allowed_models(sent.allowed_models)
         case "requests_per_minute" | "tokens_per_minute":
@@ -294,13 +304,6 @@ def _column(sent: Customer, field: str) -> Any:
             return defaults_row(check_key_defaults(sent.key_defaults))
         case _:
             return sent.suspended
-
-
-def _checked_plan(plan: str) -> str:
-    checked_name(plan, "plan")
-    if len(plan) > _MAX_PLAN_CHARS:
-        raise invalid(f"plan is longer than {_MAX_PLAN_CHARS} characters.", field="plan")
-    return plan
 
 
 def _message(row: Row) -> Customer:
@@ -320,6 +323,7 @@ def _message(row: Row) -> Customer:
         tokens_per_minute=row["tokens_per_minute"],
         key_defaults=defaults_of(row["key_defaults"]) if row["key_defaults"] else None,
         price_plan_id=row["price_plan_id"] or "",
+        template=row["template"],
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

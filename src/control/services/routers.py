@@ -1,6 +1,7 @@
 """RoutersService: ordered rules, written and replaced as a whole."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from control.domain.models import check_allowed_models, check_model
 from control.services.audit import record_change
@@ -63,7 +64,7 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
                 customer_id,
                 request,
                 Router,
-                lambda: _create(connection, customer_id, request),
+                lambda: create_router(connection, customer_id, request),
             )
 
         return await self._database.write_again(work)
@@ -147,9 +148,10 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             return await dry_run(connection, customer_id, request)
 
 
-async def _create(
+async def create_router(
     connection: Connection, customer_id: str, request: routers_pb2.CreateRouterRequest
 ) -> Router:
+    """A new router with its rules, in the caller's transaction."""
     sent = request.router
     await lock_customer(connection, customer_id)
     check_granting(customer_id, sent)
@@ -212,25 +214,34 @@ async def _replace_rules(
     connection: Connection, customer_id: str, router_id: str, rules: Sequence[routers_pb2.RoutingRule]
 ) -> None:
     """Stores rules once all of them are sound. A rule that was there before keeps its id."""
-    if len(rules) > MAX_RULES:
-        raise invalid(f"A router has at most {MAX_RULES} rules.", field="rules")
+    rows = await check_rules(connection, customer_id, rules)
     router = {"customer_id": customer_id, "router_id": router_id}
     present = await store.load_rules(connection, [router])
     keepable = {row["rule_id"] for row in present[router_id]}
-    rows = []
-    for rule in rules:
-        rule_id = rule.rule_id.lower()
-        rows.append(_rule_row(rule, rule_id if rule_id in keepable else ""))
-        keepable.discard(rule_id)
+    for row in rows:
+        if row["rule_id"] in keepable:
+            keepable.discard(row["rule_id"])
+        else:
+            row["rule_id"] = ""
+    await store.replace_rules(connection, customer_id, router_id, rows)
+
+
+async def check_rules(
+    connection: Connection, customer_id: str, rules: Sequence[routers_pb2.RoutingRule]
+) -> list[dict[str, Any]]:
+    """Rules as they are stored, over providers the customer may use. Raises INVALID_ARGUMENT, NOT_FOUND."""
+    if len(rules) > MAX_RULES:
+        raise invalid(f"A router has at most {MAX_RULES} rules.", field="rules")
+    rows = [_rule_row(rule) for rule in rules]
     wanted = [row["provider_id"] for row in rows]
     live = await resource_grants.usable(connection, Kind.PROVIDER, customer_id, wanted)
     for provider_id in wanted:
         if provider_id not in live:
             raise not_found("provider", provider_id)
-    await store.replace_rules(connection, customer_id, router_id, rows)
+    return rows
 
 
-def _rule_row(rule: routers_pb2.RoutingRule, rule_id: str) -> Row:
+def _rule_row(rule: routers_pb2.RoutingRule) -> dict[str, Any]:
     if not is_uuid(rule.provider_id):
         raise not_found("provider", rule.provider_id)
     if not 0 <= rule.priority <= MAX_PRIORITY:
@@ -240,7 +251,7 @@ def _rule_row(rule: routers_pb2.RoutingRule, rule_id: str) -> Row:
     if rule.condition not in ("", *CONDITIONS):
         raise invalid(f"A condition is one of {', '.join(CONDITIONS)}.", field="rules.condition")
     return {
-        "rule_id": rule_id,
+        "rule_id": rule.rule_id.lower(),
         "priority": rule.priority or DEFAULT_PRIORITY,
         "condition": rule.condition or PRIMARY,
         "provider_id": rule.provider_id.lower(),

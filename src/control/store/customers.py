@@ -92,6 +92,12 @@ async def update_customer(connection: AsyncConnection, row: Row, values: Mapping
     return await change_row(connection, customers, customer_id, customer_id, values)
 
 
+async def set_default_router(connection: AsyncConnection, customer_id: str, router_id: str) -> None:
+    """Of a customer that was made in this transaction."""
+    statement = update(customers).where(customers.c.customer_id == customer_id)
+    await connection.execute(statement.values(default_router_id=router_id))
+
+
 async def delete_customer(connection: AsyncConnection, row: Row, now: datetime) -> Row:
     """Ends a customer and its users, revokes its keys and forgets its vendor credentials. Slug and emails
     become free; the rows stay for the ledger."""

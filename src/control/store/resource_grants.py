@@ -8,12 +8,14 @@ A transaction that names such a resource takes it through `usable`, one that cha
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store.tables import PLATFORM_CUSTOMER_ID, customers, providers, resource_grants, routers
-from tollkeeper.errors import not_found
+from tollkeeper.errors import invalid, not_found
 from tollkeeper.ids import is_uuid
+
+MAX_GRANTED_CUSTOMERS = 1000
 
 
 class Kind(StrEnum):
@@ -104,6 +106,26 @@ async def set_granted_customers(
     rows = [{"customer_id": each, "kind": kind, "resource_id": resource_id} for each in wanted]
     if rows:
         await connection.execute(insert(resource_grants), rows)
+
+
+async def grant_to(
+    connection: AsyncConnection, kind: Kind, resource_ids: Collection[str], customer_id: str
+) -> None:
+    """Lets one more customer use resources of the platform, where it can't yet. Raises INVALID_ARGUMENT when
+    a resource names as many customers as it may."""
+    for resource_id in sorted(set(resource_ids)):
+        if not await without_grant(connection, kind, resource_id, [customer_id]):
+            continue
+        named = select(func.count()).where(
+            resource_grants.c.resource_id == resource_id, resource_grants.c.kind == kind
+        )
+        if (await connection.execute(named)).scalar_one() >= MAX_GRANTED_CUSTOMERS:
+            raise invalid(
+                f"The {kind} {resource_id} is granted to {MAX_GRANTED_CUSTOMERS} customers: grant it to all.",
+                field="template",
+            )
+        row = {"customer_id": customer_id, "kind": kind, "resource_id": resource_id}
+        await connection.execute(insert(resource_grants).values(row))
 
 
 async def without_grant(

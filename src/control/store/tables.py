@@ -117,6 +117,8 @@ customers = Table(
     # keys.proto KeyDefaults.
     Column("key_defaults", JSONB, nullable=False, server_default="{}"),
     _id("price_plan_id", nullable=True),
+    # The name of the one it was made with.
+    _text("template"),
     # Of everything a grant is made of (L27); urgent: grants older than this are dropped at once.
     _count("version"),
     _count("urgent_version"),
@@ -332,6 +334,20 @@ resource_grants = Table(
     Column("kind", Text, primary_key=True),
     _id("resource_id", primary_key=True),
     Index("resource_grants_by_resource", "resource_id"),
+)
+
+# The platform's: rows of its own customer.
+templates = Table(
+    "templates",
+    metadata,
+    _customer(),
+    _id("template_id", primary_key=True),
+    Column("name", Text, nullable=False),
+    # templates.proto Template, but for what the row has columns for.
+    Column("settings", JSONB, nullable=False),
+    _count("revision"),
+    _time("create_time"),
+    _time("delete_time", nullable=True),
 )
 
 keys = Table(

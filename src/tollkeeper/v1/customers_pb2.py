@@ -31,7 +31,7 @@ from tollkeeper.v1 import keys_pb2 as tollkeeper_dot_v1_dot_keys__pb2
 from tollkeeper.v1 import gateways_pb2 as tollkeeper_dot_v1_dot_gateways__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/customers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\x1a\x18tollkeeper/v1/keys.proto\x1a\x1ctollkeeper/v1/gateways.proto\"\xcc\x04\n\x08\x43ustomer\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x11\n\tsuspended\x18\x07 \x01(\x08\x12\x1b\n\rcf_gateway_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x11\x64\x65\x66\x61ult_router_id\x18\t \x01(\t\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\n \x01(\x03\x12\x16\n\x0e\x61llowed_models\x18\x0b \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x0c \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\r \x01(\x03\x12\x30\n\x0ckey_defaults\x18\x14 \x01(\x0b\x32\x1a.tollkeeper.v1.KeyDefaults\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\rgateway_state\x18\x1e \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayStateB\x04\xe2\x41\x01\x03\x12\x1b\n\rgateway_error\x18\x1f \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\rprice_plan_id\x18# \x01(\t\"\x8a\x01\n\x15\x43reateCustomerRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.CustomerB\x04\xe2\x41\x01\x02\x12,\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"V\n\x17RegisterCustomerRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"/\n\x12GetCustomerRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x97\x01\n\x14ListCustomersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x03 \x01(\x08\x12\x0e\n\x06prefix\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x16\n\tsuspended\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_suspended\"\\\n\x15ListCustomersResponse\x12*\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x15UpdateCustomerRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.CustomerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x15\x44\x65leteCustomerRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x32\xdf\x05\n\x10\x43ustomersService\x12p\n\x0e\x43reateCustomer\x12$.tollkeeper.v1.CreateCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"\x1f\x82\xd3\xe4\x93\x02\x19\"\r/v1/customers:\x08\x63ustomer\x12v\n\x10RegisterCustomer\x12&.tollkeeper.v1.RegisterCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/customers:register:\x01*\x12n\n\x0bGetCustomer\x12!.tollkeeper.v1.GetCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{customer_id}\x12q\n\rListCustomers\x12#.tollkeeper.v1.ListCustomersRequest\x1a$.tollkeeper.v1.ListCustomersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/customers\x12\x87\x01\n\x0eUpdateCustomer\x12$.tollkeeper.v1.UpdateCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"6\x82\xd3\xe4\x93\x02\x30\x32$/v1/customers/{customer.customer_id}:\x08\x63ustomer\x12t\n\x0e\x44\x65leteCustomer\x12$.tollkeeper.v1.DeleteCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/customers/{customer_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/customers.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\x1a\x18tollkeeper/v1/keys.proto\x1a\x1ctollkeeper/v1/gateways.proto\"\xe4\x04\n\x08\x43ustomer\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x11\n\tsuspended\x18\x07 \x01(\x08\x12\x1b\n\rcf_gateway_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x11\x64\x65\x66\x61ult_router_id\x18\t \x01(\t\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\n \x01(\x03\x12\x16\n\x0e\x61llowed_models\x18\x0b \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x0c \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\r \x01(\x03\x12\x30\n\x0ckey_defaults\x18\x14 \x01(\x0b\x32\x1a.tollkeeper.v1.KeyDefaults\x12\x16\n\x08template\x18\x17 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\rgateway_state\x18\x1e \x01(\x0e\x32\x1b.tollkeeper.v1.GatewayStateB\x04\xe2\x41\x01\x03\x12\x1b\n\rgateway_error\x18\x1f \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\rprice_plan_id\x18# \x01(\t\"\x9c\x01\n\x15\x43reateCustomerRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.CustomerB\x04\xe2\x41\x01\x02\x12,\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x1c.tollkeeper.v1.InitialBudget\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x10\n\x08template\x18\x04 \x01(\t\"V\n\x17RegisterCustomerRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"/\n\x12GetCustomerRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x97\x01\n\x14ListCustomersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x03 \x01(\x08\x12\x0e\n\x06prefix\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x16\n\tsuspended\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_suspended\"\\\n\x15ListCustomersResponse\x12*\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x15UpdateCustomerRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.CustomerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x15\x44\x65leteCustomerRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x32\xdf\x05\n\x10\x43ustomersService\x12p\n\x0e\x43reateCustomer\x12$.tollkeeper.v1.CreateCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"\x1f\x82\xd3\xe4\x93\x02\x19\"\r/v1/customers:\x08\x63ustomer\x12v\n\x10RegisterCustomer\x12&.tollkeeper.v1.RegisterCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/customers:register:\x01*\x12n\n\x0bGetCustomer\x12!.tollkeeper.v1.GetCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{customer_id}\x12q\n\rListCustomers\x12#.tollkeeper.v1.ListCustomersRequest\x1a$.tollkeeper.v1.ListCustomersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/customers\x12\x87\x01\n\x0eUpdateCustomer\x12$.tollkeeper.v1.UpdateCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"6\x82\xd3\xe4\x93\x02\x30\x32$/v1/customers/{customer.customer_id}:\x08\x63ustomer\x12t\n\x0e\x44\x65leteCustomer\x12$.tollkeeper.v1.DeleteCustomerRequest\x1a\x17.tollkeeper.v1.Customer\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/customers/{customer_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMER'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_CUSTOMER'].fields_by_name['cf_gateway_id']._loaded_options = None
   _globals['_CUSTOMER'].fields_by_name['cf_gateway_id']._serialized_options = b'\342A\001\003'
+  _globals['_CUSTOMER'].fields_by_name['template']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['template']._serialized_options = b'\342A\001\003'
   _globals['_CUSTOMER'].fields_by_name['create_time']._loaded_options = None
   _globals['_CUSTOMER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_CUSTOMER'].fields_by_name['delete_time']._loaded_options = None
@@ -77,21 +79,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERSSERVICE'].methods_by_name['DeleteCustomer']._loaded_options = None
   _globals['_CUSTOMERSSERVICE'].methods_by_name['DeleteCustomer']._serialized_options = b'\202\323\344\223\002\035*\033/v1/customers/{customer_id}'
   _globals['_CUSTOMER']._serialized_start=264
-  _globals['_CUSTOMER']._serialized_end=852
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=855
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=993
-  _globals['_REGISTERCUSTOMERREQUEST']._serialized_start=995
-  _globals['_REGISTERCUSTOMERREQUEST']._serialized_end=1081
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=1083
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=1130
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1133
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1284
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1286
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1378
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1380
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1501
-  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1503
-  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1582
-  _globals['_CUSTOMERSSERVICE']._serialized_start=1585
-  _globals['_CUSTOMERSSERVICE']._serialized_end=2320
+  _globals['_CUSTOMER']._serialized_end=876
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=879
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=1035
+  _globals['_REGISTERCUSTOMERREQUEST']._serialized_start=1037
+  _globals['_REGISTERCUSTOMERREQUEST']._serialized_end=1123
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=1125
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=1172
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1175
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1326
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1328
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1420
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1422
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1543
+  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1545
+  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1624
+  _globals['_CUSTOMERSSERVICE']._serialized_start=1627
+  _globals['_CUSTOMERSSERVICE']._serialized_end=2362
 # @@protoc_insertion_point(module_scope)

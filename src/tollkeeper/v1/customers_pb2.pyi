@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Customer(_message.Message):
-    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "etag", "create_time", "delete_time", "gateway_state", "gateway_error", "price_plan_id")
+    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "template", "etag", "create_time", "delete_time", "gateway_state", "gateway_error", "price_plan_id")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Customer(_message.Message):
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     KEY_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -51,23 +52,26 @@ class Customer(_message.Message):
     requests_per_minute: int
     tokens_per_minute: int
     key_defaults: _keys_pb2.KeyDefaults
+    template: str
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
     gateway_state: _gateways_pb2.GatewayState
     gateway_error: str
     price_plan_id: str
-    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_state: _Optional[_Union[_gateways_pb2.GatewayState, str]] = ..., gateway_error: _Optional[str] = ..., price_plan_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., template: _Optional[str] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_state: _Optional[_Union[_gateways_pb2.GatewayState, str]] = ..., gateway_error: _Optional[str] = ..., price_plan_id: _Optional[str] = ...) -> None: ...
 
 class CreateCustomerRequest(_message.Message):
-    __slots__ = ("customer", "budget", "request_id")
+    __slots__ = ("customer", "budget", "request_id", "template")
     CUSTOMER_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     customer: Customer
     budget: _budgets_pb2.InitialBudget
     request_id: str
-    def __init__(self, customer: _Optional[_Union[Customer, _Mapping]] = ..., budget: _Optional[_Union[_budgets_pb2.InitialBudget, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    template: str
+    def __init__(self, customer: _Optional[_Union[Customer, _Mapping]] = ..., budget: _Optional[_Union[_budgets_pb2.InitialBudget, _Mapping]] = ..., request_id: _Optional[str] = ..., template: _Optional[str] = ...) -> None: ...
 
 class RegisterCustomerRequest(_message.Message):
     __slots__ = ("email", "name", "request_id")

@@ -140,6 +140,42 @@ def test_limits_and_rotation_of_a_key(cli: Run, up: Up) -> None:
     assert not cli("keys", "enable", key["id"], "--json")["disabled"]
 
 
+def test_a_template_and_a_customer_made_with_it(cli: Run) -> None:
+    """Every option of a template, found by name; what was made with it stays as it is."""
+    provider = cli(
+        *("providers", "create", "--customer", "platform", "--name", "shared", "--type", "openai"),
+        *("--credential-stdin", "--json"),
+        stdin="sk-test\n",
+    )
+    template = cli(
+        *("templates", "create", "--name", "gold", "--plan", "premium", "--allow-model", "gpt-*"),
+        *("--budget", "limit_usd=100,period=monthly,threshold=80", "--budget", "limit_usd=5,soft=yes"),
+        *("--requests-per-minute", "600", "--rule", f"provider={provider['provider_id']},models=gpt-*"),
+        *("--key-requests-per-minute", "60", "--key-budget-usd", "5", "--key-budget-reset", "monthly"),
+        *("--model-limit", "model=o3,max_cost_usd=0.5", "--json"),
+    )
+    assert [each["limit_usd"] for each in template["budgets"]] == ["100.00", "5.00"]
+    assert template["key_defaults"]["model_limits"][0]["max_cost_usd"] == "0.50"
+    assert cli("templates", "show", "gold", "--json") == template
+    assert "gold" in cli("templates", "list")
+    customer = cli("customers", "create", "--name", "Golden", "--template", "gold", "--json")
+    assert (customer["plan"], customer["template"], customer["requests_per_minute"]) == (
+        "premium",
+        "gold",
+        600,
+    )
+    key = cli("keys", "create", "--customer", "golden", "--name", "k", "--json")
+    assert (key["requests_per_minute"], key["budget_usd"], key["budget_reset"]) == (60, "5.00", "monthly")
+    changed = cli("templates", "update", "gold", "--no-budgets", "--all-models", "--json")
+    assert (changed["budgets"], changed["allowed_models"], changed["plan"]) == ([], [], "premium")
+    assert cli("customers", "show", "golden", "--json")["allowed_models"] == ["gpt-*"]
+    assert cli("templates", "delete", "gold", "--json")["delete_time"]
+    assert "NOT_FOUND" in cli("templates", "show", "gold", code=3)
+    assert "soft is yes or no" in cli(
+        *("templates", "create", "--name", "x", "--budget", "limit_usd=1,soft=maybe"), code=2
+    )
+
+
 def test_finding_and_suspending_customers(cli: Run) -> None:
     """Filters for operators with many, limits, and the two states."""
     cli("customers", "create", "--name", "Finder", "--plan", "gold", "--tokens-per-minute", "9")

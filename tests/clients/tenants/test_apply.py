@@ -6,13 +6,15 @@ import stat
 from pathlib import Path
 
 from control.domain.identity import Role
+from control.store.tables import PLATFORM_CUSTOMER_ID
 from tests.clients.tenants.conftest import tollkeeper
-from tests.control.gateway import authorize, make_key
+from tests.control.gateway import authorize, make_key, make_provider
 from tests.control.harness import RunningControl
 from tollkeeper.v1.budgets_pb2 import ListBudgetsRequest
 from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
 from tollkeeper.v1.keys_pb2 import ListKeysRequest
 from tollkeeper.v1.providers_pb2 import ListProvidersRequest
+from tollkeeper.v1.routers_pb2 import CreateRouterRequest, Router, RoutingRule
 from tollkeeper.v1.sessions_pb2 import CreateSessionRequest
 from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team
 
@@ -400,3 +402,45 @@ async def test_an_unreachable_control_plane_ends_it(control: RunningControl, tmp
         control, "apply", "-f", written(tmp_path), TOLLKEEPER_CONTROL_ADDRESS="127.0.0.1:1"
     )
     assert (ran.code, len(ran.err.splitlines())) == (5, 1)
+
+
+async def test_what_the_platform_owns_is_named(control: RunningControl, tmp_path: Path) -> None:
+    """Providers and routers of the platform by `platform/NAME`, for new customers too; gone ones are told."""
+    cli = await control.cli()
+    provider = await make_provider(
+        cli, PLATFORM_CUSTOMER_ID, "shared", credential="sk-platform", granted_to_all=True
+    )
+    router = Router(
+        customer_id=PLATFORM_CUSTOMER_ID,
+        name="standard",
+        rules=[RoutingRule(provider_id=provider.provider_id)],
+        granted_to_all=True,
+    )
+    await cli.routers.CreateRouter(CreateRouterRequest(router=router))
+    text = """\
+customers:
+- slug: acme
+  name: Acme
+  default_router: platform/standard
+  budgets: []
+  routers:
+  - name: own
+    rules:
+    - provider: platform/shared
+      weight: 3
+  keys:
+  - name: first
+  - name: second
+    router: own
+"""
+    file = written(tmp_path, text)
+    ran = await tollkeeper(control, "apply", "-f", file, "--json")
+    assert ran.code == 0, ran.err
+    edge = await control.edge()
+    for key in ran.json()["keys"]:
+        assert [rule.provider_name for rule in (await authorize(edge, key["raw_key"])).rules] == ["shared"]
+    assert (await tollkeeper(control, "export")).out == text
+    assert "Nothing to change" in (await tollkeeper(control, "apply", "-f", file)).out
+    other = text.replace("acme", "other").replace("platform/standard", "platform/gone")
+    ran = await tollkeeper(control, "apply", "-f", written(tmp_path, other, "other.yaml"))
+    assert (ran.code, "there is no router 'platform/gone'" in ran.err) == (1, True)

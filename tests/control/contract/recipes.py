@@ -20,6 +20,11 @@ RECIPES: Mapping[str, Recipe] = {
     "tollkeeper.v1.Customer.cf_gateway_id": nothing,
     # Only operators may set it.
     "tollkeeper.v1.Customer.price_plan_id": nothing,
+    "tollkeeper.v1.CreateCustomerRequest.template": nothing,
+    # The platform's only.
+    "tollkeeper.v1.Template.router_id": nothing,
+    "tollkeeper.v1.Template.rules": nothing,
+    "tollkeeper.v1.Template.price_plan_id": nothing,
     "tollkeeper.v1.User.role": lambda ids: Role.ROLE_MEMBER,
     "tollkeeper.v1.Provider.provider_type": lambda ids: "openai",
     # Only what the platform owns is granted.
