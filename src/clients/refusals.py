@@ -37,7 +37,7 @@ _HANDSHAKES = (
         "its certificate is for another name; call it by a name in the certificate.",
     ),
     (
-        re.compile(r"CERTIFICATE_VERIFY_FAILED"),
+        re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate signature failure"),
         "its certificate isn't of the authority in TOLLKEEPER_CONTROL_CA_FILE.",
     ),
     (

@@ -15,6 +15,7 @@ from control.config import ControlSettings, GatewayMode
 from control.domain.identity import Identity
 from control.domain.sealing import KeyRing
 from control.expiry import Expiry
+from control.health import Health
 from control.interceptors.chain import Chain
 from control.interceptors.deadline import Deadline
 from control.interceptors.errors import Errors
@@ -106,7 +107,7 @@ class Control:
         self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
         days = settings.audit_retention_days
         self._audit_retention = AuditRetention(self.database, timedelta(days=days)) if days else None
-        self._server = Server(settings, self._interceptor(), self._services(key_ring))
+        self._server = Server(settings, self._interceptor(), self._services(key_ring), Health(database_url))
 
     @property
     def address(self) -> str:

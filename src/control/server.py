@@ -4,17 +4,17 @@ call."""
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from control.config import ControlSettings
+from control.health import Health
 from control.interceptors.guard import MAX_REQUEST_BYTES
+from control.tls import server_credentials
 from tollkeeper.settings import SettingsError
 
 # Twice what the guard takes: up to here a caller is told what is wrong, beyond it gRPC itself refuses.
@@ -61,16 +61,17 @@ class Server:
         settings: ControlSettings,
         interceptor: grpc.aio.ServerInterceptor,
         services: Sequence[Service],
+        health: Health,
     ) -> None:
         self._settings = settings
         self._server = grpc.aio.server(
             interceptors=[interceptor], options=_OPTIONS, maximum_concurrent_rpcs=_MAX_CONCURRENT_RPCS
         )
-        self._health = health_aio.HealthServicer()
+        self._health = health
         self._names = [service.name for service in services]
         for service in services:
             service.add(service.servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
         if settings.reflection:
             shown = [*self._names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
             reflection.enable_server_reflection([*shown, reflection.SERVICE_NAME], self._server)
@@ -82,16 +83,15 @@ class Server:
         return _join(self._settings.host, self.port)
 
     async def start(self) -> None:
-        """Binds and serves. Raises SettingsError when the address is taken or a certificate can't be read."""
+        """Binds and serves. Raises SettingsError when the address is taken or a certificate can't be used."""
         # Between binding and starting, callers would connect and wait: nothing may stand between the two.
         self._bind()
         await self._server.start()
-        for name in ["", *self._names]:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start(self._names)
 
     async def drain(self, end_streams: Callable[[], Awaitable[None]]) -> None:
         """Tells balancers, ends streams, refuses new calls, and waits up to `drain_s` for those under way."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.close()
         await end_streams()
         await self._server.stop(self._settings.drain_s)
 
@@ -101,7 +101,7 @@ class Server:
 
     def _bind(self) -> None:
         wanted = _join(self._settings.host, self._settings.port)
-        credentials = _credentials(self._settings)
+        credentials = server_credentials(self._settings)
         try:
             if credentials is None:
                 self.port = self._server.add_insecure_port(wanted)
@@ -111,24 +111,6 @@ class Server:
             raise SettingsError(
                 [f"TOLLKEEPER_CONTROL_PORT: {wanted} can't be listened on; is another process using it?"]
             ) from None
-
-
-def _credentials(settings: ControlSettings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    key = _read("TOLLKEEPER_TLS_KEY_FILE", settings.tls_key_file)
-    certificate = _read("TOLLKEEPER_TLS_CERT_FILE", settings.tls_cert_file)
-    if settings.tls_client_ca_file is None:
-        return grpc.ssl_server_credentials([(key, certificate)])
-    authority = _read("TOLLKEEPER_TLS_CLIENT_CA_FILE", settings.tls_client_ca_file)
-    return grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
-
-
-def _read(setting: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError([f"{setting}: {path} can't be read: {error.strerror}"]) from None
 
 
 def _join(host: str, port: int) -> str:
