@@ -18,6 +18,7 @@ from control.ledger.postings import Posting
 from control.ledger.value_caps import ValueCaps
 from control.store import chains, grants_log, ledger
 from control.store.chains import Chain
+from control.store.rows import Target, Together
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2
 
@@ -82,9 +83,9 @@ async def run(
     """Books all settles and answers what acquires it can. The caller commits."""
     for work in acquires:
         work.reset()
-    now = await ledger.database_now(connection)
     acquires = await _unanswered(connection, customer_id, acquires)
     posting = await postings.claim(connection, customer_id, [r for settle in settles for r in settle.records])
+    now = posting.now or await ledger.database_now(connection)
     locked = await _lock(connection, customer_id, posting, settles, acquires, now)
     result = BatchResult(posted=posting.fresh)
     postings.apply(posting, locked.leases, result.roomier)
@@ -92,8 +93,12 @@ async def run(
         settle.outcomes = [posting.outcomes[id(record)] for record in settle.records]
         _take_reports(settle.reports, locked.leases)
     grants = _decide_all(acquires, locked, draw_for, result)
-    result.alerts = await _save(connection, customer_id, locked, grants)
-    await postings.save(connection, customer_id, posting, locked.now, caps)
+    sums = await caps.cap(connection, customer_id, postings.sums_of(posting))
+    # All rows that others may want are locked by now, but for those of the sums.
+    together = Together(connection)
+    result.alerts = await _save(together, customer_id, locked, grants)
+    await postings.save(together, customer_id, posting, now, sums)
+    await together.send()
     return result
 
 
@@ -250,7 +255,7 @@ def _mark_for_recall(windows: Iterable[Window], now: datetime, result: BatchResu
 
 
 async def _save(
-    connection: AsyncConnection,
+    connection: Target,
     customer_id: str,
     locked: Locked,
     grants: Sequence[tuple[Lease, AcquireWork, list[dict[str, object]]]],

@@ -11,9 +11,9 @@ from control.domain import ledger as rules
 from control.domain.ledger import Label, Lease, LeaseState, Part, WindowKey
 from control.domain.records import ESTIMATED, REPORTED, VOIDED, PreparedRecord
 from control.domain.rollups import Sum, Sums
-from control.ledger.value_caps import ValueCaps
 from control.store import chains, ledger, request_log, rollups
 from control.store.ledger import StoredRecord
+from control.store.rows import Target
 from tollkeeper.v1 import edge_pb2
 
 Outcome = edge_pb2.SettleOutcome
@@ -44,6 +44,8 @@ class Posting:
     # Estimates of lost leases, which arriving records replace (L22).
     lost: dict[str, StoredRecord] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    # The database's time, where something was new.
+    now: datetime | None = None
 
     def lease_ids(self) -> set[str]:
         """Every lease that something is posted to."""
@@ -60,7 +62,7 @@ async def claim(connection: AsyncConnection, customer_id: str, records: Sequence
             posting.outcomes[id(record)] = Outcome.RETRY
         else:
             first[record.usage_id] = record
-    claimed = await ledger.claim_records(connection, [record.row for record in first.values()])
+    claimed, posting.now = await ledger.claim_records(connection, [record.row for record in first.values()])
     rest = {usage_id: record for usage_id, record in first.items() if usage_id not in claimed}
     stored = await ledger.lock_records(connection, customer_id, rest)
     for usage_id, record in first.items():
@@ -157,9 +159,7 @@ def _entry(usage_id: str, number: int, lease: Lease, part: Part, estimated: bool
     return Entry(usage_id, number, lease.lease_id, part.label, part.amount_nanousd, estimated)
 
 
-async def save(
-    connection: AsyncConnection, customer_id: str, posting: Posting, now: datetime, caps: ValueCaps
-) -> None:
+async def save(connection: Target, customer_id: str, posting: Posting, now: datetime, sums: Sums) -> None:
     """Writes entries, replaced records, the request log, rollups, and what is kept for a person."""
     await ledger.replace_records(connection, [record.row for record, _ in posting.better])
     await ledger.set_costs(
@@ -190,7 +190,7 @@ async def save(
     )
     await request_log.add(connection, [record.log_row for record in posting.fresh])
     await request_log.replace(connection, [record.log_row for record, _ in posting.better])
-    await rollups.add(connection, customer_id, await caps.cap(connection, customer_id, _sums(posting)))
+    await rollups.add(connection, customer_id, sums)
 
 
 def refused_row(
@@ -210,7 +210,7 @@ def refused_row(
     }
 
 
-def _sums(posting: Posting) -> Sums:
+def sums_of(posting: Posting) -> Sums:
     """What all that was posted adds to the sums."""
     sums = Sums()
     for record in posting.fresh:

@@ -32,6 +32,8 @@ MAX_ACQUIRES_PER_BATCH = 256
 # Another replica may have freed room without this one knowing.
 PARKED_RETRY_S = 0.1
 MAX_WAIT_S = 30.0
+# Transactions at a time. With more, each gathers less work, and no connection is left to others.
+DEFAULT_CONCURRENCY = 8
 
 
 @dataclass(slots=True)
@@ -61,12 +63,14 @@ class LedgerQueue:
         draw_for: timedelta,
         on_result: Callable[[str, BatchResult], None],
         caps: ValueCaps | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         self._database = database
         self._metrics = metrics
         self._draw_for = draw_for
         self._on_result = on_result
         self._caps = caps or ValueCaps()
+        self._turns = asyncio.Semaphore(concurrency)
         self._lines: dict[str, _Line] = {}
         metrics.ledger_waiting.set_function(lambda: sum(len(line) for line in self._lines.values()))
 
@@ -114,9 +118,11 @@ class LedgerQueue:
             )
 
         started_s = time.monotonic()
-        # A lease id may be opened over two replicas at once: the loser finds the stored answer when it runs
-        # again.
-        result = await self._database.write_again(work, also={UNIQUE_VIOLATION})
+        # Lines that have to wait here gather more work for their next transaction.
+        async with self._turns:
+            # A lease id may be opened over two replicas at once: the loser finds the stored answer when it
+            # runs again.
+            result = await self._database.write_again(work, also={UNIQUE_VIOLATION})
         self._metrics.ledger_batch_seconds.observe(time.monotonic() - started_s)
         self._metrics.ledger_batch_records.observe(len(result.posted))
         self._on_result(customer_id, result)

@@ -16,7 +16,7 @@ async def log_refusals(database: Database, log_rows: Sequence[Row]) -> None:
     for customer_id, group in groupby(sorted(log_rows, key=by_customer), key=by_customer):
         async with database.write() as connection:
             rows = {row["usage_id"]: row for row in group}
-            added = await request_log.add(connection, list(rows.values()))
+            added = await request_log.add_new(connection, list(rows.values()))
             sums = Sums()
             for usage_id in added:
                 row = rows[usage_id]

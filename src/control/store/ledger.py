@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.ledger import Alert, Lease, LeaseState, Window, WindowKey
 from control.store import rows as row_sets
-from control.store.rows import Row
+from control.store.rows import Row, Target
 from control.store.tables import (
     budget_alerts,
     entries,
@@ -27,7 +27,7 @@ from control.store.tables import (
 from tollkeeper.ids import uuid7
 
 _INSERT_RECORDS = row_sets.insert_statement(
-    usage_records, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text)"
+    usage_records, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text), clock_timestamp()"
 )
 _UPDATE_RECORDS = row_sets.update_statement(
     usage_records,
@@ -79,17 +79,16 @@ _LOCK_LEASES = text(
     """
     SELECT CAST(lease_id AS text) AS lease_id, CAST(incarnation_id AS text) AS incarnation_id,
            CAST(key_id AS text) AS key_id, chain_version, unlimited, granted_nanousd, posted_nanousd,
-           returned_nanousd, undrawn_nanousd, in_flight_nanousd, top_up, renewals, state
-    FROM leases
+           returned_nanousd, undrawn_nanousd, in_flight_nanousd, top_up, renewals, state,
+           ARRAY(SELECT CAST(budget_id AS text) FROM lease_windows w
+                 WHERE w.customer_id = l.customer_id AND w.lease_id = l.lease_id
+                 ORDER BY budget_id, start_time) AS budget_ids,
+           ARRAY(SELECT start_time FROM lease_windows w
+                 WHERE w.customer_id = l.customer_id AND w.lease_id = l.lease_id
+                 ORDER BY budget_id, start_time) AS start_times
+    FROM leases l
     WHERE customer_id = :customer_id AND lease_id = ANY(CAST(:lease_ids AS uuid[]))
     ORDER BY lease_id FOR UPDATE
-    """
-)
-_LEASE_WINDOWS = text(
-    """
-    SELECT CAST(lease_id AS text) AS lease_id, CAST(budget_id AS text) AS budget_id, start_time
-    FROM lease_windows
-    WHERE customer_id = :customer_id AND lease_id = ANY(CAST(:lease_ids AS uuid[]))
     """
 )
 _LOCK_WINDOWS = text(
@@ -132,23 +131,27 @@ class StoredRecord:
     output_tokens: int = 0
 
 
-async def database_now(connection: AsyncConnection) -> datetime:
+async def database_now(connection: Target) -> datetime:
     """The database's clock, the only one windows are compared with (L2)."""
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
 
 
-async def claim_records(connection: AsyncConnection, records: Sequence[Row]) -> set[str]:
-    """Inserts usage records; returns the ids that were really new, which are ours to post (I3)."""
-    return {row[0] for row in await row_sets.run(connection, _INSERT_RECORDS, records)}
+async def claim_records(
+    connection: AsyncConnection, records: Sequence[Row]
+) -> tuple[set[str], datetime | None]:
+    """Inserts usage records; returns the ids that were really new, which are ours to post (I3), and the
+    database's time if there were any."""
+    claimed = await row_sets.run(connection, _INSERT_RECORDS, records)
+    return {row[0] for row in claimed}, claimed[0][1] if claimed else None
 
 
-async def replace_records(connection: AsyncConnection, records: Sequence[Row]) -> None:
+async def replace_records(connection: Target, records: Sequence[Row]) -> None:
     """Overwrites locked usage records: an estimate by its report."""
     await row_sets.run(connection, _UPDATE_RECORDS, records)
 
 
-async def set_costs(connection: AsyncConnection, customer_id: str, costs_nanousd: Mapping[str, int]) -> None:
+async def set_costs(connection: Target, customer_id: str, costs_nanousd: Mapping[str, int]) -> None:
     """New costs of locked usage records: what is left of lost leases' estimates."""
     for usage_id, cost_nanousd in costs_nanousd.items():
         await connection.execute(
@@ -187,9 +190,11 @@ async def lock_leases(
     ids = list(lease_ids)
     if not ids:
         return {}, {}
-    parameters = {"customer_id": customer_id, "lease_ids": ids}
-    found = {
-        row.lease_id: Lease(
+    found: dict[str, Lease] = {}
+    pinned: dict[str, list[WindowKey]] = {}
+    for row in await connection.execute(_LOCK_LEASES, {"customer_id": customer_id, "lease_ids": ids}):
+        pinned[row.lease_id] = list(zip(row.budget_ids, row.start_times, strict=True))
+        found[row.lease_id] = Lease(
             lease_id=row.lease_id,
             incarnation_id=row.incarnation_id,
             key_id=row.key_id,
@@ -204,12 +209,6 @@ async def lock_leases(
             renewals=row.renewals,
             state=LeaseState(row.state),
         )
-        for row in await connection.execute(_LOCK_LEASES, parameters)
-    }
-    pinned: dict[str, list[WindowKey]] = {lease_id: [] for lease_id in found}
-    for row in await connection.execute(_LEASE_WINDOWS, parameters):
-        if row.lease_id in pinned:
-            pinned[row.lease_id].append((row.budget_id, row.start_time))
     return found, pinned
 
 
@@ -255,24 +254,22 @@ async def insert_windows(connection: AsyncConnection, rows: Sequence[Row]) -> se
     return {(row[0], row[1]) for row in await row_sets.run(connection, _INSERT_WINDOWS, rows)}
 
 
-async def insert_entries(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+async def insert_entries(connection: Target, rows: Sequence[Row]) -> None:
     """Appends entries. A number that exists already is a bug, and fails the transaction."""
     await row_sets.run(connection, _INSERT_ENTRIES, rows)
 
 
-async def insert_grants(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+async def insert_grants(connection: Target, rows: Sequence[Row]) -> None:
     """Stores the answers of top-ups, with what was seen under the lock (I1)."""
     await row_sets.run(connection, _INSERT_GRANTS, rows)
 
 
-async def insert_refused(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+async def insert_refused(connection: Target, rows: Sequence[Row]) -> None:
     """Keeps what could not be posted for a person; a repetition changes nothing."""
     await row_sets.run(connection, _INSERT_REFUSED, rows)
 
 
-async def save_leases(
-    connection: AsyncConnection, customer_id: str, changed: Sequence[Lease], now: datetime
-) -> None:
+async def save_leases(connection: Target, customer_id: str, changed: Sequence[Lease], now: datetime) -> None:
     """Writes new leases with their windows, and what changed in others."""
     new = [lease for lease in changed if lease.new]
     await row_sets.run(connection, _INSERT_LEASES, [_lease_row(customer_id, lease, now) for lease in new])
@@ -294,9 +291,7 @@ async def save_leases(
     await row_sets.run(connection, _UPDATE_LEASES, old)
 
 
-async def save_windows(
-    connection: AsyncConnection, customer_id: str, changed: Sequence[Window]
-) -> list[Alert]:
+async def save_windows(connection: Target, customer_id: str, changed: Sequence[Window]) -> list[Alert]:
     """Writes what changed in locked windows, and an alert for each threshold that is newly reached."""
     alerts = [alert for window in changed if window.thresholds for alert in window.reach()]
     await row_sets.run(

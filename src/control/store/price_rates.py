@@ -1,5 +1,6 @@
 """Rates by price id. A price row is never edited, so what was read once holds."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
 
@@ -11,6 +12,8 @@ from control.store.tables import PLATFORM_CUSTOMER_ID, customers, prices
 from tollkeeper.cost import PriceRates
 
 CAPACITY = 50_000
+# A batch of many customers that are new here must not take all connections.
+MAX_READS = 4
 
 
 class PriceRatesCache:
@@ -20,6 +23,7 @@ class PriceRatesCache:
         self._database = database
         self._rates: OrderedDict[tuple[str, str], PriceRates] = OrderedDict()
         self._customers: OrderedDict[str, None] = OrderedDict()
+        self._reads = asyncio.Semaphore(MAX_READS)
 
     async def rates(self, customer_id: str, price_ids: Collection[str]) -> dict[str, PriceRates]:
         """Rates of those prices that exist for this customer."""
@@ -35,7 +39,7 @@ class PriceRatesCache:
     async def customer_exists(self, customer_id: str) -> bool:
         """Whether there is or was such a customer; a deleted one still gets its bills."""
         if customer_id not in self._customers:
-            async with self._database.read() as connection:
+            async with self._reads, self._database.read() as connection:
                 found = await connection.execute(
                     select(customers.c.customer_id).where(customers.c.customer_id == customer_id)
                 )
@@ -46,7 +50,7 @@ class PriceRatesCache:
         return True
 
     async def _load(self, customer_id: str, price_ids: Collection[str]) -> None:
-        async with self._database.read() as connection:
+        async with self._reads, self._database.read() as connection:
             found = await connection.execute(
                 select(prices.c.price_id, prices.c.rates).where(
                     prices.c.customer_id.in_([customer_id, PLATFORM_CUSTOMER_ID]),

@@ -25,11 +25,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from control.domain.records import REFUSED
 from control.store import rows as row_sets
 from control.store.fetch import fetch_all, fetch_optional
-from control.store.rows import Row
+from control.store.rows import Row, Target
 from control.store.tables import entries, request_log, request_tags, usage_records
 
 _BY_DATABASE = {"log_time"}
-_INSERT = row_sets.insert_statement(
+_INSERT = row_sets.insert_statement(request_log, ["usage_id"], "ON CONFLICT DO NOTHING", _BY_DATABASE)
+_INSERT_NEW = row_sets.insert_statement(
     request_log, ["usage_id"], "ON CONFLICT DO NOTHING RETURNING CAST(usage_id AS text)", _BY_DATABASE
 )
 _REPLACE = row_sets.insert_statement(
@@ -75,20 +76,26 @@ class Owners:
     team_ids: Sequence[str]
 
 
-async def add(connection: AsyncConnection, log_rows: Sequence[Row]) -> list[str]:
-    """Adds new rows; ids that are there already stay as they are. Returns the ids that were new."""
-    added = [row[0] for row in await row_sets.run(connection, _INSERT, log_rows)]
+async def add(connection: Target, log_rows: Sequence[Row]) -> None:
+    """Adds new rows; ids that are there already stay as they are."""
+    await row_sets.run(connection, _INSERT, log_rows)
+    await _add_tags(connection, log_rows)
+
+
+async def add_new(connection: AsyncConnection, log_rows: Sequence[Row]) -> list[str]:
+    """As `add`; returns the ids that were not there."""
+    added = [row[0] for row in await row_sets.run(connection, _INSERT_NEW, log_rows)]
     await _add_tags(connection, log_rows)
     return added
 
 
-async def replace(connection: AsyncConnection, log_rows: Sequence[Row]) -> None:
+async def replace(connection: Target, log_rows: Sequence[Row]) -> None:
     """Writes rows over those with the same ids: a report's over its estimate's."""
     await row_sets.run(connection, _REPLACE, log_rows)
     await _add_tags(connection, log_rows)
 
 
-async def _add_tags(connection: AsyncConnection, log_rows: Sequence[Row]) -> None:
+async def _add_tags(connection: Target, log_rows: Sequence[Row]) -> None:
     tag_rows = [
         {"customer_id": row["customer_id"], "tag": tag, "usage_id": row["usage_id"]}
         for row in log_rows

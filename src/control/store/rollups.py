@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from control.domain.rollups import OTHER, Sums
 from control.store import rows as row_sets
 from control.store.fetch import fetch_all, fetch_one
-from control.store.rows import Row
+from control.store.rows import Row, Target
 from control.store.tables import rollups
 
 AMOUNTS = ("cost_nanousd", "request_count", "refused_count", "input_tokens", "output_tokens")
@@ -33,7 +33,7 @@ _ADD = text(
 )
 
 
-async def add(connection: AsyncConnection, customer_id: str, sums: Sums) -> None:
+async def add(connection: Target, customer_id: str, sums: Sums) -> None:
     """Adds to the sums, in one order on every path (L24)."""
     rows = [
         {
@@ -49,8 +49,7 @@ async def add(connection: AsyncConnection, customer_id: str, sums: Sums) -> None
         }
         for (dimension, value, hour), amount in sums.items()
     ]
-    if rows:
-        await connection.execute(_ADD, {"rows": row_sets.encode(rows)})
+    await row_sets.run(connection, _ADD, rows)
 
 
 async def values_of_day(

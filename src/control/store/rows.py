@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import CursorResult, Executable, Table, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = Mapping[str, Any]
@@ -39,11 +40,54 @@ def update_statement(table: Table, columns: Sequence[str]) -> TextClause:
     )
 
 
-async def run(connection: AsyncConnection, statement: TextClause, rows: Sequence[Row]) -> Sequence[Any]:
-    """Runs a statement made here; returns what it returns, and does nothing without rows."""
+class Together:
+    """Statements of one transaction that go to the database as one, for `run`: in one message, planned once.
+
+    They see the database as it was before all of them: none may build on another, nor may two touch one row.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[TextClause, Sequence[Row]]] = []
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Something that has to be done or known at once."""
+        return await self._connection.execute(statement, parameters)
+
+    def add(self, statement: TextClause, rows: Sequence[Row]) -> None:
+        """Leaves a statement without result for later."""
+        self._waiting.append((statement, rows))
+
+    async def send(self) -> None:
+        """Runs all that was left."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            parameters = {f"rows{number}": encode(rows) for number, (_, rows) in enumerate(waiting)}
+            await self._connection.execute(_together(tuple(each for each, _ in waiting)), parameters)
+
+
+# What store functions write to.
+Target = AsyncConnection | Together
+
+
+@lru_cache(256)
+def _together(statements: tuple[TextClause, ...]) -> TextClause:
+    parts = (
+        f"part{number} AS ({statement.text.replace(':rows', f':rows{number}')})"
+        for number, statement in enumerate(statements)
+    )
+    return text(f"WITH {', '.join(parts)} SELECT 1")
+
+
+async def run(target: Target, statement: TextClause, rows: Sequence[Row]) -> Sequence[Any]:
+    """Runs a statement made here; returns what it returns, and does nothing without rows. Together with
+    others it is only left for later."""
     if not rows:
         return ()
-    result = await connection.execute(statement, {"rows": encode(rows)})
+    if isinstance(target, Together):
+        target.add(statement, rows)
+        return ()
+    result = await target.execute(statement, {"rows": encode(rows)})
     return result.all() if result.returns_rows else ()
 
 
