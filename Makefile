@@ -9,7 +9,7 @@ export VENV
 export TOLLKEEPER_DATA_DIR ?= .tollkeeper
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-full check format protos bench bench-revocation chaos mutants lock clean
+.PHONY: help install run test test-full check format protos bench bench-revocation bench-control chaos mutants lock clean
 
 help: ## Show this help
 	@echo "Tollkeeper: virtual keys, hard budgets and an exact ledger in front of AI providers"
@@ -53,6 +53,9 @@ bench: $(INSTALLED) ## Measure the edge against a bare forwarder and nginx
 
 bench-revocation: $(INSTALLED) ## Measure how soon a revoked key is refused everywhere
 	@$(BIN)/python -m benchmarks.revocation $(ARGS)
+
+bench-control: $(INSTALLED) ## Measure the control plane over 1 M keys and 10 M requests (kept in .bench)
+	@$(BIN)/python -m benchmarks.control $(ARGS)
 
 chaos: $(INSTALLED) ## Kill the parts with -9 under load, then audit the ledger
 	@$(BIN)/python -m tests.chaos $(ARGS)
