@@ -70,6 +70,11 @@ class Provisioner:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
+    def per_customer(self) -> bool:
+        """Whether customers may have gateways of their own at all."""
+        return self._plan.per_customer
+
+    @property
     def makes_gateways(self) -> bool:
         """Whether new customers get one."""
         return self._plan.per_customer and self._cloudflare is not None

@@ -417,6 +417,9 @@ async def test_shared_mode_makes_none(simulator: Simulator, database_url: str, t
     async with tenancy(simulator, database_url, tmp_path, gateway_mode="shared") as control:
         customer = await control.customer("acme")
         assert customer.gateway_state == SHARED
+        cli = await control.cli()
+        with refused(Reason.INVALID_ARGUMENT):
+            await cli.gateways.ProvisionGateway(ProvisionGatewayRequest(customer_id="acme"))
         await asyncio.sleep(0.2)
         assert made(simulator) == []
         async with control.database.write() as connection:

@@ -40,6 +40,8 @@ class GatewaysService(gateways_pb2_grpc.GatewaysServiceServicer):
         self, request: gateways_pb2.ProvisionGatewayRequest, context: object
     ) -> Gateway:
         """A wish that is fulfilled at once where Cloudflare plays along, else in the background."""
+        if not self._provisioner.per_customer:
+            raise invalid("TOLLKEEPER_GATEWAY_MODE is shared: no customer gets a gateway of its own.")
         async with self._database.read() as connection:
             customer_id = await _customer(connection, request.customer_id)
             row = await load_customer(connection, customer_id)

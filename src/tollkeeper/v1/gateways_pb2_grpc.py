@@ -71,6 +71,7 @@ class GatewaysServiceServicer:
     def ProvisionGateway(self, request, context):
         """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
         within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
+        INVALID_ARGUMENT where the setting says that all share.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,6 +38,7 @@ class GatewaysServiceStub:
     ProvisionGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.ProvisionGatewayRequest, _gateways_pb2.Gateway]
     """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
     within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
+    INVALID_ARGUMENT where the setting says that all share.
     """
     GetGateway: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayRequest, _gateways_pb2.Gateway]
     ListGateways: _grpc.UnaryUnaryMultiCallable[_gateways_pb2.ListGatewaysRequest, _gateways_pb2.ListGatewaysResponse]
@@ -56,6 +57,7 @@ class GatewaysServiceAsyncStub(GatewaysServiceStub):
     ProvisionGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.ProvisionGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
     """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
     within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
+    INVALID_ARGUMENT where the setting says that all share.
     """
     GetGateway: _aio.UnaryUnaryMultiCallable[_gateways_pb2.GetGatewayRequest, _gateways_pb2.Gateway]  # type: ignore[assignment]
     ListGateways: _aio.UnaryUnaryMultiCallable[_gateways_pb2.ListGatewaysRequest, _gateways_pb2.ListGatewaysResponse]  # type: ignore[assignment]
@@ -77,6 +79,7 @@ class GatewaysServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_gateways_pb2.Gateway, _abc.Awaitable[_gateways_pb2.Gateway]]:
         """Has a gateway made now, whatever came of earlier tries, also for a customer that was on the shared one. Answers
         within seconds, with the state it got to; one that is ready already is looked up at Cloudflare.
+        INVALID_ARGUMENT where the setting says that all share.
         """
 
     @_abc_1.abstractmethod
