@@ -2,8 +2,10 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 from google.protobuf.field_mask_pb2 import FieldMask
 from sqlalchemy import text
 from structlog.testing import capture_logs
@@ -97,6 +99,24 @@ async def test_unknown_user_and_wrong_password_are_told_alike(control: RunningCo
         unknown.message,
         unknown.metadata,
     )
+
+
+async def test_unknown_users_cost_as_much(control: RunningControl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password is checked for an address that nobody has, too: time doesn't tell who is known."""
+    made = await make_user(control)
+    checked: list[str] = []
+
+    class Counting(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+            checked.append(str(hash))
+            return super().verify(hash, password)
+
+    monkeypatch.setattr(
+        "control.domain.passwords._hasher", Counting(time_cost=1, memory_cost=8, parallelism=1)
+    )
+    for email in (made.email, "nobody@example.com"):
+        await refusal_of_login(control, email, "not the password")
+    assert len(checked) == 2
 
 
 @pytest.mark.parametrize(("email", "password"), [("", "x"), ("no address", "x"), ("ann@example.com", "")])
