@@ -195,7 +195,7 @@ class Control:
             Service(add_ProvidersServiceServicer_to_server, providers),
             Service(add_RoutersServiceServicer_to_server, RoutersService(database)),
             Service(add_KeysServiceServicer_to_server, KeysService(database)),
-            Service(add_PricesServiceServicer_to_server, PricesService(database)),
+            Service(add_PricesServiceServicer_to_server, PricesService(database, self.hub.on_ledger_result)),
             Service(add_PricePlansServiceServicer_to_server, PricePlansService(database)),
             Service(add_BudgetsServiceServicer_to_server, BudgetsService(database, self.hub.tell_room)),
             Service(add_ApiTokensServiceServicer_to_server, ApiTokensService(database)),

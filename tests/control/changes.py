@@ -70,6 +70,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "PricePlansService/UpdatePricePlan": {
         "price_plan": {"price_plan_id": "$price_plan_id", "markup_ppm": 100_000}
     },
+    "PricesService/ReRateUsage": {
+        **_CUSTOMER,
+        "start_time": "2026-01-01T00:00:00Z",
+        "end_time": "2026-02-01T00:00:00Z",
+    },
     "BudgetsService/TopUpBudget": _of("budget", amount_nanousd=3, note="more"),
     "TeamsService/AddTeamMember": {**_of("team"), "user_id": "$user_id"},
     "TeamsService/RemoveTeamMember": {**_of("team"), "user_id": "$user_id"},
@@ -106,6 +111,8 @@ async def send(client: ControlClient, name: str, ids: dict[str, str]) -> Message
     )
     answer: Message = await call(request, timeout=10)
     verb, _, noun = name.partition("/")[2].replace("Provision", "Create").partition("Create")
+    if name.endswith("/ReRateUsage"):
+        verb, noun = "", "ReRating"
     if not verb:
         made = f"{_snake(noun)}_id"
         for message in (answer, *(value for _, value in answer.ListFields() if isinstance(value, Message))):

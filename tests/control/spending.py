@@ -52,7 +52,12 @@ class Spender:
         otherwise."""
         grant = await authorize(self._edge, self._raw_key)
         self._sequence += 1
-        given: dict[str, Any] = {"usage": edge_pb2.Usage(input_tokens=cost), "cost_nanousd": cost, **attempt}
+        given: dict[str, Any] = {
+            "usage": edge_pb2.Usage(input_tokens=cost),
+            "cost_nanousd": cost,
+            "state": edge_pb2.USAGE_STATE_REPORTED,
+            **attempt,
+        }
         return edge_pb2.UsageRecord(
             usage_id=str(uuid7()),
             incarnation_id=self.incarnation_id,
@@ -62,7 +67,7 @@ class Spender:
             team_id=grant.team_id,
             user_id=grant.user_id,
             lease_id=self.lease_id,
-            state=edge_pb2.USAGE_STATE_REPORTED,
+            state=given["state"],
             cost_nanousd=given["cost_nanousd"],
             requested_model=price.model,
             attempts=[
@@ -74,7 +79,6 @@ class Spender:
                     status=200,
                     price_id=price.price_id,
                     hold_nanousd=given["cost_nanousd"],
-                    state=edge_pb2.USAGE_STATE_REPORTED,
                     **given,
                 )
             ],

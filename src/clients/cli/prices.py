@@ -13,6 +13,7 @@ from clients.cli.session import Session, collect
 from tollkeeper.money import format_usd
 from tollkeeper.v1.prices_pb2 import (
     CreatePriceRequest,
+    CustomerReRating,
     DeletePriceRequest,
     GetPriceRequest,
     ListPricesRequest,
@@ -20,6 +21,7 @@ from tollkeeper.v1.prices_pb2 import (
     Rates,
     RateStep,
     RateTier,
+    ReRateUsageRequest,
 )
 from tollkeeper.v1.prices_pb2_grpc import PricesServiceStub
 
@@ -34,6 +36,15 @@ COLUMNS = {
     "output": "OUTPUT",
     "effective_time": "FROM",
     "end_time": "UNTIL",
+}
+RE_RATING_COLUMNS = {
+    "customer_id": "CUSTOMER",
+    "request_count": "REQUESTS",
+    "changed_count": "CHANGED",
+    "before_usd": "BEFORE",
+    "after_usd": "AFTER",
+    "difference_usd": "DIFFERENCE",
+    "unpriced_count": "UNPRICED",
 }
 COMPONENTS = tuple(field.name for field in Rates.DESCRIPTOR.fields if not field.is_repeated)
 _ONLY_FOR_EDGES = ("starts_in", "ends_in")
@@ -249,6 +260,60 @@ def delete(session: Session, price: Id) -> None:
     """End a price now: the model can't be used until it has another."""
     answer = PricesServiceStub(session.channel()).DeletePrice(DeletePriceRequest(price_id=price))
     output.record(session, price_object(answer))
+
+
+@command(app, "history")
+def history(
+    session: Session,
+    model: Annotated[str, typer.Argument(help="A model's name.", show_default=False)],
+    customer: AnyCustomer = None,
+) -> None:
+    """List all prices that a model has had and will have, oldest first."""
+    list_(session, customer, model, ended=True, limit=None)
+
+
+@command(app, "rerate")
+def rerate(
+    session: Session,
+    start: Annotated[str, typer.Option("--from", metavar="TIME", show_default=False)],
+    end: Annotated[str, typer.Option("--until", metavar="TIME", show_default=False)],
+    customer: AnyCustomer = None,
+    provider_type: Annotated[str | None, typer.Option("--provider-type", metavar="TYPE")] = None,
+    model: Annotated[str | None, typer.Option("--model")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Post it; else it only tells.")] = False,
+) -> None:
+    """Book a period again at today's prices: shows what would change, and posts corrections with --apply."""
+    stub = PricesServiceStub(session.channel())
+    request = ReRateUsageRequest(
+        customer_id=customer or "",
+        start_time=time(start),
+        end_time=time(end),
+        provider_type=provider_type or "",
+        model=model or "",
+        dry_run=not apply,
+    )
+    totals: dict[str, CustomerReRating] = {}
+    while True:
+        answer = stub.ReRateUsage(request)
+        for each in answer.customers:
+            _add(totals.setdefault(each.customer_id, CustomerReRating(customer_id=each.customer_id)), each)
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    rows = [_with_difference(each) for each in totals.values()]
+    output.listing(session, rows, RE_RATING_COLUMNS)
+    if not apply:
+        output.note(session, "Nothing was posted: add --apply.")
+
+
+def _add(total: CustomerReRating, part: CustomerReRating) -> None:
+    for field, value in part.ListFields():
+        if isinstance(value, int):
+            setattr(total, field.name, getattr(total, field.name) + value)
+
+
+def _with_difference(total: CustomerReRating) -> Plain:
+    return {**plain(total), "difference_usd": format_usd(total.after_nanousd - total.before_nanousd)}
 
 
 def price_object(price: Price) -> Plain:

@@ -180,6 +180,7 @@ _METHODS = {
         "ListPrices": _MEMBER,
         "DeletePrice": _ADMIN,
         "ListMissingModels": _MANAGER,
+        "ReRateUsage": _OPERATOR,
     },
     "PricePlansService": {
         "CreatePricePlan": _OPERATOR,

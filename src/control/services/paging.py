@@ -38,8 +38,10 @@ class Page:
     def next_token(self, items: Sequence[Any], last_key: str) -> str:
         """The token of the page after this one; empty when `items` (asked for with one more) are all there
         is."""
-        if len(items) <= self.size:
-            return ""
+        return self.token(last_key) if len(items) > self.size else ""
+
+    def token(self, last_key: str) -> str:
+        """The token of what comes behind a key."""
         cursor = b"u" + UUID(last_key).bytes if is_uuid(last_key) else b"t" + last_key.encode()
         check = hashlib.sha256(self._digest + cursor).digest()[:_DIGEST_BYTES]
         return base64.urlsafe_b64encode(check + cursor).decode().rstrip("=")

@@ -1,6 +1,6 @@
 """PricesService: what models cost. Rows are never edited: a new one supersedes (docs/pricing.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,12 +8,14 @@ from control.caller import caller
 from control.domain.models import check_model
 from control.domain.prices import check_rates, check_token_count
 from control.domain.providers import provider_type
+from control.ledger.batch import BatchResult
 from control.services.access import require_operator
 from control.services.audit import record_change
 from control.services.convert import resource_id, timestamp
 from control.services.moments import moment
 from control.services.once import once
 from control.services.paging import page_of
+from control.services.re_rating import ReRating
 from control.services.resource_grants import check_platform, is_platform, tell_edges
 from control.services.scope import scoped_customer
 from control.store import prices as store
@@ -36,8 +38,9 @@ MAX_OWN_PRICES = 1000
 class PricesService(prices_pb2_grpc.PricesServiceServicer):
     """Raises TollkeeperError as the contract says."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_result: Callable[[str, BatchResult], None]) -> None:
         self._database = database
+        self._re_rating = ReRating(database, on_result)
 
     async def CreatePrice(self, request: prices_pb2.CreatePriceRequest, context: object) -> prices_pb2.Price:
         """A new price, in force from its effective time; a time that is past, or none, means now."""
@@ -114,6 +117,12 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
             return message
 
         return await self._database.write_again(work)
+
+    async def ReRateUsage(
+        self, request: prices_pb2.ReRateUsageRequest, context: object
+    ) -> prices_pb2.ReRateUsageResponse:
+        """Corrects what requests of a period cost to the prices in force now."""
+        return await self._re_rating.page(request)
 
     async def ListMissingModels(
         self, request: prices_pb2.ListMissingModelsRequest, context: object

@@ -165,3 +165,73 @@ class ListMissingModelsResponse(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[MissingModel]
     next_page_token: str
     def __init__(self, models: _Optional[_Iterable[_Union[MissingModel, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ReRateUsageRequest(_message.Message):
+    __slots__ = ("customer_id", "start_time", "end_time", "provider_type", "model", "dry_run", "page_size", "page_token")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    provider_type: str
+    model: str
+    dry_run: bool
+    page_size: int
+    page_token: str
+    def __init__(self, customer_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., dry_run: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ReRateUsageResponse(_message.Message):
+    __slots__ = ("customers", "next_page_token", "re_rating_id")
+    CUSTOMERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RE_RATING_ID_FIELD_NUMBER: _ClassVar[int]
+    customers: _containers.RepeatedCompositeFieldContainer[CustomerReRating]
+    next_page_token: str
+    re_rating_id: str
+    def __init__(self, customers: _Optional[_Iterable[_Union[CustomerReRating, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., re_rating_id: _Optional[str] = ...) -> None: ...
+
+class ReRating(_message.Message):
+    __slots__ = ("re_rating_id", "customer_id", "start_time", "end_time", "provider_type", "model", "request_count", "changed_count", "before_nanousd", "after_nanousd")
+    RE_RATING_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    AFTER_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    re_rating_id: str
+    customer_id: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    provider_type: str
+    model: str
+    request_count: int
+    changed_count: int
+    before_nanousd: int
+    after_nanousd: int
+    def __init__(self, re_rating_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., request_count: _Optional[int] = ..., changed_count: _Optional[int] = ..., before_nanousd: _Optional[int] = ..., after_nanousd: _Optional[int] = ...) -> None: ...
+
+class CustomerReRating(_message.Message):
+    __slots__ = ("customer_id", "request_count", "changed_count", "before_nanousd", "after_nanousd", "unpriced_count")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    AFTER_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    UNPRICED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    request_count: int
+    changed_count: int
+    before_nanousd: int
+    after_nanousd: int
+    unpriced_count: int
+    def __init__(self, customer_id: _Optional[str] = ..., request_count: _Optional[int] = ..., changed_count: _Optional[int] = ..., before_nanousd: _Optional[int] = ..., after_nanousd: _Optional[int] = ..., unpriced_count: _Optional[int] = ...) -> None: ...

@@ -55,6 +55,11 @@ class PricesServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_prices__pb2.Price.FromString,
                 _registered_method=True)
+        self.ReRateUsage = channel.unary_unary(
+                '/tollkeeper.v1.PricesService/ReRateUsage',
+                request_serializer=tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageResponse.FromString,
+                _registered_method=True)
         self.ListMissingModels = channel.unary_unary(
                 '/tollkeeper.v1.PricesService/ListMissingModels',
                 request_serializer=tollkeeper_dot_v1_dot_prices__pb2.ListMissingModelsRequest.SerializeToString,
@@ -94,6 +99,16 @@ class PricesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReRateUsage(self, request, context):
+        """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
+        correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
+        is, so again it changes nothing. Estimates stay. Goes through the request log, so through nothing that retention has
+        taken. One call looks at a page of requests: call again with next_page_token until it is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMissingModels(self, request, context):
         """Models that were asked for and have no price.
         """
@@ -123,6 +138,11 @@ def add_PricesServiceServicer_to_server(servicer, server):
                     servicer.DeletePrice,
                     request_deserializer=tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_prices__pb2.Price.SerializeToString,
+            ),
+            'ReRateUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReRateUsage,
+                    request_deserializer=tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageResponse.SerializeToString,
             ),
             'ListMissingModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMissingModels,
@@ -239,6 +259,33 @@ class PricesService:
             '/tollkeeper.v1.PricesService/DeletePrice',
             tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.SerializeToString,
             tollkeeper_dot_v1_dot_prices__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReRateUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.PricesService/ReRateUsage',
+            tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

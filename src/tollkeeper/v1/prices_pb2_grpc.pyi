@@ -42,6 +42,12 @@ class PricesServiceStub:
     ListPrices: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListPricesRequest, _prices_pb2.ListPricesResponse]
     DeletePrice: _grpc.UnaryUnaryMultiCallable[_prices_pb2.DeletePriceRequest, _prices_pb2.Price]
     """Ends a price now; the row stays, since entries refer to it."""
+    ReRateUsage: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ReRateUsageRequest, _prices_pb2.ReRateUsageResponse]
+    """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
+    correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
+    is, so again it changes nothing. Estimates stay. Goes through the request log, so through nothing that retention has
+    taken. One call looks at a page of requests: call again with next_page_token until it is empty.
+    """
     ListMissingModels: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListMissingModelsRequest, _prices_pb2.ListMissingModelsResponse]
     """Models that were asked for and have no price."""
 
@@ -59,6 +65,12 @@ class PricesServiceAsyncStub(PricesServiceStub):
     ListPrices: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListPricesRequest, _prices_pb2.ListPricesResponse]  # type: ignore[assignment]
     DeletePrice: _aio.UnaryUnaryMultiCallable[_prices_pb2.DeletePriceRequest, _prices_pb2.Price]  # type: ignore[assignment]
     """Ends a price now; the row stays, since entries refer to it."""
+    ReRateUsage: _aio.UnaryUnaryMultiCallable[_prices_pb2.ReRateUsageRequest, _prices_pb2.ReRateUsageResponse]  # type: ignore[assignment]
+    """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
+    correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
+    is, so again it changes nothing. Estimates stay. Goes through the request log, so through nothing that retention has
+    taken. One call looks at a page of requests: call again with next_page_token until it is empty.
+    """
     ListMissingModels: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListMissingModelsRequest, _prices_pb2.ListMissingModelsResponse]  # type: ignore[assignment]
     """Models that were asked for and have no price."""
 
@@ -97,6 +109,18 @@ class PricesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prices_pb2.Price, _abc.Awaitable[_prices_pb2.Price]]:
         """Ends a price now; the row stays, since entries refer to it."""
+
+    @_abc_1.abstractmethod
+    def ReRateUsage(
+        self,
+        request: _prices_pb2.ReRateUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prices_pb2.ReRateUsageResponse, _abc.Awaitable[_prices_pb2.ReRateUsageResponse]]:
+        """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
+        correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
+        is, so again it changes nothing. Estimates stay. Goes through the request log, so through nothing that retention has
+        taken. One call looks at a page of requests: call again with next_page_token until it is empty.
+        """
 
     @_abc_1.abstractmethod
     def ListMissingModels(

@@ -193,6 +193,27 @@ def test_finding_and_suspending_customers(cli: Run) -> None:
     assert not cli("customers", "resume", "finder", "--json")["suspended"]
 
 
+def test_a_period_is_booked_again(cli: Run, up: Up) -> None:
+    """The preview posts nothing, `--apply` does, and then nothing is left to do."""
+    key = cli("keys", "create", "--customer", "demo", "--name", "rerated", "--json")
+    assert _complete(up, key["raw_key"]) == 200
+    eventually(lambda: cli("usage", "list", "--customer", "demo", "--key", key["id"], "--json"))
+    price = next(row for row in cli("prices", "history", "gpt-4o-mini", "--json") if row["end_time"] is None)
+    cli("prices", "update", price["price_id"], "--output-usd", "60")
+    when = ("--from", "2026-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z", "--model", "gpt-4o-mini")
+    [before] = cli("prices", "rerate", *when, "--json")
+    assert before["changed_count"] > 0
+    assert float(before["difference_usd"]) > 0
+    assert cli("prices", "rerate", *when, "--apply", "--json") == [before]
+    assert "Nothing was posted" in cli("prices", "rerate", *when)
+    [after] = cli("prices", "rerate", *when, "--json")
+    assert after["changed_count"] == 0
+    for row in cli("prices", "history", "gpt-4o-mini", "--json"):
+        if row["end_time"] is None:
+            cli("prices", "update", row["price_id"], "--output-usd", "0.6")
+    cli("prices", "rerate", *when, "--apply")
+
+
 def test_price_plans(cli: Run) -> None:
     """Markups in per cent, exact to four decimals; given to a customer, and taken back."""
     plan = cli(

@@ -21,9 +21,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import event, text
 
+from control.domain.re_rating import PricesInForce, Wanted
 from control.domain.records import prepare
-from control.ledger import closing
+from control.ledger import closing, re_rating
 from control.ledger.queue import LedgerQueue
+from control.ledger.value_caps import ValueCaps
 from control.metrics import Metrics
 from control.store.database import Database
 from control.verify import verify
@@ -332,7 +334,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle_other_content(self, record: ModelRecord, cost: int, state: int) -> None:
         other = self.tenant.record(record.lease.lease_id, cost, state, record.message.usage_id)
         other.sequence = record.message.sequence
-        if other.cost_nanousd == record.cost and state == record.state:
+        if other.cost_nanousd == record.message.cost_nanousd and state == record.state:
             return
         outcome = self._settle(other)
         if record.state == ESTIMATED and state == REPORTED:
@@ -346,6 +348,27 @@ class LedgerMachine(RuleBasedStateMachine):
             assert outcome == [DUPLICATE]
         else:
             assert outcome == [CONFLICT]
+
+    @rule(half_units=st.integers(0, 6))
+    def re_rate(self, half_units: int) -> None:
+        """Every report costs so many halves of a nano-dollar a token; the rest stays as it is."""
+        rates = {"input": half_units * 500_000, "output": 0}
+        price = {"price_id": str(uuid7()), "provider_type": "openai", "model": "unit", "rates": rates}
+        prices, ids = PricesInForce([price]), [each.message.usage_id for each in self.model.records]
+
+        async def work() -> None:
+            async with self.database.write() as connection:
+                await re_rating.re_rate(
+                    connection, self.tenant.customer_id, ids, Wanted(), prices, ValueCaps()
+                )
+
+        self._with_retries(work)
+        for record in self.model.records:
+            if record.state == REPORTED:
+                cost = -(-record.message.attempts[0].usage.input_tokens * half_units // 2)
+                for window in record.lease.windows:
+                    window.spent += cost - record.cost
+                record.cost = cost
 
     @rule(lease=leases, amount=amounts, undrawn=amounts, closing=st.booleans())
     def report(self, lease: ModelLease, amount: int, undrawn: int, closing: bool) -> None:
