@@ -12,10 +12,10 @@ import pytest
 from tests.e2e.admin import Admin, Tenant, VirtualKey
 from tests.e2e.bills import total_nanousd
 from tests.e2e.edges import edge
-from tests.e2e.stack import Stack, found, free_port, process
+from tests.e2e.replicas import replica
+from tests.e2e.stack import Stack, found
 from tests.e2e.wire import ask, burst, chat, load, steered
-from tollkeeper.errors import TollkeeperError
-from tollkeeper.v1.keys_pb2 import ListKeysRequest, RevokeKeyRequest
+from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
 
 LIMIT = 10_000_000
 PUSHED_WITHIN_S = 1.0
@@ -38,31 +38,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pair(stack: Stack, path: Path) -> Iterator[Pair]:
     """A second replica beside the product's, and a second edge that calls both in turn."""
-    port = free_port()
-    address = f"127.0.0.1:{port}"
-    settings = {
-        "TOLLKEEPER_DATA_DIR": str(stack.up.data_dir),
-        "TOLLKEEPER_CONTROL_PORT": str(port),
-        "TOLLKEEPER_CONTROL_METRICS_PORT": str(free_port()),
-        "TOLLKEEPER_ALLOW_PRIVATE_BASE_URLS": "true",
-    }
-    secret = (stack.up.data_dir / "cli.credential").read_text().strip()
-    with process("control", path / "control.log", **settings) as second:
-        admin = Admin(address, secret)
-        found(lambda: _serves(admin, second), timeout_s=20)
+    with replica(stack, path) as (second, address, admin):
         both = f"{stack.up.ready['control']},{address}"
         with edge(stack, path, TOLLKEEPER_CONTROL_ADDRESSES=both) as url:
             yield Pair(second, admin, url)
-        admin.close()
-
-
-def _serves(admin: Admin, replica: Popen[bytes]) -> bool:
-    assert replica.poll() is None, "the second replica ended"
-    try:
-        admin.keys.ListKeys(ListKeysRequest(customer_id="demo"))
-    except TollkeeperError:
-        return False
-    return True
 
 
 async def test_what_one_replica_changes_the_other_tells(stack: Stack, pair: Pair, tenant: Tenant) -> None:
