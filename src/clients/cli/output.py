@@ -28,6 +28,15 @@ def listing(session: Session, rows: Sequence[Plain], columns: Mapping[str, str])
     _print_table(list(columns.values()), [[_text(row[name]) for name in columns] for row in rows])
 
 
+def line(session: Session, row: Plain, columns: Mapping[str, str]) -> None:
+    """One of many that come one by one: a JSON object a line, or the columns with tabs between them."""
+    if session.json:
+        sys.stdout.write(json.dumps(row) + "\n")
+    else:
+        _print_line("\t".join(_text(row[name]) for name in columns))
+    sys.stdout.flush()
+
+
 def note(session: Session, text: str) -> None:
     """A remark for people only."""
     if not session.json:

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,9 +272,32 @@ def test_setting_a_customer_up(cli: Run, up: Up) -> None:
     assert [part["amount_usd"] for part in shown["entries"]] == [entry["cost_usd"]]
     summary = cli("usage", "summary", "--customer", "acme", "--json")
     assert (summary["total_requests"], summary["total_cost_usd"]) == (1, entry["cost_usd"])
+    _check_usage(cli, entry)
 
     assert cli("customers", "update", "acme", "--suspended", "--json")["suspended"] is True
     eventually(lambda: _complete(up, key["raw_key"]) == 403, timeout_s=1)
+
+
+def _check_usage(cli: Run, entry: dict[str, Any]) -> None:
+    """Filters, an export to a program and to a file, groups and a series of the one request."""
+    of_customer = ("--customer", "acme")
+    for filters, count in (
+        (("--model", "gpt-4o-mini", "--state", "reported", "--status", "200"), 1),
+        (("--model", "o3"), 0),
+        (("--until", "2026-01-01T00:00:00Z"), 0),
+        (("--state", "refused"), 0),
+    ):
+        assert len(cli("usage", "list", *of_customer, *filters, "--json")) == count
+    heading, row = cli("usage", "export", *of_customer).splitlines()
+    assert dict(zip(heading.split(","), row.split(","), strict=False))["cost_usd"] == entry["cost_usd"]
+    lines = cli("usage", "export", *of_customer, "--format", "jsonl", "--key", entry["key_id"])
+    assert json.loads(lines)["usage_id"] == entry["usage_id"]
+    [group] = cli("usage", "summary", *of_customer, "--by", "model", "--json")["groups"]
+    assert (group["value"], group["totals"]["cost_usd"]) == ("gpt-4o-mini", entry["cost_usd"])
+    assert "gpt-4o-mini" in cli("usage", "summary", *of_customer, "--by", "model")
+    [series] = cli("usage", "series", *of_customer, "--interval", "hour", "--json")["series"]
+    assert [point["totals"]["request_count"] for point in series["points"]] == [1]
+    assert entry["cost_usd"] in cli("usage", "series", *of_customer, "--time-zone", "Asia/Kolkata")
 
 
 def test_people_and_teams(cli: Run) -> None:
