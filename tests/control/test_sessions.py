@@ -17,6 +17,7 @@ from control.store.tables import PLATFORM_CUSTOMER_ID
 from control.store.users import set_role
 from tests.control.harness import OPERATOR_EMAIL, OPERATOR_PASSWORD, RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.networks import CLIENT_ADDRESS_METADATA
 from tollkeeper.v1.customers_pb2 import Customer, DeleteCustomerRequest, UpdateCustomerRequest
 from tollkeeper.v1.sessions_pb2 import CreateSessionRequest, DeleteSessionRequest, GetSessionRequest
 from tollkeeper.v1.users_pb2 import (
@@ -144,6 +145,29 @@ async def test_guessing_is_throttled(control: RunningControl) -> None:
     assert refusal.retry_after_s is not None
     assert 0 < refusal.retry_after_s <= 300
     assert (await guess("other@example.com", "wrong")).reason == Reason.INVALID_CREDENTIALS
+
+
+async def test_addresses_wait_apart_and_together(
+    control: RunningControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edge tells whose attempt it is: others' guesses lock nobody out; made-up addresses end, too."""
+    monkeypatch.setattr("control.services.password_checks.ATTEMPTS_OF_ALL", 25)
+    made = await make_user(control)
+    client = await control.client()
+
+    async def attempt(address: str, password: str) -> "Reason | None":
+        request = CreateSessionRequest(email=made.email, password=password)
+        try:
+            await client.sessions.CreateSession(request, metadata=((CLIENT_ADDRESS_METADATA, address),))
+        except TollkeeperError as error:
+            return error.reason
+        return None
+
+    guesses = [await attempt("192.0.2.1", "wrong") for _ in range(12)]
+    assert guesses == [Reason.INVALID_CREDENTIALS] * 10 + [Reason.LOGIN_THROTTLED] * 2
+    assert await attempt("192.0.2.2", PASSWORD) is None
+    made_up = [await attempt(f"192.0.2.{number}", "wrong") for number in range(3, 30)]
+    assert made_up == [Reason.INVALID_CREDENTIALS] * 25 + [Reason.LOGIN_THROTTLED] * 2
 
 
 async def test_attempts_count_within_their_window(database: Database) -> None:

@@ -12,6 +12,8 @@ from control.store.database import Database
 from tollkeeper.errors import Reason, TollkeeperError
 
 ATTEMPTS = 10
+# Over all addresses, which whoever reaches the control plane itself can make up.
+ATTEMPTS_OF_ALL = 100
 WINDOW = timedelta(minutes=5)
 # Each check takes 64 MiB for its while.
 _CHECKS_AT_ONCE = 4
@@ -25,17 +27,11 @@ class PasswordChecks:
         self._logins = metrics.logins
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
 
-    async def check(self, name: str, password: str, password_hash: str | None) -> None:
-        """Raises INVALID_CREDENTIALS unless the password is the one hashed, and LOGIN_THROTTLED when `name`,
-        which stands for who is asked for and who asks, was wrong too often."""
-        name_hash = hashlib.sha256(name.encode()).digest()
-        async with self._database.write() as connection:
-            wait_s = await password_failures.begin_attempt(connection, name_hash, ATTEMPTS, WINDOW)
-        if wait_s > 0:
-            self._logins.labels("throttled").inc()
-            raise TollkeeperError(
-                Reason.LOGIN_THROTTLED, "Too many attempts to sign in; wait a while.", retry_after_s=wait_s
-            )
+    async def check(self, account: str, address: str, password: str, password_hash: str | None) -> None:
+        """Raises INVALID_CREDENTIALS unless the password is the one hashed, and LOGIN_THROTTLED when it was
+        wrong too often for the account from this address, or from all together."""
+        names = _digest(f"{account} {address}"), _digest(account)
+        await self._begin(names)
         async with self._checks:
             matches = await asyncio.to_thread(is_password, password_hash, password)
         if not matches:
@@ -43,14 +39,26 @@ class PasswordChecks:
             raise wrong_password()
         self._logins.labels("ok").inc()
         async with self._database.write() as connection:
-            await password_failures.forget(connection, name_hash)
+            for name in names:
+                await password_failures.forget(connection, name)
+
+    async def _begin(self, names: tuple[bytes, bytes]) -> None:
+        async with self._database.write() as connection:
+            for name, most in zip(names, (ATTEMPTS, ATTEMPTS_OF_ALL), strict=True):
+                wait_s = await password_failures.begin_attempt(connection, name, most, WINDOW)
+                if wait_s > 0:
+                    self._logins.labels("throttled").inc()
+                    raise TollkeeperError(
+                        Reason.LOGIN_THROTTLED,
+                        "Too many attempts to sign in; wait a while.",
+                        retry_after_s=wait_s,
+                    )
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def wrong_password() -> TollkeeperError:
     """The same for an unknown user and a wrong password."""
     return TollkeeperError(Reason.INVALID_CREDENTIALS, "Email or password is wrong.")
-
-
-def host_of(peer: str) -> str:
-    """`ipv4:192.0.2.1:4711` → `ipv4:192.0.2.1`: a new connection is no new caller."""
-    return peer.rpartition(":")[0] or peer

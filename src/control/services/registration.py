@@ -8,11 +8,8 @@ from control.domain.identity import CallerKind
 from control.domain.registrations import Registrations
 from control.interceptors.concern import Context
 from control.metrics import Metrics
-from control.services.password_checks import host_of
+from control.services.client_address import client_address
 from tollkeeper.errors import Reason, TollkeeperError
-from tollkeeper.networks import CLIENT_ADDRESS_METADATA
-
-_MAX_ADDRESS_CHARS = 64
 
 
 class Admission:
@@ -32,8 +29,8 @@ class Admission:
 
     def admit(self, context: Context) -> None:
         """Raises UNAUTHENTICATED or PERMISSION_DENIED where registration isn't open, RATE_LIMIT_EXCEEDED
-        where
-        it is and too many came. Operators are never refused."""
+        where it is and too many came. Operators are never refused. Who makes addresses up still meets the
+        limit of all."""
         identity = caller()
         if identity.operator:
             return
@@ -44,7 +41,7 @@ class Admission:
                 Reason.UNAUTHENTICATED if anonymous else Reason.PERMISSION_DENIED,
                 "Only operators register customers here.",
             )
-        address = _address(context)
+        address = client_address(context)
         wait_s = self._registrations.wait_s(address, self._clock())
         if wait_s > 0:
             self._outcomes.labels("throttled").inc()
@@ -56,11 +53,3 @@ class Admission:
     def registered(self) -> None:
         """One came through."""
         self._outcomes.labels("ok").inc()
-
-
-def _address(context: Context) -> str:
-    """Who really calls, where an edge calls for somebody. Who makes addresses up still meets the limit of
-    all."""
-    metadata = dict(context.invocation_metadata() or ())
-    told = metadata.get(CLIENT_ADDRESS_METADATA)
-    return told[:_MAX_ADDRESS_CHARS] if isinstance(told, str) and told else host_of(context.peer())

@@ -10,9 +10,10 @@ from control.domain.identity import CallerKind, Identity, Role
 from control.interceptors.concern import Context
 from control.services.access import sees_all
 from control.services.audit import record_change
+from control.services.client_address import client_address
 from control.services.convert import checked_email, resource_id
 from control.services.paging import page_of
-from control.services.password_checks import PasswordChecks, host_of, wrong_password
+from control.services.password_checks import PasswordChecks, wrong_password
 from control.services.scope import scoped_customer
 from control.services.users import check_outranks, role_name, user_message
 from control.store import credentials
@@ -46,7 +47,7 @@ class SessionsService(sessions_pb2_grpc.SessionsServiceServicer):
         async with self._database.read() as connection:
             login = await store.find_login(connection, email)
         known_hash = login.password_hash if login else None
-        await self._passwords.check(f"{email} {host_of(context.peer())}", request.password, known_hash)
+        await self._passwords.check(email, client_address(context), request.password, known_hash)
         if login is None:
             raise wrong_password()
         secret = mint(SESSION_PREFIX)

@@ -155,7 +155,7 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
         check_password(request.new_password, "new_password")
         async with self._database.read() as connection:
             row = await store.load_live_user(connection, home, user_id)
-        await self._passwords.check(f"change {user_id}", request.old_password, row["password_hash"])
+        await self._passwords.check(f"change {user_id}", "", request.old_password, row["password_hash"])
         password_hash = await asyncio.to_thread(hash_password, request.new_password)
 
         async def work(connection: Connection) -> User:
