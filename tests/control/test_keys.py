@@ -20,8 +20,8 @@ from tollkeeper.v1.keys_pb2 import (
     RevokeKeyRequest,
     UpdateKeyRequest,
 )
-from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team
-from tollkeeper.v1.users_pb2 import UpdateUserRequest, User
+from tollkeeper.v1.teams_pb2 import CreateTeamRequest, DeleteTeamRequest, Team
+from tollkeeper.v1.users_pb2 import DeleteUserRequest, UpdateUserRequest, User
 
 
 async def test_the_secret_is_shown_once_and_kept_as_a_hash(control: RunningControl) -> None:
@@ -252,3 +252,30 @@ async def test_an_expiry_lies_in_the_future_and_can_be_taken_back(control: Runni
     mask = FieldMask(paths=["expire_time"])
     kept = await cli.keys.UpdateKey(UpdateKeyRequest(key=Key(key_id=made.key.key_id), update_mask=mask))
     assert not kept.HasField("expire_time")
+
+
+async def test_b3_a_key_has_all_its_fields(control: RunningControl) -> None:
+    """Hash, owner, budget with its reset, spend and next reset, models, switch, who made it and when; and it
+    stays when its owners go."""
+    cli = await control.cli()
+    acme = (await control.customer("acme")).customer_id
+    maker, user = await control.person(acme, Role.MANAGER), await control.person(acme, Role.MEMBER)
+    team = await cli.teams.CreateTeam(CreateTeamRequest(team=Team(customer_id=acme, name="Search")))
+    budget = InitialBudget(limit_nanousd=12_345_600_000, period=Period.PERIOD_WEEKLY)
+    fields = Key(name="app", user_id=user.user_id, team_id=team.team_id, allowed_models=["gpt-*"])
+    made = await maker.client.keys.CreateKey(CreateKeyRequest(key=fields, budget=budget))
+    key = made.key
+    assert made.raw_key.startswith("aig_")
+    assert key.key_hash == secret_hash(made.raw_key).hex()
+    assert (key.user_id, key.user_email, key.team_name) == (user.user_id, user.email, "Search")
+    assert (key.budgets[0].limit_nanousd, key.budgets[0].period) == (12_345_600_000, Period.PERIOD_WEEKLY)
+    assert (key.spend_nanousd, key.spend_reset_time) == (0, key.budgets[0].window.end_time)
+    assert (list(key.allowed_models), key.disabled) == (["gpt-*"], False)
+    assert key.created_by == maker.user_id
+    assert key.HasField("create_time")
+
+    await cli.users.DeleteUser(DeleteUserRequest(customer_id=acme, user_id=user.user_id))
+    await cli.teams.DeleteTeam(DeleteTeamRequest(customer_id=acme, team_id=team.team_id))
+    left = await cli.keys.GetKey(GetKeyRequest(key_id=key.key_id))
+    assert (left.user_id, left.team_id, left.created_by) == ("", "", maker.user_id)
+    assert (await authorize(await control.edge(), made.raw_key)).key_id == key.key_id

@@ -11,6 +11,7 @@ from tests.edge.conftest import StartWorker, Worker, until
 from tests.edge.fake_control import FakeControl, Fault, error, new_secret
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.key_format import secret_hash
 from tollkeeper.v1 import edge_pb2
 
 REPORTED = UsageState.USAGE_STATE_REPORTED
@@ -317,6 +318,29 @@ async def test_a_changed_chain_gets_a_new_lease(control: FakeControl, start_work
     await until(lambda: opened.lease.lease_id not in worker.ledger.book.leases)
     assert control.leases[opened.lease.lease_id].closed
     assert not control.leases[second.lease.lease_id].closed
+
+
+async def test_the_end_of_an_old_secret_spares_the_new_one(
+    control: FakeControl, start_worker: StartWorker
+) -> None:
+    """After a rotation two secrets wait in one line: who came with the one that is over is refused alone."""
+    old, new = new_secret(), new_secret()
+    grant = control.add_key(new)
+    control.add_key(old, key_id=grant.key_id)
+    worker = await start_worker()
+    for secret in (old, new):
+        await worker.ledger.authorize(secret)
+    control.grants.pop(secret_hash(old))
+    control.chain_version += 1
+    control.faults["AcquireLease"].append(Fault(delay_s=0.1))
+    waiting = [asyncio.create_task(worker.begin(secret)) for secret in (new, old, new, old)]
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    for answer in answers[1::2]:
+        assert isinstance(answer, TollkeeperError)
+        assert answer.reason == Reason.INVALID_API_KEY
+    for answer in answers[::2]:
+        assert not isinstance(answer, BaseException), answer
+        worker.ledger.finish(answer)
 
 
 async def test_a_closed_lease_is_replaced(control: FakeControl, start_worker: StartWorker) -> None:

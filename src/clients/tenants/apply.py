@@ -92,8 +92,9 @@ class Applier:
             budget = messages.initial_budget(part.budgets)
             request = customers_pb2.CreateCustomerRequest(customer=message, budget=budget)
             ids.customer_id = self._stubs.customers.CreateCustomer(request).customer_id
-            made = read_ids(self._stubs, ids.customer_id)
-            ids.providers, ids.routers = made.providers, made.routers
+            if part.names_platform():
+                made = read_ids(self._stubs, ids.customer_id)
+                ids.providers, ids.routers = made.providers, made.routers
         elif (mask := _mask(step)).paths:
             if "default_router" in step.changes:
                 message.default_router_id = messages.id_of(ids.routers, "router", part.default_router)
@@ -184,10 +185,11 @@ class Applier:
 
     def _set_budgets(self, step: Step, ids: Ids, scope: Scope, scope_id: str) -> None:
         """Leaves exactly the wanted budgets on a scope; those that stay or change keep what was spent."""
-        if "budgets" not in step.changes and step.present is not None:
-            return
         assert not isinstance(step.wanted, schema.Provider | schema.Router)
         wanted = list(step.wanted.budgets)
+        # What is new was made with the first one, or without any.
+        if not wanted if step.present is None else "budgets" not in step.changes:
+            return
         pairs, new, over = pair_budgets(list(list_budgets(self._stubs, ids.customer_id, scope_id)), wanted)
         for present, part in pairs:
             changed = messages.budget_message(part)

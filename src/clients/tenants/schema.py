@@ -244,6 +244,12 @@ class Customer(Part):
     routers: Annotated[list[Router], Field(max_length=_MAX_ITEMS)] = []
     keys: Annotated[list[Key], Field(max_length=_MAX_ITEMS)] = []
 
+    def names_platform(self) -> bool:
+        """Whether it uses anything of the platform's."""
+        named = [self.default_router, *(key.router for key in self.keys)]
+        named += [rule.provider for router in self.routers for rule in router.rules]
+        return any(name is not None and name.startswith(PLATFORM_PREFIX) for name in named)
+
 
 class Tenants(Part):
     """The whole file."""

@@ -13,6 +13,7 @@ from tests.control.harness import RunningControl
 from tollkeeper.v1.budgets_pb2 import ListBudgetsRequest
 from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
 from tollkeeper.v1.keys_pb2 import ListKeysRequest
+from tollkeeper.v1.price_plans_pb2 import CreatePricePlanRequest, PricePlan
 from tollkeeper.v1.providers_pb2 import ListProvidersRequest
 from tollkeeper.v1.routers_pb2 import CreateRouterRequest, Router, RoutingRule
 from tollkeeper.v1.sessions_pb2 import CreateSessionRequest
@@ -417,10 +418,12 @@ async def test_what_the_platform_owns_is_named(control: RunningControl, tmp_path
         granted_to_all=True,
     )
     await cli.routers.CreateRouter(CreateRouterRequest(router=router))
+    await cli.price_plans.CreatePricePlan(CreatePricePlanRequest(price_plan=PricePlan(name="Resale")))
     text = """\
 customers:
 - slug: acme
   name: Acme
+  price_plan: Resale
   default_router: platform/standard
   budgets: []
   routers:
@@ -444,3 +447,8 @@ customers:
     other = text.replace("acme", "other").replace("platform/standard", "platform/gone")
     ran = await tollkeeper(control, "apply", "-f", written(tmp_path, other, "other.yaml"))
     assert (ran.code, "there is no router 'platform/gone'" in ran.err) == (1, True)
+    written(tmp_path, text.replace("  price_plan: Resale\n", ""))
+    changed = (await tollkeeper(control, "apply", "-f", file, "--json")).json()
+    assert [each["changes"] for each in changed["steps"]] == [
+        {"price_plan": {"before": "Resale", "after": None}}
+    ]
