@@ -197,3 +197,28 @@ async def test_administrators_end_others_sessions(control: RunningControl) -> No
     own = RevokeSessionRequest(session_id=session_id)
     assert (await refused(admin.client.sessions.RevokeSession(own))).reason == Reason.NOT_FOUND
     assert await is_in(owner.client)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"session_id": ""}, Reason.INVALID_ARGUMENT),
+        ({"session_id": "x"}, Reason.NOT_FOUND),
+        ({"session_id": str(uuid7())}, Reason.NOT_FOUND),
+        ({"session_id": str(uuid7()), "user_id": "x"}, Reason.NOT_FOUND),
+        ({"session_id": str(uuid7()), "user_id": str(uuid7())}, Reason.NOT_FOUND),
+        ({"session_id": str(uuid7()), "user_id": str(uuid7()), "customer_id": "nowhere"}, Reason.NOT_FOUND),
+    ],
+)
+async def test_sessions_that_are_not_there(
+    control: RunningControl, fields: dict[str, str], reason: Reason
+) -> None:
+    """Neither ended nor, by user, listed."""
+    customer = await control.customer("acme")
+    admin = await control.person(customer.customer_id, Role.ADMIN)
+    request = RevokeSessionRequest(**fields)
+    assert (await refused(admin.client.sessions.RevokeSession(request))).reason == reason
+    of = {name: value for name, value in fields.items() if name != "session_id"}
+    if of:
+        listed = ListSessionsRequest(**of)
+        assert (await refused(admin.client.sessions.ListSessions(listed))).reason == reason

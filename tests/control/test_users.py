@@ -1,5 +1,7 @@
 """UsersService over real gRPC and a real database."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -98,6 +100,59 @@ async def test_what_no_user_can_be(
     request = CreateUserRequest(user=user, password=password)
     assert await refused(cli.users.CreateUser(request)) == reason
     assert not (await cli.users.ListUsers(ListUsersRequest(customer_id="acme"))).users
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths", "reason"),
+    [
+        ({"name": "x" * 201}, ["name"], Reason.INVALID_ARGUMENT),
+        ({"name": "a\x00b"}, ["name"], Reason.INVALID_ARGUMENT),
+        ({"name": "a\nb"}, ["name"], Reason.INVALID_ARGUMENT),
+        ({"role": 77}, ["role"], Reason.INVALID_ARGUMENT),
+        ({"role": 0}, ["role"], Reason.INVALID_ARGUMENT),
+        ({"role": ROLE_OPERATOR}, ["role"], Reason.INVALID_ARGUMENT),
+        ({"team_ids": ["none"]}, ["team_ids"], Reason.NOT_FOUND),
+        ({"team_ids": [str(uuid7())]}, ["team_ids"], Reason.NOT_FOUND),
+        ({"team_ids": [str(uuid7()) for _ in range(101)]}, ["team_ids"], Reason.INVALID_ARGUMENT),
+        ({"email": "new@example.com"}, ["email"], Reason.INVALID_ARGUMENT),
+        ({"name": "n"}, ["nonsense"], Reason.INVALID_ARGUMENT),
+        ({}, [], Reason.INVALID_ARGUMENT),
+        ({"name": "n", "etag": '"99"'}, ["name"], Reason.ETAG_MISMATCH),
+        ({"name": "n", "user_id": ""}, ["name"], Reason.INVALID_ARGUMENT),
+        ({"name": "n", "user_id": "x"}, ["name"], Reason.NOT_FOUND),
+        ({"name": "n", "customer_id": "nowhere"}, ["name"], Reason.NOT_FOUND),
+    ],
+)
+async def test_changes_no_user_can_have(
+    control: RunningControl, fields: dict[str, Any], paths: list[str], reason: Reason
+) -> None:
+    """Each field's nonsense is refused, and nothing is changed."""
+    cli = await control.cli()
+    await control.customer("acme")
+    made = await cli.users.CreateUser(
+        CreateUserRequest(user=User(customer_id="acme", email="a@b.example", name="A"))
+    )
+    user = User(**{"customer_id": "acme", "user_id": made.user_id, **fields})
+    change = UpdateUserRequest(user=user, update_mask=FieldMask(paths=paths))
+    assert await refused(cli.users.UpdateUser(change)) == reason
+    assert await cli.users.GetUser(GetUserRequest(customer_id="acme", user_id=made.user_id)) == made
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"team_id": "x"}, Reason.NOT_FOUND),
+        ({"team_id": str(uuid7())}, Reason.NOT_FOUND),
+        ({"page_size": -1}, Reason.INVALID_ARGUMENT),
+        ({"page_token": "nonsense"}, Reason.INVALID_ARGUMENT),
+        ({"customer_id": "nowhere"}, Reason.NOT_FOUND),
+    ],
+)
+async def test_lists_that_cannot_be(control: RunningControl, fields: dict[str, Any], reason: Reason) -> None:
+    """By field."""
+    await control.customer("acme")
+    request = ListUsersRequest(**{"customer_id": "acme", **fields})
+    assert await refused((await control.cli()).users.ListUsers(request)) == reason
 
 
 async def test_nobody_gives_or_touches_a_higher_role(control: RunningControl) -> None:
