@@ -127,7 +127,10 @@ class Tenant:
         """What was settled, newest first."""
         found: list[UsageEntry] = []
         request = ListUsageRequest(
-            customer_id=self.customer_id, key_id=key.key_id if key else "", page_size=1000
+            customer_id=self.customer_id,
+            key_id=key.key_id if key else "",
+            page_size=1000,
+            without_refused=True,
         )
         while True:
             answer = self.admin.usage.ListUsage(request)

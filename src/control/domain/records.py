@@ -22,6 +22,8 @@ VOIDED = edge_pb2.USAGE_STATE_VOIDED
 REFUSED = edge_pb2.USAGE_STATE_REFUSED
 STATES = frozenset({REPORTED, ESTIMATED, VOIDED})
 MAX_ATTEMPTS = 20
+# Of the years 1 and 9999, where the calendar begins and ends.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 MAX_COUNT = 10**12
 MAX_TEXT_CHARS = 300
 # What apps may say about their own users and purposes; the edge cuts it to the same.
@@ -82,10 +84,8 @@ def _check_id(name: str, value: str) -> None:
 
 
 def _check_time(name: str, value: Timestamp) -> None:
-    try:
-        value.ToDatetime(tzinfo=UTC)
-    except ValueError:
-        raise RejectedRecord(f"{name} is out of range") from None
+    if not (_FIRST_SECOND <= value.seconds <= _LAST_SECOND and 0 <= value.nanos < 10**9):
+        raise RejectedRecord(f"{name} is out of range")
 
 
 def _check_attempt(attempt: edge_pb2.Attempt) -> None:
