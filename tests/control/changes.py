@@ -4,6 +4,7 @@
 A new RPC gets its line here; tests over the whole contract fail until it has one.
 """
 
+from base64 import b64encode
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -69,6 +70,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "BudgetsService/UpdateBudget": {"budget": _of("budget", limit_nanousd=7)},
     "PricePlansService/UpdatePricePlan": {
         "price_plan": {"price_plan_id": "$price_plan_id", "markup_ppm": 100_000}
+    },
+    "PricesService/ImportPrices": {
+        "source": "PRICE_SOURCE_CSV",
+        "content": b64encode(b"provider_type,model,input,output\nopenai,listed,1,2\n").decode(),
     },
     "PricesService/ReRateUsage": {
         **_CUSTOMER,

@@ -67,7 +67,7 @@ async def test_a_global_price_supersedes_and_is_never_edited(control: RunningCon
 
 
 async def test_an_announced_price_waits_for_its_time(control: RunningControl) -> None:
-    """L16: until then the present price stays, with its end known; one before it takes its place."""
+    """L16: until then the present price stays, with its end known; one between ends where it begins."""
     cli = await control.cli()
     soon = datetime.now(UTC) + timedelta(hours=2)
     present = await cli.prices.CreatePrice(price(provider_type="openai"))
@@ -80,11 +80,13 @@ async def test_an_announced_price_waits_for_its_time(control: RunningControl) ->
     sooner = await cli.prices.CreatePrice(
         price(provider_type="openai", effective_time=soon - timedelta(hours=1))
     )
-    replaced = await cli.prices.GetPrice(GetPriceRequest(price_id=later.price_id))
-    assert replaced.end_time == replaced.effective_time
+    assert sooner.end_time == later.effective_time
+    assert not (await cli.prices.GetPrice(GetPriceRequest(price_id=later.price_id))).HasField("end_time")
     assert (
         await cli.prices.GetPrice(GetPriceRequest(price_id=present.price_id))
     ).end_time == sooner.effective_time
+    await cli.prices.DeletePrice(DeletePriceRequest(price_id=later.price_id))
+    assert not (await cli.prices.GetPrice(GetPriceRequest(price_id=sooner.price_id))).HasField("end_time")
     past = datetime(2020, 1, 1, tzinfo=UTC)
     now = await cli.prices.CreatePrice(price("other", provider_type="openai", effective_time=past))
     assert now.effective_time == now.create_time
@@ -217,6 +219,42 @@ async def test_missing_models_are_counted_within_bounds(control: RunningControl)
     assert len(models) == store.MAX_MISSING_MODELS
     assert "one too many" not in models
     assert models["alpha"] == 2
+
+
+async def test_missing_models_leave_the_list_once_they_are_priced(control: RunningControl) -> None:
+    """A8: operators see those of all customers added up; a global price clears a name for everybody, an own
+    one for its customer until somebody asks at another provider."""
+    cli = await control.cli()
+    acme, other = [(await control.customer(slug)).customer_id for slug in ("acme", "other")]
+    provider = await make_provider(cli, "acme")
+
+    async def missing(customer_id: str = "") -> list[tuple[str, int, int]]:
+        request = ListMissingModelsRequest(customer_id=customer_id)
+        models = (await cli.prices.ListMissingModels(request)).models
+        return [(each.model, each.request_count, each.customer_count) for each in models]
+
+    async def ask(*customer_ids: str) -> None:
+        async with control.database.write() as connection:
+            for customer_id in customer_ids:
+                for model in ("one", "two"):
+                    await store.count_missing_model(connection, customer_id, model)
+
+    await ask(acme, acme, other)
+    assert await missing() == [("one", 3, 2), ("two", 3, 2)]
+    assert await missing("other") == [("one", 1, 1), ("two", 1, 1)]
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    await cli.prices.CreatePrice(price("two", provider_type="openai", effective_time=soon))
+    assert len(await missing()) == 2
+    await cli.prices.CreatePrice(price("one", customer_id="acme", provider_id=provider.provider_id))
+    assert await missing("acme") == [("two", 2, 1)]
+    assert await missing("other") == [("one", 1, 1), ("two", 1, 1)]
+    await ask(acme)
+    assert await missing("acme") == [("one", 3, 1), ("two", 3, 1)]
+    await cli.prices.CreatePrice(price("one", provider_type="openai"))
+    assert await missing() == [("two", 4, 2)]
+    member = (await control.person(acme, Role.MANAGER)).client
+    (seen,) = (await member.prices.ListMissingModels(ListMissingModelsRequest())).models
+    assert (seen.model, seen.request_count) == ("two", 3)
 
 
 async def test_seeding_adds_what_is_missing_and_nothing_else(database: Database) -> None:

@@ -1,5 +1,6 @@
 """`tollkeeper prices`: what models cost, in US dollars per million model tokens."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,7 @@ from clients.cli import output
 from clients.cli.commands import changes, command, noun
 from clients.cli.failures import UsageProblem
 from clients.cli.options import AnyCustomer, Id, Limit, number, pairs, single, time, usd
-from clients.cli.plain import Plain, plain
+from clients.cli.plain import Plain, plain, time_text
 from clients.cli.session import Session, collect
 from tollkeeper.money import format_usd
 from tollkeeper.v1.prices_pb2 import (
@@ -16,8 +17,12 @@ from tollkeeper.v1.prices_pb2 import (
     CustomerReRating,
     DeletePriceRequest,
     GetPriceRequest,
+    ImportPricesRequest,
     ListPricesRequest,
     Price,
+    PriceChange,
+    PriceChangeKind,
+    PriceSource,
     Rates,
     RateStep,
     RateTier,
@@ -45,6 +50,16 @@ RE_RATING_COLUMNS = {
     "after_usd": "AFTER",
     "difference_usd": "DIFFERENCE",
     "unpriced_count": "UNPRICED",
+}
+CHANGE_COLUMNS = {
+    "change": "CHANGE",
+    "provider": "PROVIDER",
+    "model": "MODEL",
+    "input": "INPUT",
+    "output": "OUTPUT",
+    "effective_time": "FROM",
+    "closed_own": "OWN PRICES THAT END",
+    "why": "WHY",
 }
 COMPONENTS = tuple(field.name for field in Rates.DESCRIPTOR.fields if not field.is_repeated)
 _ONLY_FOR_EDGES = ("starts_in", "ends_in")
@@ -304,6 +319,81 @@ def rerate(
     output.listing(session, rows, RE_RATING_COLUMNS)
     if not apply:
         output.note(session, "Nothing was posted: add --apply.")
+
+
+@command(app, "import")
+def import_(
+    session: Session,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="JSON or CSV; else the genai-prices package.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Take it over; else it only tells.")] = False,
+    unchanged: Annotated[bool, typer.Option("--unchanged", help="Show unchanged ones too.")] = False,
+) -> None:
+    """Take global prices over from a list: shows what would change, and does just that with --apply."""
+    stub = PricesServiceStub(session.channel())
+    request = ImportPricesRequest(source=PriceSource.PRICE_SOURCE_GENAI_PRICES, dry_run=True)
+    if file is not None:
+        request.source = _source(file)
+        request.content = _content(file)
+    answer = stub.ImportPrices(request)
+    rows = [
+        _change_object(change)
+        for change in answer.changes
+        if unchanged or change.kind != PriceChangeKind.PRICE_CHANGE_KIND_UNCHANGED
+    ]
+    output.listing(session, rows, CHANGE_COLUMNS)
+    output.note(
+        session,
+        f"{answer.source}: {answer.added_count} added, {answer.changed_count} changed, "
+        f"{answer.unchanged_count} unchanged, {answer.skipped_count} skipped, "
+        f"{answer.closed_own_count} own prices end.",
+    )
+    if apply:
+        request.dry_run, request.digest = False, answer.digest
+        stub.ImportPrices(request)
+    else:
+        output.note(session, "Nothing was changed: add --apply.")
+
+
+def _source(file: Path) -> PriceSource:
+    match file.suffix.lower():
+        case ".json":
+            return PriceSource.PRICE_SOURCE_JSON
+        case ".csv":
+            return PriceSource.PRICE_SOURCE_CSV
+    raise UsageProblem(f"{file}: a list of prices is a .json or a .csv file")
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageProblem(f"{file}: {error.strerror}") from None
+
+
+def _change_object(change: PriceChange) -> Plain:
+    kind = PriceChangeKind.Name(change.kind).removeprefix("PRICE_CHANGE_KIND_").lower()
+    before = rates_object(change.before.rates) if change.HasField("before") else None
+    after = rates_object(change.after.rates) if change.HasField("after") else None
+    return {
+        "change": kind,
+        "provider": change.provider_type,
+        "model": change.model,
+        "input": _from_to(before, after, "input"),
+        "output": _from_to(before, after, "output"),
+        "effective_time": time_text(change.after.effective_time) or "now",
+        "closed_own": [f"{each.customer_id}/{each.price_id}" for each in change.closed_own_prices],
+        "why": change.why,
+        "before": before,
+        "after": after,
+    }
+
+
+def _from_to(before: Plain | None, after: Plain | None, component: str) -> str:
+    old = before[component] if before else None
+    new = after[component] if after else None
+    return new or "" if old in (None, new) else f"{old} -> {new}"
 
 
 def _add(total: CustomerReRating, part: CustomerReRating) -> None:

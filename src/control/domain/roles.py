@@ -181,6 +181,7 @@ _METHODS = {
         "DeletePrice": _ADMIN,
         "ListMissingModels": _MANAGER,
         "ReRateUsage": _OPERATOR,
+        "ImportPrices": _OPERATOR,
     },
     "PricePlansService": {
         "CreatePricePlan": _OPERATOR,

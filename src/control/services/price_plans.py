@@ -14,6 +14,7 @@ from control.store.database import Connection, Database
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
+from control.store.versions import customers_changed
 from tollkeeper.errors import Reason, TollkeeperError, already_exists, not_found
 from tollkeeper.ids import uuid7
 from tollkeeper.v1 import price_plans_pb2, price_plans_pb2_grpc
@@ -91,7 +92,7 @@ class PricePlansService(price_plans_pb2_grpc.PricePlansServiceServicer):
             affected = await store.lock_customers_of(connection, price_plan_id, without_plan)
             message = _message(await store.update_plan(connection, price_plan_id, values))
             await record_change(connection, PLATFORM_CUSTOMER_ID, _message(row), message)
-            await store.customers_changed(connection, affected)
+            await customers_changed(connection, affected)
             return message
 
         return await self._database.write_again(work)
@@ -117,7 +118,7 @@ class PricePlansService(price_plans_pb2_grpc.PricePlansServiceServicer):
             now = await transaction_time(connection)
             message = _message(await store.delete_plan(connection, price_plan_id, now))
             await record_change(connection, PLATFORM_CUSTOMER_ID, _message(row), message)
-            await store.customers_changed(connection, affected)
+            await customers_changed(connection, affected)
             return message
 
         return await self._database.write_again(work)
@@ -131,7 +132,7 @@ async def _create(connection: Connection, sent: PricePlan) -> PricePlan:
     affected = await store.lock_customers_of(connection, price_plan_id, values["granted_to_all"])
     message = _message(await store.insert_plan(connection, price_plan_id, values))
     await record_change(connection, PLATFORM_CUSTOMER_ID, None, message)
-    await store.customers_changed(connection, affected)
+    await customers_changed(connection, affected)
     return message
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from control.caller import caller
 from control.domain.models import check_model
+from control.domain.price_list import ListedPrice
 from control.domain.prices import check_rates, check_token_count
 from control.domain.providers import provider_type
 from control.ledger.batch import BatchResult
@@ -15,6 +16,7 @@ from control.services.convert import resource_id, timestamp
 from control.services.moments import moment
 from control.services.once import once
 from control.services.paging import page_of
+from control.services.price_import import apply_list, create_global, preview_list, read_list
 from control.services.re_rating import ReRating
 from control.services.resource_grants import check_platform, is_platform, tell_edges
 from control.services.scope import scoped_customer
@@ -22,10 +24,9 @@ from control.store import prices as store
 from control.store.database import Connection, Database
 from control.store.grants import price_message
 from control.store.providers import load_live_provider, lock_users
-from control.store.resources import lock_customer, lock_customers, transaction_time
+from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID
-from control.store.versions import customer_changed
 from tollkeeper.errors import Reason, TollkeeperError, already_exists, invalid, not_found
 from tollkeeper.v1 import prices_pb2, prices_pb2_grpc
 
@@ -118,6 +119,18 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
 
         return await self._database.write_again(work)
 
+    async def ImportPrices(
+        self, request: prices_pb2.ImportPricesRequest, context: object
+    ) -> prices_pb2.ImportPricesResponse:
+        """Takes a list over, or tells what that would change."""
+        prices = await read_list(request)
+        if request.dry_run:
+            async with self._database.read() as connection:
+                return await preview_list(connection, prices)
+        return await self._database.write_again(
+            lambda connection: apply_list(connection, prices, request.digest)
+        )
+
     async def ReRateUsage(
         self, request: prices_pb2.ReRateUsageRequest, context: object
     ) -> prices_pb2.ReRateUsageResponse:
@@ -127,17 +140,22 @@ class PricesService(prices_pb2_grpc.PricesServiceServicer):
     async def ListMissingModels(
         self, request: prices_pb2.ListMissingModelsRequest, context: object
     ) -> prices_pb2.ListMissingModelsResponse:
-        """Models that were asked for and have no price, by name."""
+        """Models that were asked for and have no price, by name; of all customers for operators who name
+        none."""
         page = page_of(request)
         async with self._database.read() as connection:
-            customer_id = await scoped_customer(connection, request.customer_id)
-            rows = await store.list_missing_models(connection, customer_id, page.after, page.size + 1)
+            customer_id = ""
+            if request.customer_id or not caller().operator:
+                customer_id = await scoped_customer(connection, request.customer_id)
+            now = await transaction_time(connection)
+            rows = await store.list_missing_models(connection, customer_id, page.after, page.size + 1, now)
         shown = rows[: page.size]
         return prices_pb2.ListMissingModelsResponse(
             models=[
                 prices_pb2.MissingModel(
                     model=row["model"],
-                    request_count=row["request_count"],
+                    request_count=int(row["request_count"]),
+                    customer_count=row["customer_count"],
                     last_seen_time=timestamp(row["last_seen_time"]),
                 )
                 for row in shown
@@ -152,19 +170,8 @@ async def _create_global(connection: Connection, sent: Price) -> Price:
         raise invalid("A price of a customer's own needs a provider_id.", field="provider_id")
     now = await transaction_time(connection)
     type_name = provider_type(sent.provider_type)
-    values = {**_values(sent, now), "provider_type": type_name}
-    model, effective_time = values["model"], values["effective_time"]
-    await store.lock_model(connection, model)
-    customer_ids = await store.own_customers(connection, model, effective_time)
-    await lock_customers(connection, customer_ids)
-    await store.close_own(connection, model, effective_time)
-    await store.supersede_global(connection, type_name, model, effective_time)
-    (row,) = await store.insert_global_prices(connection, [values])
-    message = price_message(row)
-    await record_change(connection, PLATFORM_CUSTOMER_ID, None, message)
-    for customer_id in customer_ids:
-        await customer_changed(connection, customer_id)
-    return message
+    values = _values(sent, now)
+    return price_message(await create_global(connection, ListedPrice(type_name, **values)))
 
 
 async def _create_own(connection: Connection, customer_id: str, sent: Price) -> Price:

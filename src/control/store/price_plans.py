@@ -11,7 +11,6 @@ from control.store.fetch import fetch_all, fetch_optional
 from control.store.resources import change_row, find_row, insert_row, list_rows
 from control.store.rows import Row
 from control.store.tables import PLATFORM_CUSTOMER_ID, customers, price_plans
-from control.store.versions import CUSTOMERS_COUNTER, raise_counter
 from tollkeeper.errors import not_found
 
 _LIVE = price_plans.c.customer_id == PLATFORM_CUSTOMER_ID, price_plans.c.delete_time.is_(None)
@@ -98,18 +97,6 @@ async def lock_customers_of(
     statement = select(customers.c.customer_id).where(affected, customers.c.delete_time.is_(None))
     ordered = statement.order_by(customers.c.customer_id).with_for_update(key_share=True)
     return (await connection.execute(ordered)).scalars().all()
-
-
-async def customers_changed(connection: AsyncConnection, customer_ids: Sequence[str]) -> None:
-    """Marks that grants of these locked customers are out of date (L27), by one number for all.
-
-    The last thing a changing transaction does."""
-    version = await raise_counter(connection, CUSTOMERS_COUNTER)
-    await connection.execute(
-        update(customers)
-        .where(customers.c.customer_id.in_(customer_ids))
-        .values(version=version, change_time=func.clock_timestamp())
-    )
 
 
 def _chose(price_plan_id: str) -> ColumnElement[bool]:

@@ -4,13 +4,14 @@ customer.
 Of a row only `end_time` and `version` ever change.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from control.domain.price_list import Name, Schedule, Slot, new_rows
 from control.store.fetch import fetch_all, fetch_optional
 from control.store.resources import insert_row, list_rows
 from control.store.rows import Row
@@ -25,17 +26,28 @@ _GLOBAL = (prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.provider_id.is
 # More distinct names than that from one customer are noise.
 MAX_MISSING_MODELS = 1000
 MAX_MISSING_MODEL_CHARS = 200
+_ALL_MODELS = "prices"
 
 
 async def lock_model(connection: AsyncConnection, model: str) -> None:
     """One creation of a price for a model name at a time, over all customers, until the transaction ends."""
-    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"price:{model}", 0))))
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(_hash(_ALL_MODELS))))
+    await connection.execute(select(func.pg_advisory_xact_lock(_hash(f"price:{model}"))))
+
+
+async def lock_models(connection: AsyncConnection) -> None:
+    """No other creation of any price, until the transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_hash(_ALL_MODELS))))
+
+
+def _hash(name: str) -> ColumnElement[int]:
+    return func.hashtextextended(name, 0)
 
 
 async def insert_global_prices(connection: AsyncConnection, rows: Iterable[Row]) -> Sequence[Row]:
     """New global prices, the last thing a transaction does to them.
 
-    Raises the price counter; what `supersede_global` ended before gets the same number."""
+    Raises the price counter; prices that were ended before it get the same number."""
     version = await raise_counter(connection, PRICES_COUNTER)
     await connection.execute(
         update(prices).where(*_GLOBAL, prices.c.version == _PENDING).values(version=version)
@@ -49,42 +61,68 @@ async def insert_global_prices(connection: AsyncConnection, rows: Iterable[Row])
     return await fetch_all(connection, insert(prices).returning(prices), values)
 
 
-async def supersede_global(
-    connection: AsyncConnection, provider_type: str, model: str, from_time: datetime
-) -> None:
-    """Ends earlier global prices of a model, so that a new one takes over at `from_time`."""
-    await connection.execute(
-        update(prices)
-        .where(
-            *_GLOBAL,
-            prices.c.provider_type == provider_type,
-            prices.c.model == model,
-            _still_in_force_at(from_time),
+async def load_schedules(
+    connection: AsyncConnection, models: Collection[str], now: datetime
+) -> dict[Name, Schedule]:
+    """Global prices in force or to come of these model names, by provider type and name."""
+    statement = select(prices).where(*_GLOBAL, prices.c.model.in_(models), _still_in_force_at(now))
+    schedules: dict[Name, Schedule] = {}
+    for row in await fetch_all(connection, statement.order_by(prices.c.effective_time)):
+        slot = Slot(
+            row["price_id"],
+            row["effective_time"],
+            row["end_time"],
+            row["rates"],
+            row["max_output_tokens"],
+            row["context_tokens"],
         )
-        .values(end_time=func.greatest(prices.c.effective_time, from_time), version=_PENDING)
-    )
+        schedules.setdefault((row["provider_type"], row["model"]), Schedule()).append(slot)
+    return schedules
+
+
+async def save_schedules(connection: AsyncConnection, schedules: Mapping[Name, Schedule]) -> Sequence[Row]:
+    """Writes the new ends of prices, and the new prices; returns these."""
+    ended = [slot for schedule in schedules.values() for slot in schedule if slot.price_id and slot.changed]
+    if ended:
+        values = {
+            "platform": PLATFORM_CUSTOMER_ID,
+            "price_ids": [slot.price_id for slot in ended],
+            "end_times": [slot.end_time for slot in ended],
+            "pending": _PENDING,
+        }
+        await connection.execute(_SET_ENDS, values)
+    return await insert_global_prices(connection, new_rows(schedules))
 
 
 async def end_global(connection: AsyncConnection, price_id: str, now: datetime) -> None:
-    """Ends a global price now."""
+    """Ends a global price now; of one that was announced, the price before goes on instead."""
+    ended = await load_price(connection, price_id, [PLATFORM_CUSTOMER_ID])
     await connection.execute(
         update(prices)
         .where(prices.c.customer_id == PLATFORM_CUSTOMER_ID, prices.c.price_id == price_id)
         .values(end_time=func.greatest(prices.c.effective_time, now), version=_PENDING)
     )
+    if ended["effective_time"] > now:
+        await connection.execute(
+            update(prices)
+            .where(
+                *_GLOBAL,
+                prices.c.provider_type == ended["provider_type"],
+                prices.c.model == ended["model"],
+                prices.c.price_id != price_id,
+                prices.c.end_time == ended["effective_time"],
+                prices.c.effective_time < ended["effective_time"],
+            )
+            .values(end_time=ended["end_time"], version=_PENDING)
+        )
     await insert_global_prices(connection, ())
 
 
-async def own_customers(connection: AsyncConnection, model: str, from_time: datetime) -> list[str]:
-    """Customers that have own prices for a model name past `from_time`."""
-    statement = select(prices.c.customer_id).where(*_own_of(model, from_time)).distinct()
-    return sorted((await connection.execute(statement)).scalars())
-
-
-async def close_own(connection: AsyncConnection, model: str, from_time: datetime) -> None:
-    """Ends every customer's own prices for a model name, since a global one takes over."""
-    end_time = func.greatest(prices.c.effective_time, from_time)
-    await connection.execute(update(prices).where(*_own_of(model, from_time)).values(end_time=end_time))
+async def own_prices(connection: AsyncConnection, from_times: Mapping[str, datetime]) -> Sequence[Row]:
+    """Own prices for these model names that go on past their times, by customer."""
+    statement = select(prices).where(prices.c.provider_id.is_not(None), prices.c.model.in_(list(from_times)))
+    found = await fetch_all(connection, statement.order_by(prices.c.customer_id, prices.c.price_id))
+    return [row for row in found if row["end_time"] is None or row["end_time"] > from_times[row["model"]]]
 
 
 async def insert_own(connection: AsyncConnection, customer_id: str, values: Row) -> Row:
@@ -198,21 +236,37 @@ async def count_missing_model(
 
 
 async def list_missing_models(
-    connection: AsyncConnection, customer_id: str, after: str | None, limit: int
+    connection: AsyncConnection, customer_id: str, after: str | None, limit: int, now: datetime
 ) -> Sequence[Row]:
-    """Models without a price, by name."""
-    statement = select(missing_models).where(missing_models.c.customer_id == customer_id)
+    """Models without a price, by name; without a customer those of all, added up. A model that has a price
+    now is left out: a global one, or one of the customer's own since it was last asked for."""
+    in_force = prices.c.effective_time <= now, _still_in_force_at(now)
+    same = prices.c.model == missing_models.c.model
+    has_global = select(prices.c.price_id).where(
+        *_GLOBAL, prices.c.model == missing_models.c.model, *in_force
+    )
+    has_own = select(prices.c.price_id).where(
+        prices.c.customer_id == missing_models.c.customer_id,
+        prices.c.provider_id.is_not(None),
+        same,
+        prices.c.effective_time >= missing_models.c.last_seen_time,
+        *in_force,
+    )
+    statement = (
+        select(
+            missing_models.c.model,
+            func.sum(missing_models.c.request_count).label("request_count"),
+            func.max(missing_models.c.last_seen_time).label("last_seen_time"),
+            func.count().label("customer_count"),
+        )
+        .where(~has_global.exists(), ~has_own.exists())
+        .group_by(missing_models.c.model)
+    )
+    if customer_id:
+        statement = statement.where(missing_models.c.customer_id == customer_id)
     if after is not None:
         statement = statement.where(missing_models.c.model > after)
     return await fetch_all(connection, statement.order_by(missing_models.c.model).limit(limit))
-
-
-def _own_of(model: str, from_time: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        prices.c.provider_id.is_not(None),
-        prices.c.model == model,
-        _still_in_force_at(from_time),
-    )
 
 
 def _still_in_force_at(time: datetime) -> ColumnElement[bool]:
@@ -222,6 +276,13 @@ def _still_in_force_at(time: datetime) -> ColumnElement[bool]:
 # Of rows that were changed in this transaction; the counter's lock is taken late, and then they get its
 # number.
 _PENDING = -1
+_SET_ENDS = text(
+    """
+    UPDATE prices p SET end_time = k.end_time, version = :pending
+    FROM unnest(CAST(:price_ids AS uuid[]), CAST(:end_times AS timestamptz[])) AS k(price_id, end_time)
+    WHERE p.customer_id = :platform AND p.price_id = k.price_id
+    """
+)
 
 _COUNT_AGAIN = text(
     """

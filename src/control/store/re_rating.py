@@ -90,14 +90,14 @@ async def set_costs(
     await connection.execute(_SET_ATTEMPTS, values)
 
 
-async def prices_in_force(
-    connection: AsyncConnection, now: datetime, customer_id: str = PLATFORM_CUSTOMER_ID
-) -> Sequence[Row]:
-    """Global prices, or a customer's own, that are in force."""
+async def prices_in_force(connection: AsyncConnection, now: datetime, customer_id: str = "") -> Sequence[Row]:
+    """Global prices that are in force, or those of providers of a customer and of the platform."""
+    owners = [customer_id, PLATFORM_CUSTOMER_ID] if customer_id else [PLATFORM_CUSTOMER_ID]
     return await fetch_all(
         connection,
         select(prices).where(
-            prices.c.customer_id == customer_id,
+            prices.c.customer_id.in_(owners),
+            prices.c.provider_id.is_not(None) if customer_id else prices.c.provider_id.is_(None),
             prices.c.effective_time <= now,
             prices.c.end_time.is_(None) | (prices.c.end_time > now),
         ),

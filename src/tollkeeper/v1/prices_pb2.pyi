@@ -5,12 +5,37 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class PriceSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRICE_SOURCE_UNSPECIFIED: _ClassVar[PriceSource]
+    PRICE_SOURCE_GENAI_PRICES: _ClassVar[PriceSource]
+    PRICE_SOURCE_JSON: _ClassVar[PriceSource]
+    PRICE_SOURCE_CSV: _ClassVar[PriceSource]
+
+class PriceChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRICE_CHANGE_KIND_UNSPECIFIED: _ClassVar[PriceChangeKind]
+    PRICE_CHANGE_KIND_ADDED: _ClassVar[PriceChangeKind]
+    PRICE_CHANGE_KIND_CHANGED: _ClassVar[PriceChangeKind]
+    PRICE_CHANGE_KIND_UNCHANGED: _ClassVar[PriceChangeKind]
+    PRICE_CHANGE_KIND_SKIPPED: _ClassVar[PriceChangeKind]
+PRICE_SOURCE_UNSPECIFIED: PriceSource
+PRICE_SOURCE_GENAI_PRICES: PriceSource
+PRICE_SOURCE_JSON: PriceSource
+PRICE_SOURCE_CSV: PriceSource
+PRICE_CHANGE_KIND_UNSPECIFIED: PriceChangeKind
+PRICE_CHANGE_KIND_ADDED: PriceChangeKind
+PRICE_CHANGE_KIND_CHANGED: PriceChangeKind
+PRICE_CHANGE_KIND_UNCHANGED: PriceChangeKind
+PRICE_CHANGE_KIND_SKIPPED: PriceChangeKind
 
 class Price(_message.Message):
     __slots__ = ("price_id", "customer_id", "provider_id", "provider_type", "model", "rates", "max_output_tokens", "context_tokens", "effective_time", "end_time", "create_time", "starts_in", "ends_in")
@@ -139,14 +164,16 @@ class DeletePriceRequest(_message.Message):
     def __init__(self, price_id: _Optional[str] = ...) -> None: ...
 
 class MissingModel(_message.Message):
-    __slots__ = ("model", "request_count", "last_seen_time")
+    __slots__ = ("model", "request_count", "last_seen_time", "customer_count")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_COUNT_FIELD_NUMBER: _ClassVar[int]
     model: str
     request_count: int
     last_seen_time: _timestamp_pb2.Timestamp
-    def __init__(self, model: _Optional[str] = ..., request_count: _Optional[int] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    customer_count: int
+    def __init__(self, model: _Optional[str] = ..., request_count: _Optional[int] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., customer_count: _Optional[int] = ...) -> None: ...
 
 class ListMissingModelsRequest(_message.Message):
     __slots__ = ("customer_id", "page_size", "page_token")
@@ -235,3 +262,53 @@ class CustomerReRating(_message.Message):
     after_nanousd: int
     unpriced_count: int
     def __init__(self, customer_id: _Optional[str] = ..., request_count: _Optional[int] = ..., changed_count: _Optional[int] = ..., before_nanousd: _Optional[int] = ..., after_nanousd: _Optional[int] = ..., unpriced_count: _Optional[int] = ...) -> None: ...
+
+class ImportPricesRequest(_message.Message):
+    __slots__ = ("source", "content", "dry_run", "digest")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    source: PriceSource
+    content: bytes
+    dry_run: bool
+    digest: str
+    def __init__(self, source: _Optional[_Union[PriceSource, str]] = ..., content: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class ImportPricesResponse(_message.Message):
+    __slots__ = ("changes", "source", "added_count", "changed_count", "unchanged_count", "skipped_count", "closed_own_count", "digest")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_OWN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[PriceChange]
+    source: str
+    added_count: int
+    changed_count: int
+    unchanged_count: int
+    skipped_count: int
+    closed_own_count: int
+    digest: str
+    def __init__(self, changes: _Optional[_Iterable[_Union[PriceChange, _Mapping]]] = ..., source: _Optional[str] = ..., added_count: _Optional[int] = ..., changed_count: _Optional[int] = ..., unchanged_count: _Optional[int] = ..., skipped_count: _Optional[int] = ..., closed_own_count: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class PriceChange(_message.Message):
+    __slots__ = ("kind", "provider_type", "model", "before", "after", "why", "closed_own_prices")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_OWN_PRICES_FIELD_NUMBER: _ClassVar[int]
+    kind: PriceChangeKind
+    provider_type: str
+    model: str
+    before: Price
+    after: Price
+    why: str
+    closed_own_prices: _containers.RepeatedCompositeFieldContainer[Price]
+    def __init__(self, kind: _Optional[_Union[PriceChangeKind, str]] = ..., provider_type: _Optional[str] = ..., model: _Optional[str] = ..., before: _Optional[_Union[Price, _Mapping]] = ..., after: _Optional[_Union[Price, _Mapping]] = ..., why: _Optional[str] = ..., closed_own_prices: _Optional[_Iterable[_Union[Price, _Mapping]]] = ...) -> None: ...

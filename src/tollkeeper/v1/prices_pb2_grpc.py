@@ -55,6 +55,11 @@ class PricesServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_prices__pb2.Price.FromString,
                 _registered_method=True)
+        self.ImportPrices = channel.unary_unary(
+                '/tollkeeper.v1.PricesService/ImportPrices',
+                request_serializer=tollkeeper_dot_v1_dot_prices__pb2.ImportPricesRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_prices__pb2.ImportPricesResponse.FromString,
+                _registered_method=True)
         self.ReRateUsage = channel.unary_unary(
                 '/tollkeeper.v1.PricesService/ReRateUsage',
                 request_serializer=tollkeeper_dot_v1_dot_prices__pb2.ReRateUsageRequest.SerializeToString,
@@ -99,6 +104,16 @@ class PricesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportPrices(self, request, context):
+        """Operators. Takes over global prices from a list: each line that differs from the price in force at its time supersedes
+        it, models that the list doesn't have keep theirs. Also ends customers' own prices of models that get a global one. A
+        dry run tells all of it and changes nothing; its digest makes sure that just this is done. ETAG_MISMATCH when the digest
+        is of something else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReRateUsage(self, request, context):
         """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
         correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
@@ -110,7 +125,8 @@ class PricesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMissingModels(self, request, context):
-        """Models that were asked for and have no price.
+        """Models that were asked for and have no price (A8): of a customer, or of all for operators who name none. A model leaves
+        the list once it has a price.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +154,11 @@ def add_PricesServiceServicer_to_server(servicer, server):
                     servicer.DeletePrice,
                     request_deserializer=tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_prices__pb2.Price.SerializeToString,
+            ),
+            'ImportPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportPrices,
+                    request_deserializer=tollkeeper_dot_v1_dot_prices__pb2.ImportPricesRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_prices__pb2.ImportPricesResponse.SerializeToString,
             ),
             'ReRateUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ReRateUsage,
@@ -259,6 +280,33 @@ class PricesService:
             '/tollkeeper.v1.PricesService/DeletePrice',
             tollkeeper_dot_v1_dot_prices__pb2.DeletePriceRequest.SerializeToString,
             tollkeeper_dot_v1_dot_prices__pb2.Price.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.PricesService/ImportPrices',
+            tollkeeper_dot_v1_dot_prices__pb2.ImportPricesRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_prices__pb2.ImportPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,12 @@ class PricesServiceStub:
     ListPrices: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListPricesRequest, _prices_pb2.ListPricesResponse]
     DeletePrice: _grpc.UnaryUnaryMultiCallable[_prices_pb2.DeletePriceRequest, _prices_pb2.Price]
     """Ends a price now; the row stays, since entries refer to it."""
+    ImportPrices: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ImportPricesRequest, _prices_pb2.ImportPricesResponse]
+    """Operators. Takes over global prices from a list: each line that differs from the price in force at its time supersedes
+    it, models that the list doesn't have keep theirs. Also ends customers' own prices of models that get a global one. A
+    dry run tells all of it and changes nothing; its digest makes sure that just this is done. ETAG_MISMATCH when the digest
+    is of something else.
+    """
     ReRateUsage: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ReRateUsageRequest, _prices_pb2.ReRateUsageResponse]
     """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
     correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
@@ -49,7 +55,9 @@ class PricesServiceStub:
     taken. One call looks at a page of requests: call again with next_page_token until it is empty.
     """
     ListMissingModels: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListMissingModelsRequest, _prices_pb2.ListMissingModelsResponse]
-    """Models that were asked for and have no price."""
+    """Models that were asked for and have no price (A8): of a customer, or of all for operators who name none. A model leaves
+    the list once it has a price.
+    """
 
 @_typing.type_check_only
 class PricesServiceAsyncStub(PricesServiceStub):
@@ -65,6 +73,12 @@ class PricesServiceAsyncStub(PricesServiceStub):
     ListPrices: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListPricesRequest, _prices_pb2.ListPricesResponse]  # type: ignore[assignment]
     DeletePrice: _aio.UnaryUnaryMultiCallable[_prices_pb2.DeletePriceRequest, _prices_pb2.Price]  # type: ignore[assignment]
     """Ends a price now; the row stays, since entries refer to it."""
+    ImportPrices: _aio.UnaryUnaryMultiCallable[_prices_pb2.ImportPricesRequest, _prices_pb2.ImportPricesResponse]  # type: ignore[assignment]
+    """Operators. Takes over global prices from a list: each line that differs from the price in force at its time supersedes
+    it, models that the list doesn't have keep theirs. Also ends customers' own prices of models that get a global one. A
+    dry run tells all of it and changes nothing; its digest makes sure that just this is done. ETAG_MISMATCH when the digest
+    is of something else.
+    """
     ReRateUsage: _aio.UnaryUnaryMultiCallable[_prices_pb2.ReRateUsageRequest, _prices_pb2.ReRateUsageResponse]  # type: ignore[assignment]
     """Operators. Books again what requests of a period cost, at the prices in force now: after a price was wrong. Posts
     correcting entries into the windows that the requests began in, and never edits one; what costs the same stays as it
@@ -72,7 +86,9 @@ class PricesServiceAsyncStub(PricesServiceStub):
     taken. One call looks at a page of requests: call again with next_page_token until it is empty.
     """
     ListMissingModels: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListMissingModelsRequest, _prices_pb2.ListMissingModelsResponse]  # type: ignore[assignment]
-    """Models that were asked for and have no price."""
+    """Models that were asked for and have no price (A8): of a customer, or of all for operators who name none. A model leaves
+    the list once it has a price.
+    """
 
 class PricesServiceServicer(metaclass=_abc_1.ABCMeta):
     """What models cost. A price row is never edited: a new one supersedes it from its effective time (docs/pricing.md)."""
@@ -111,6 +127,18 @@ class PricesServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a price now; the row stays, since entries refer to it."""
 
     @_abc_1.abstractmethod
+    def ImportPrices(
+        self,
+        request: _prices_pb2.ImportPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prices_pb2.ImportPricesResponse, _abc.Awaitable[_prices_pb2.ImportPricesResponse]]:
+        """Operators. Takes over global prices from a list: each line that differs from the price in force at its time supersedes
+        it, models that the list doesn't have keep theirs. Also ends customers' own prices of models that get a global one. A
+        dry run tells all of it and changes nothing; its digest makes sure that just this is done. ETAG_MISMATCH when the digest
+        is of something else.
+        """
+
+    @_abc_1.abstractmethod
     def ReRateUsage(
         self,
         request: _prices_pb2.ReRateUsageRequest,
@@ -128,6 +156,8 @@ class PricesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prices_pb2.ListMissingModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prices_pb2.ListMissingModelsResponse, _abc.Awaitable[_prices_pb2.ListMissingModelsResponse]]:
-        """Models that were asked for and have no price."""
+        """Models that were asked for and have no price (A8): of a customer, or of all for operators who name none. A model leaves
+        the list once it has a price.
+        """
 
 def add_PricesServiceServicer_to_server(servicer: PricesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

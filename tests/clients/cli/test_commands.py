@@ -215,6 +215,26 @@ def test_a_period_is_booked_again(cli: Run, up: Up) -> None:
     cli("prices", "rerate", *when, "--apply")
 
 
+def test_importing_prices(cli: Run, tmp_path: Path) -> None:
+    """A file is shown, then taken over; what the list command prints can be imported; so can the package."""
+    file = tmp_path / "prices.csv"
+    file.write_text("provider_type,model,input,output\nopenai,imported,1,2\n")
+    shown = cli("prices", "import", str(file))
+    assert "added" in shown
+    assert "Nothing was changed" in shown
+    cli("prices", "import", str(file), "--apply")
+    file.write_text("provider_type,model,input,output\nopenai,imported,1,3\n")
+    [change] = cli("prices", "import", str(file), "--json")
+    assert (change["change"], change["output"]) == ("changed", "2.00 -> 3.00")
+    printed = tmp_path / "prices.json"
+    printed.write_text(json.dumps(cli("prices", "list", "--model", "imported", "--json")))
+    assert cli("prices", "import", str(printed), "--json") == []
+    assert len(cli("prices", "import", str(printed), "--unchanged", "--json")) == 1
+    assert "0 added, 0 changed" in cli("prices", "import")
+    assert ".json or a .csv" in cli("prices", "import", "prices.txt", code=2)
+    assert "No such file" in cli("prices", "import", str(tmp_path / "none.csv"), code=2)
+
+
 def test_price_plans(cli: Run) -> None:
     """Markups in per cent, exact to four decimals; given to a customer, and taken back."""
     plan = cli(

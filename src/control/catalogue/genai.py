@@ -1,22 +1,14 @@
-#!/usr/bin/env python3
-"""Writes src/control/catalogue/*.json, the global prices a new installation starts with.
+"""The prices of the `genai-prices` package, as the installed version has them: what a new installation starts
+with, and what imports offer.
 
-    scripts/seed-prices [--date YYYY-MM-DD]
-
-Prices come from the installed `genai-prices` package, as in force on that date (default: today), with changes
-it already announces. Models are left out that it prices by something we don't count (seconds, pages, images):
-no price is better than a wrong one. The table FIXED at the top wins over the package; docs/pricing.md tells
-the rest.
+Models are left out that it prices by something we don't count (pages, hours): no price is better than a wrong
+one. FIXED wins over the package (A6); docs/pricing.md tells the rest.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from genai_prices.data import providers
@@ -31,7 +23,11 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
-CATALOGUE = Path(__file__).parents[1] / "src" / "control" / "catalogue"
+from control.domain.models import check_model
+from control.domain.price_list import ListedPrice, PriceList, Skipped
+from control.domain.prices import check_rates
+from tollkeeper.money import parse_usd
+from tollkeeper.v1.prices_pb2 import Rates
 
 # Package's provider -> our provider type.
 PROVIDERS = {
@@ -133,70 +129,60 @@ COMPONENTS = {
     "input_audio_mtok": ("audio_input", 1),
     "output_audio_mtok": ("audio_output", 1),
     "output_reasoning_mtok": ("reasoning", 1),
+    "cache_write_1h_mtok": ("cache_write_1h", 1),
+    "input_image_mtok": ("image_input", 1),
+    "output_image_mtok": ("image_output", 1),
     "requests_kcount": ("request", 1000),
     "web_searches_kcount": ("web_search", 1000),
 }
-# Never asked for through chat, or (cached audio, one-hour cache writes) counted with their kind;
-# docs/pricing.md.
-PASSED_OVER = {"storage_searches_kcount", "cache_write_1h_mtok", "cache_audio_read_mtok"}
+# Never asked for through chat, or (cached audio and images) counted with their kind; docs/pricing.md.
+PASSED_OVER = {"storage_searches_kcount", "cache_audio_read_mtok", "cache_image_read_mtok"}
 
 
-def main() -> None:
-    """Writes one file per provider type."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--date", type=date.fromisoformat, default=datetime.now(UTC).date())
-    as_of: date = parser.parse_args().date
+def genai_prices(now: datetime) -> PriceList:
+    """All prices in force at a moment, and those announced."""
+    prices: list[ListedPrice] = []
+    skipped: list[Skipped] = []
     for provider in providers:
-        if provider.id not in PROVIDERS:
+        type_name = PROVIDERS.get(provider.id)
+        if type_name is None:
             continue
-        type_name = PROVIDERS[provider.id]
-        prices = [
-            entry
-            for model in provider.models
-            if not (type_name == "google" and "claude" in model.id)
-            for entry in entries(type_name, model, as_of)
-        ]
-        names = {name for entry in prices for name in entry["models"]}
-        missing = {name for name in DATED_NAMES.get(type_name, ()) if name not in names}
-        missing |= {name for known, name in FIXED if known == type_name and name not in names}
-        listed = [(name, entry.get("effective_date")) for entry in prices for name in entry["models"]]
-        if len(listed) != len(set(listed)):
-            raise SystemExit(f"{type_name}: a model has two prices")
-        if missing:
-            raise SystemExit(f"{type_name}: no price for {', '.join(sorted(missing))}")
-        prices.sort(key=lambda entry: (entry["models"][0], entry.get("effective_date", "")))
-        content = {
-            "provider_type": type_name,
-            "source": f"genai-prices {version('genai-prices')}",
-            "as_of": as_of.isoformat(),
-            "prices": prices,
-        }
-        path = CATALOGUE / f"{type_name}.json"
-        path.write_text(json.dumps(content, indent=1) + "\n")
-        sys.stdout.write(f"{path.name}: {len(prices)} prices of {len(names)} models\n")
+        for model in provider.models:
+            if type_name == "google" and "claude" in model.id:
+                continue
+            listed = list(_listed(type_name, model, now.date()))
+            prices += listed
+            if not listed:
+                skipped.append(Skipped(type_name, model.id, "billed by something that isn't counted here"))
+    return PriceList(f"genai-prices {version('genai-prices')}", prices, skipped)
 
 
-def entries(type_name: str, model: ModelInfo, as_of: date) -> Iterator[dict[str, Any]]:
+def _listed(type_name: str, model: ModelInfo, as_of: date) -> Iterator[ListedPrice]:
     """The prices of one model, present and announced, for all names it is known by."""
-    names = model_names(type_name, model)
-    fixed = [name for name in names if (type_name, name) in FIXED]
-    for group in [[name] for name in fixed] + [[name for name in names if name not in fixed]]:
+    for name in model_names(type_name, model):
         for start, price in scheduled(model, as_of):
             rates = rates_of(model, price)
-            if not group or rates is None:
+            if rates is None:
                 continue
-            rates |= FIXED.get((type_name, group[0]), {})
-            entry: dict[str, Any] = {"models": group}
-            if start is not None:
-                entry["effective_date"] = start.isoformat()
-            if model.context_window:
-                entry["context_tokens"] = model.context_window
-            limit = max_output_tokens(group[0])
-            if limit:
-                entry["max_output_tokens"] = limit
-            yield {**entry, "rates": rates}
+            rates |= FIXED.get((type_name, name), {})
+            yield ListedPrice(
+                provider_type=type_name,
+                model=check_model(name),
+                rates=check_rates(_message(rates)),
+                max_output_tokens=max_output_tokens(name),
+                context_tokens=model.context_window or 0,
+                effective_time=None if start is None else datetime.combine(start, time(), tzinfo=UTC),
+            )
+
+
+def _message(rates: dict[str, Any]) -> Rates:
+    steps = rates.pop("steps", [])
+    message = Rates()
+    for name, amount in rates.items():
+        setattr(message, name, parse_usd(amount))
+    for step in steps:
+        message.steps.add(above_input_tokens=step.pop("above_input_tokens")).rates.CopyFrom(_message(step))
+    return message
 
 
 def model_names(type_name: str, model: ModelInfo) -> list[str]:
@@ -243,7 +229,9 @@ def rates_of(model: ModelInfo, price: ModelPrice) -> dict[str, Any] | None:
             return None
         given["output_mtok"] = Decimal(0)
     known = {key: value for key, value in given.items() if key in COMPONENTS}
-    rates = {COMPONENTS[key][0]: usd(base(value) * COMPONENTS[key][1]) for key, value in known.items()}
+    rates: dict[str, Any] = {
+        COMPONENTS[key][0]: usd(base(value) * COMPONENTS[key][1]) for key, value in known.items()
+    }
     thresholds = sorted(
         {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
     )
@@ -287,7 +275,3 @@ def max_output_tokens(name: str) -> int:
     """The largest output of a model, where known."""
     known = [known for known in MAX_OUTPUT_TOKENS if name == known or name.startswith(known + "-")]
     return MAX_OUTPUT_TOKENS[max(known, key=len)] if known else 0
-
-
-if __name__ == "__main__":
-    main()
