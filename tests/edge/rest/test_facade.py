@@ -9,7 +9,7 @@ import pytest
 
 from edge.rest import facade
 from edge.rest.exchange import MAX_BODY_BYTES
-from tests.control.harness import RunningControl
+from tests.control.harness import OPERATOR_EMAIL, OPERATOR_PASSWORD, RunningControl
 from tests.edge.rest.conftest import serving, signed_in
 
 MANAGEMENT = ["/api/keys", "/v1/customers", "/v1/ai/keys/user", "/openapi.json", "/docs", "/v1/sessions"]
@@ -139,3 +139,28 @@ async def test_the_documents_script_is_ours_alone(edge_url: str) -> None:
         script = await http.get("/docs/docs.js")
     assert script.headers["content-type"].startswith("text/javascript")
     assert "innerHTML" not in script.text
+
+
+async def _locked_out(url: str, address: str, email: str) -> bool:
+    """Whether a right password isn't even looked at, when it comes from there."""
+    headers = {"x-forwarded-for": address}
+    async with signed_in(url, None) as http:
+        body = {"email": email, "password": OPERATOR_PASSWORD}
+        return (await http.post("/v1/sessions", json=body, headers=headers)).status_code == 429
+
+
+async def test_wrong_passwords_lock_out_their_own_address(control: RunningControl, tmp_path: Path) -> None:
+    """Behind an edge clients are told apart, by what a trusted proxy says of them; 429 says when to try
+    again."""
+    proxies = {"trusted_proxies": "127.0.0.0/8"}
+    async with serving(control, tmp_path / "edge", **proxies) as url, signed_in(url, None) as http:
+        for _ in range(10):
+            body = {"email": OPERATOR_EMAIL, "password": "wrong password"}
+            headers = {"x-forwarded-for": "192.0.2.1"}
+            answer = await http.post("/v1/sessions", json=body, headers=headers)
+            assert (answer.status_code, answer.json()["reason"]) == (401, "INVALID_CREDENTIALS")
+        answer = await http.post("/v1/sessions", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (429, "LOGIN_THROTTLED")
+        assert int(answer.headers["retry-after"]) > 0
+        assert await _locked_out(url, "192.0.2.1", OPERATOR_EMAIL)
+        assert not await _locked_out(url, "192.0.2.2", OPERATOR_EMAIL)
