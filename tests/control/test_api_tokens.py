@@ -302,7 +302,7 @@ async def test_bad_input(control: RunningControl, fields: dict[str, Any], reason
     assert await refused(make(ann.client, **fields)) == reason
 
 
-@pytest.mark.parametrize("token_id", ["", "x", str(uuid7()), "\x00"])
+@pytest.mark.parametrize("token_id", ["", "x", "01a20170-a033-7567-9b68-2601b7c3eedc", "\x00"])
 async def test_bad_ids(control: RunningControl, token_id: str) -> None:
     """What isn't there can neither be read nor revoked."""
     ann = await person(control)
