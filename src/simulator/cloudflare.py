@@ -46,6 +46,8 @@ CHAT_PATHS: dict[str, frozenset[str]] = {
     "replicate": _NONE,
     "workers-ai": _V1,
 }
+# Vendors with a list of models beside their chat.
+_LISTED = frozenset(CHAT_PATHS) - {"perplexity-ai", "workers-ai"}
 # A model's prefix on /compat is the path slug but for these.
 _COMPAT_ALIASES = {"perplexity": "perplexity-ai"}
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
@@ -100,7 +102,11 @@ def _kind(provider: str, rest: str) -> tuple[Kind, str]:
         return ("chat" if rest.endswith("chat/completions") else "no_path"), ""
     if provider not in CHAT_PATHS:
         return "no_provider", ""
-    return ("chat" if rest in CHAT_PATHS[provider] else "no_path"), ""
+    if rest in CHAT_PATHS[provider]:
+        return "chat", ""
+    chat = f"{rest.removesuffix('models')}chat/completions"
+    listed = rest.endswith("models") and provider in _LISTED and chat in CHAT_PATHS[provider]
+    return ("models" if listed else "no_path"), ""
 
 
 def compat_model(model: str) -> tuple[str, str] | None:

@@ -51,6 +51,7 @@ class Vendor:
             if route.kind in ("chat", "compat_chat"):
                 self._chat(request, connection, route, event_id)
             elif route.kind == "models":
+                _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))
             else:
                 raise _unroutable(request, route)
@@ -106,8 +107,7 @@ class Vendor:
         compat = route.kind == "compat_chat"
         if request.method != b"POST":
             raise _wrong_method(request, route)
-        if (request.header(b"authorization") or b"").startswith(b"Bearer sk-invalid"):
-            raise VendorError(401)
+        _check_credential(request)
         header = request.header(b"x-sim")
         try:
             call = read_call(request.body, header, self.settings.steering, route.deployment)
@@ -163,16 +163,26 @@ def _headers(route: Route, event_id: str) -> bytes:
     return own if route.direct else cloudflare.headers(event_id) + own
 
 
+def _check_credential(request: Request) -> None:
+    """Any will do but those that say of themselves that they don't. Raises VendorError."""
+    for name in (b"authorization", b"x-api-key", b"api-key"):
+        sent = (request.header(name) or b"").removeprefix(b"Bearer ")
+        if sent.startswith(b"sk-invalid"):
+            masked = sent.decode("latin-1")[:10] + "***"
+            raise VendorError(401, f"Incorrect API key provided: {masked}.", code="invalid_api_key")
+
+
 def _models(route: Route) -> bytes:
     data = []
+    bare = route.direct or route.provider != "compat"
     for name in _MODELS:
         provider, _, model = name.partition("/")
         row: dict[str, object] = {
-            "id": model if route.direct else name,
+            "id": model if bare else name,
             "object": "model",
             "owned_by": provider,
         }
-        data.append(row | ({"created": 1_760_000_000} if route.direct else {"created_at": 1_760_000_000}))
+        data.append(row | ({"created": 1_760_000_000} if bare else {"created_at": 1_760_000_000}))
     return orjson.dumps({"object": "list", "data": data})
 
 

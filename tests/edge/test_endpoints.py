@@ -125,3 +125,38 @@ def test_direct(base_url: str, origin: Origin, target: str) -> None:
 def test_credentials_never_show() -> None:
     """Neither in the repr of an endpoint nor of what it was made from."""
     assert "sk-own" not in repr(through("openai")) + repr(OWN_KEY)
+
+
+def test_azure_names_resource_and_model_in_its_path() -> None:
+    """With the vendor's own key header; a model can't leave its place in the path."""
+    endpoint = gateway_endpoint(GATEWAY, "azure-openai", "https://ours.openai.azure.com", "acme", OWN_KEY, {})
+    target = endpoint.of_model("a/../b?c").target
+
+    start = f"/v1/{'a' * 32}/acme/azure-openai/ours/"
+    assert target == f"{start}a%2F..%2Fb%3Fc/chat/completions?api-version=2024-10-21"
+    assert headers(endpoint)["api-key"] == "sk-own"
+    assert "authorization" not in headers(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("provider_type", "target", "limit_field", "renames"),
+    [
+        ("openai", "api.openai.com/v1/chat/completions", "max_completion_tokens", False),
+        ("google", "generativelanguage.googleapis.com/v1beta/openai/chat/completions", "max_tokens", False),
+        ("mistral", "api.mistral.ai/v1/chat/completions", "max_tokens", True),
+        ("groq", "api.groq.com/openai/v1/chat/completions", "max_completion_tokens", False),
+    ],
+)
+def test_direct_by_type(provider_type: str, target: str, limit_field: str, renames: bool) -> None:
+    """The vendor's own OpenAI address, and the name of the limit that it knows."""
+    endpoint = direct_endpoint(provider_type, "", OWN_KEY)
+
+    assert f"{endpoint.origin.host}{endpoint.target}" == target
+    assert (endpoint.limit_field, endpoint.renames_limit, endpoint.direct) == (limit_field, renames, True)
+
+
+@pytest.mark.parametrize("provider_type", ["elevenlabs", "custom", "nobody"])
+def test_types_without_a_path_are_refused(provider_type: str) -> None:
+    """Rather than sent to a path that Cloudflare doesn't have."""
+    with pytest.raises(ValueError, match="no path"):
+        through(provider_type)

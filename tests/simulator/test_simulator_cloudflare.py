@@ -65,6 +65,21 @@ async def test_provider_paths(
 
 
 @pytest.mark.parametrize(
+    "path", ["openai/models", "mistral/v1/models", "google-ai-studio/v1beta/openai/models"]
+)
+async def test_a_vendors_own_list_of_models(
+    client: httpx.AsyncClient, simulator: Simulator, gateway: str, path: str
+) -> None:
+    """Below its slug, with bare names; a wrong key is the vendor's 401, and nothing is billed."""
+    answer = await client.get(f"{gateway}/{path}")
+    assert "gpt-4o-mini" in [row["id"] for row in answer.json()["data"]]
+    refused = await client.get(f"{gateway}/{path}", headers={"x-api-key": "sk-invalid-1234567890"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert (await client.get(f"{gateway}/perplexity-ai/models")).status_code == 404
+    assert list(simulator.bill.rows()) == []
+
+
+@pytest.mark.parametrize(
     "path", ["groq/v1/chat/completions", "mistral/chat/completions", "openai/v1/v1/chat/completions"]
 )
 async def test_a_wrong_v1_is_the_vendors_404(client: httpx.AsyncClient, gateway: str, path: str) -> None:
