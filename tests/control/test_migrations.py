@@ -92,6 +92,44 @@ def test_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> Non
             admin.execute("DROP DATABASE first_release WITH (FORCE)")
 
 
+def test_equal_names_of_the_first_release_are_told_apart(cluster_dir: Path) -> None:
+    """Names of providers and routers weren't unique: the oldest keeps its own, the others get the end of their
+    id, those of other customers and deleted ones stay."""
+    url = postgres.url(cluster_dir, "equal_names")
+    customer, other = str(uuid7()), str(uuid7())
+    rows = [(customer, str(uuid7())) for _ in range(3)] + [(other, str(uuid7()))]
+    with psycopg.connect(
+        postgres.url(cluster_dir, "postgres").replace("+psycopg", ""), autocommit=True
+    ) as admin:
+        admin.execute("CREATE DATABASE equal_names")
+        try:
+            _step(url, "0001")
+            with psycopg.connect(url.replace("+psycopg", "")) as database:
+                for owner, row_id in rows:
+                    database.execute(
+                        "INSERT INTO providers (customer_id, provider_id, name, provider_type)"
+                        " VALUES (%s, %s, 'main', 'openai')",
+                        (owner, row_id),
+                    )
+                    database.execute(
+                        "INSERT INTO routers (customer_id, router_id, name) VALUES (%s, %s, 'main')",
+                        (owner, row_id),
+                    )
+                database.execute("UPDATE routers SET delete_time = now() WHERE router_id = %s", (rows[1][1],))
+            migrations.upgrade(url)
+            with psycopg.connect(url.replace("+psycopg", "")) as database:
+                for table, renamed in (("providers", rows[1:3]), ("routers", rows[2:3])):
+                    found = dict(
+                        database.execute(
+                            f"SELECT CAST({table[:-1]}_id AS text), name FROM {table}"
+                        ).fetchall()
+                    )
+                    ends = {row_id: f"main ({row_id[-12:]})" for _, row_id in renamed}
+                    assert found == {row_id: ends.get(row_id, "main") for _, row_id in rows}
+        finally:
+            admin.execute("DROP DATABASE equal_names WITH (FORCE)")
+
+
 def _step(url: str, revision: str) -> None:
     engine = create_engine(url)
     with engine.connect() as connection:

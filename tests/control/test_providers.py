@@ -9,11 +9,13 @@ from tests.control.gateway import changes, make_provider, make_router, refused
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason
 from tollkeeper.ids import uuid7
+from tollkeeper.v1.prices_pb2 import CreatePriceRequest, Price, Rates
 from tollkeeper.v1.providers_pb2 import (
     CreateProviderRequest,
     DeleteProviderRequest,
     GetProviderRequest,
     ListProvidersRequest,
+    ListProviderTypesRequest,
     Provider,
     UpdateProviderRequest,
 )
@@ -86,7 +88,20 @@ UNUSABLE: list[dict[str, Any]] = [
     {"provider_type": "custom", "base_url": "https://169.254.169.254/"},
     {"base_url": "http://example.com"},
     {"credential": "two\nlines"},
-    {"stored_key_alias": "has space"},
+    {"stored_key_alias": "has space", "credential": ""},
+    {"name": "x" * 201},
+    {"name": "a\nb"},
+    {"base_url": "https://example.com/?a=1"},
+    {"base_url": "https://user@example.com/"},
+    {"stored_key_alias": "alias", "credential": "and a key"},
+    {"direct": True, "credential": ""},
+    {"direct": True, "stored_key_alias": "alias", "credential": ""},
+    {"provider_type": "anthropic", "direct": True},
+    {"provider_type": "anthropic", "base_url": "https://llm.example.com/v1"},
+    {"provider_type": "elevenlabs"},
+    {"provider_type": "azure-openai"},
+    {"provider_type": "workers-ai", "direct": True},
+    {"granted_to_all": True},
 ]
 
 
@@ -100,6 +115,94 @@ async def test_unusable_providers_are_refused(control: RunningControl) -> None:
         assert "two" not in str(refusal.error)
 
 
+async def test_names_are_unique_among_live_providers(control: RunningControl) -> None:
+    """A taken name is refused on create and rename, or numbered where asked; deleting frees it."""
+    cli = await control.cli()
+    for slug in ("acme", "other"):
+        await control.customer(slug)
+        first = await make_provider(cli, slug, "main")
+    with refused(Reason.ALREADY_EXISTS) as refusal:
+        await make_provider(cli, "other", " main ")
+    assert (refusal.metadata["resource"], refusal.metadata["field"]) == ("provider", "name")
+    sent = Provider(customer_id="other", name="main", provider_type="openai")
+    request = CreateProviderRequest(provider=sent, number_taken_name=True)
+    numbered = [(await cli.providers.CreateProvider(request)).name for _ in range(2)]
+    assert numbered == ["main 2", "main 3"]
+    long = CreateProviderRequest(provider=sent, number_taken_name=True)
+    long.provider.name = "x" * 200
+    names = [(await cli.providers.CreateProvider(long)).name for _ in range(2)]
+    assert names == ["x" * 200, "x" * 198 + " 2"]
+    second = await make_provider(cli, "other", "second")
+    second.name = "main"
+    mask = FieldMask(paths=["name"])
+    with refused(Reason.ALREADY_EXISTS):
+        await cli.providers.UpdateProvider(UpdateProviderRequest(provider=second, update_mask=mask))
+    await cli.providers.DeleteProvider(
+        DeleteProviderRequest(customer_id="other", provider_id=first.provider_id)
+    )
+    assert (await make_provider(cli, "other", "main")).name == "main"
+
+
+async def test_direct_is_said_and_follows_the_base_url(control: RunningControl) -> None:
+    """With a base URL a provider is direct; without, as it was told; switching is checked as a whole."""
+    cli = await control.cli()
+    await control.customer("acme")
+    provider = await make_provider(cli, "acme")
+    assert not provider.direct
+
+    async def change(**fields: Any) -> Provider:
+        changed = Provider(customer_id="acme", provider_id=provider.provider_id, **fields)
+        mask = FieldMask(paths=list(fields))
+        return await cli.providers.UpdateProvider(UpdateProviderRequest(provider=changed, update_mask=mask))
+
+    assert (await change(base_url="https://llm.example.com/v1")).direct
+    assert not (await change(base_url="")).direct
+    assert (await change(direct=True)).direct
+    with refused(Reason.INVALID_ARGUMENT):
+        await change(credential="")
+    with refused(Reason.INVALID_ARGUMENT):
+        await change(stored_key_alias="alias", credential="")
+    assert not (await change(stored_key_alias="alias", credential="", direct=False)).has_credential
+
+
+async def test_the_types_are_listed(control: RunningControl) -> None:
+    """With what each can do, page by page, to everybody who is signed in."""
+    customer = await control.customer("acme")
+    member = await control.person(customer.customer_id, Role.MEMBER)
+    request = ListProviderTypesRequest(page_size=7)
+    types = {}
+    while True:
+        answer = await member.client.providers.ListProviderTypes(request)
+        types |= {each.provider_type: each for each in answer.provider_types}
+        request.page_token = answer.next_page_token
+        if not request.page_token:
+            break
+    assert (types["openai"].direct_base_url, types["openai"].unified_billing) == (
+        "https://api.openai.com/v1",
+        True,
+    )
+    assert list(types["google"].aliases) == ["gemini", "google-ai-studio"]
+    assert (types["anthropic"].direct, types["anthropic"].through_cloudflare) == (False, True)
+    assert (types["custom"].needs_base_url, types["custom"].cloudflare_slug) == (True, "")
+    assert not types["elevenlabs"].served
+
+
+async def test_a_provider_shows_its_models(control: RunningControl) -> None:
+    """Those with a price: global ones of its type, and its own."""
+    cli = await control.cli()
+    await control.customer("acme")
+    provider = await make_provider(cli, "acme")
+    for price in (
+        Price(provider_type="openai", model="gpt-4o"),
+        Price(provider_type="groq", model="llama"),
+        Price(customer_id="acme", provider_id=provider.provider_id, model="own"),
+    ):
+        price.rates.CopyFrom(Rates(input=1, output=1))
+        await cli.prices.CreatePrice(CreatePriceRequest(price=price))
+    named = GetProviderRequest(customer_id="acme", provider_id=provider.provider_id)
+    assert list((await cli.providers.GetProvider(named)).models) == ["gpt-4o", "own"]
+
+
 async def test_a_provider_in_use_is_deleted_by_force_only(control: RunningControl) -> None:
     """The refusal counts the rules; force takes them with the provider."""
     cli = await control.cli()
@@ -111,7 +214,11 @@ async def test_a_provider_in_use_is_deleted_by_force_only(control: RunningContro
         await cli.providers.DeleteProvider(request)
     assert refusal.metadata["routing_rules"] == "2"
     request.force = True
-    await cli.providers.DeleteProvider(request)
+    own = Price(customer_id="acme", provider_id=provider.provider_id, model="own")
+    own.rates.CopyFrom(Rates(input=1, output=1))
+    await cli.prices.CreatePrice(CreatePriceRequest(price=own))
+    gone = (await cli.providers.DeleteProvider(request)).removed
+    assert (gone.routing_rule_count, gone.price_count, gone.key_count) == (2, 1, 0)
     left = await cli.routers.GetRouter(GetRouterRequest(customer_id="acme", router_id=router.router_id))
     assert not left.rules
 

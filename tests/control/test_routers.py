@@ -65,6 +65,11 @@ UNSOUND = [
     (RoutingRule(provider_id="mine", priority=-1), Reason.INVALID_ARGUMENT),
     (RoutingRule(provider_id="mine", allowed_models=[""]), Reason.INVALID_ARGUMENT),
     (RoutingRule(provider_id="mine", model_rewrite="x" * 201), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", priority=1_000_001), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", weight=-1), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", weight=1_000_001), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", condition="sometimes"), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", allowed_models=[f"m{n}" for n in range(501)]), Reason.INVALID_ARGUMENT),
 ]
 
 
@@ -116,11 +121,30 @@ async def test_a_router_in_use_is_deleted_by_force_only(control: RunningControl)
         deleted = await cli.routers.DeleteRouter(request)
     assert told["urgent"]
     assert deleted.HasField("delete_time")
+    assert (deleted.removed.routing_rule_count, deleted.removed.key_count) == (1, 1)
     assert (await cli.keys.GetKey(GetKeyRequest(key_id=made.key.key_id))).HasField("revoke_time")
     with refused(Reason.INVALID_API_KEY):
         await authorize(edge, made.raw_key)
     left = await cli.customers.GetCustomer(GetCustomerRequest(customer_id="acme"))
     assert left.default_router_id == ""
+
+
+async def test_names_are_unique_among_live_routers(control: RunningControl) -> None:
+    """A taken name is refused on create and rename, or numbered where asked; an empty one always."""
+    cli = await control.cli()
+    await control.customer("acme")
+    await make_router(cli, "acme", name="main")
+    with refused(Reason.ALREADY_EXISTS) as refusal:
+        await make_router(cli, "acme", name="main")
+    assert refusal.metadata["resource"] == "router"
+    sent = Router(customer_id="acme", name="main")
+    second = await cli.routers.CreateRouter(CreateRouterRequest(router=sent, number_taken_name=True))
+    assert second.name == "main 2"
+    second.name = "main"
+    with refused(Reason.ALREADY_EXISTS):
+        await cli.routers.UpdateRouter(UpdateRouterRequest(router=second))
+    with refused(Reason.INVALID_ARGUMENT):
+        await make_router(cli, "acme", name=" ")
 
 
 async def test_members_read_routers_and_change_none(control: RunningControl) -> None:
