@@ -93,7 +93,7 @@ def test_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> Non
 
 
 def test_equal_names_of_the_first_release_are_told_apart(cluster_dir: Path) -> None:
-    """Names of providers and routers weren't unique: the oldest keeps its own, the others get the end of their
+    """Names of providers and routers were not unique: the oldest keeps its own, others get the end of their
     id, those of other customers and deleted ones stay."""
     url = postgres.url(cluster_dir, "equal_names")
     customer, other = str(uuid7()), str(uuid7())

@@ -25,6 +25,8 @@ THROUGH_GATEWAY = [
     ("anthropic", "own", "compat/chat/completions", "anthropic/own"),
     ("google", "own", "compat/chat/completions", "google-ai-studio/own"),
     ("gemini", "own", "compat/chat/completions", "google-ai-studio/own"),
+    ("perplexity", "own", "perplexity-ai/chat/completions", "own"),
+    ("cohere", "own", "compat/chat/completions", "cohere/own"),
 ]
 
 
@@ -62,6 +64,20 @@ async def test_a18_through_the_gateway(
     assert tenant.settled(1)[0].cost_nanousd == (
         row["prompt_tokens"] * rate_in + row["completion_tokens"] * rate_out
     )
+
+
+async def test_azure_through_the_gateway(stack: Stack, tenant: Tenant) -> None:
+    """Resource and deployment are in the path, and the key has the vendor's own header."""
+    fields = {"credential": "azure-key", "base_url": "https://ours.openai.azure.com"}
+    key = key_for(tenant, "azure-openai", "my deployment", **fields)
+    reply = await ask(stack.edge, key.secret, chat(model="my deployment"))
+    assert reply.status == 200, reply.body
+    captured = stack.captured(1)[0]
+    path = "azure-openai/ours/my%20deployment/chat/completions?api-version=2024-10-21"
+    assert captured["target"] == f"{GATEWAY}/{path}"
+    headers = dict(captured["headers"])
+    assert headers["api-key"] == "azure-key"
+    assert "authorization" not in headers
 
 
 async def test_a_key_stored_at_cloudflare(stack: Stack, tenant: Tenant) -> None:

@@ -1,4 +1,4 @@
-"""`tollkeeper providers`: vendor credentials."""
+"""`tollkeeper providers`: vendor credentials, how vendors are reached, and whether they are."""
 
 from typing import Annotated
 
@@ -8,15 +8,20 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
 from clients.cli.failures import UsageProblem
+from clients.cli.granting import Grant, GrantAll, GrantAllOr, GrantNone, granted_to, grants
 from clients.cli.options import Customer, Force, Id, Limit, Name, NewName, secret
 from clients.cli.plain import Plain, plain
 from clients.cli.session import Session, collect
+from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1.providers_pb2 import (
     CreateProviderRequest,
     DeleteProviderRequest,
     GetProviderRequest,
     ListProvidersRequest,
+    ListProviderTypesRequest,
     Provider,
+    ProviderType,
+    TestProviderRequest,
     UpdateProviderRequest,
 )
 from tollkeeper.v1.providers_pb2_grpc import ProvidersServiceStub
@@ -30,11 +35,31 @@ COLUMNS = {
     "base_url": "BASE URL",
     "has_credential": "CREDENTIAL",
     "disabled": "DISABLED",
+    "platform": "PLATFORM",
+}
+TYPE_COLUMNS = {
+    "provider_type": "TYPE",
+    "aliases": "ALSO",
+    "through_cloudflare": "CLOUDFLARE",
+    "direct": "DIRECT",
+    "needs_base_url": "NEEDS BASE URL",
+    "unified_billing": "UNIFIED BILLING",
+    "served": "SERVED",
 }
 CREDENTIAL_VARIABLE = "TOLLKEEPER_PROVIDER_CREDENTIAL"
 
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Needed for the type `custom`.")
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="Needed for the types `custom` and `azure-openai`."),
+]
+TypeName = Annotated[
+    str, typer.Option("--type", metavar="TYPE", help="openai, google, anthropic, custom, ...")
+]
+Direct = Annotated[
+    bool | None,
+    typer.Option(
+        "--direct/--through-cloudflare", help="Straight to the vendor, without Cloudflare AI Gateway."
+    ),
 ]
 CredentialStdin = Annotated[
     bool,
@@ -52,12 +77,13 @@ def create(
     session: Session,
     customer: Customer,
     name: Name,
-    provider_type: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help="openai, google, anthropic, custom, ...")
-    ],
+    provider_type: TypeName,
     base_url: BaseUrl = None,
     credential_stdin: CredentialStdin = False,
     stored_key: StoredKey = None,
+    direct: Direct = None,
+    grant: Grant = None,
+    grant_all: GrantAll = False,
 ) -> None:
     """Create a provider; without credential or stored key Cloudflare bills the vendor's use."""
     provider = Provider(
@@ -67,6 +93,9 @@ def create(
         base_url=base_url or "",
         credential=_credential(credential_stdin) or "",
         stored_key_alias=stored_key or "",
+        direct=bool(direct),
+        granted_to_all=grant_all,
+        granted_customer_ids=granted_to(session, grant),
     )
     request = CreateProviderRequest(provider=provider)
     output.record(session, _plain(ProvidersServiceStub(session.channel()).CreateProvider(request)))
@@ -103,6 +132,11 @@ def update(
     no_credential: Annotated[bool, typer.Option("--no-credential", help="Forget the credential.")] = False,
     stored_key: StoredKey = None,
     disabled: Annotated[bool | None, typer.Option("--disabled/--enabled")] = None,
+    direct: Direct = None,
+    grant: Grant = None,
+    grant_all: GrantAllOr = None,
+    grant_none: GrantNone = False,
+    force: Force = False,
 ) -> None:
     """Change a provider."""
     if credential_stdin and no_credential:
@@ -113,19 +147,72 @@ def update(
         credential="" if no_credential else _credential(credential_stdin),
         stored_key_alias=stored_key,
         disabled=disabled,
+        direct=direct,
+        **grants(session, grant, grant_all, grant_none),
     )
     request = UpdateProviderRequest(
         provider=Provider(provider_id=provider, customer_id=customer, **fields),
         update_mask=FieldMask(paths=list(fields)),
+        force=force,
     )
     output.record(session, _plain(ProvidersServiceStub(session.channel()).UpdateProvider(request)))
 
 
 @command(app, "delete")
 def delete(session: Session, provider: Id, customer: Customer, force: Force = False) -> None:
-    """Delete a provider; with --force the routing rules that name it go too."""
+    """Delete a provider and its own prices; with --force the routing rules that name it go too."""
     request = DeleteProviderRequest(customer_id=customer, provider_id=provider, force=force)
     output.record(session, _plain(ProvidersServiceStub(session.channel()).DeleteProvider(request)))
+
+
+@command(app, "types")
+def types(session: Session) -> None:
+    """List the types of providers, and how each can be reached."""
+    stub = ProvidersServiceStub(session.channel())
+
+    def page(page_size: int, page_token: str) -> tuple[list[ProviderType], str]:
+        answer = stub.ListProviderTypes(ListProviderTypesRequest(page_size=page_size, page_token=page_token))
+        return list(answer.provider_types), answer.next_page_token
+
+    output.listing(session, [plain(each) for each in collect(page, None)], TYPE_COLUMNS)
+
+
+@command(app, "test")
+def try_(
+    session: Session,
+    customer: Customer,
+    provider: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A saved one; else give settings.")
+    ] = None,
+    provider_type: Annotated[str | None, typer.Option("--type", metavar="TYPE")] = None,
+    base_url: BaseUrl = None,
+    credential_stdin: CredentialStdin = False,
+    stored_key: StoredKey = None,
+    direct: Direct = None,
+    model: Annotated[
+        str, typer.Option("--model", help="Ask it for one model token of output, which may be billed.")
+    ] = "",
+) -> None:
+    """Call the vendor as a request would, and show what comes back; fails when it doesn't work."""
+    if (provider is None) == (provider_type is None):
+        raise UsageProblem("name a saved provider, or settings with --type")
+    request = TestProviderRequest(customer_id=customer, model=model)
+    if provider is not None:
+        request.provider_id = provider
+    else:
+        request.provider.CopyFrom(
+            Provider(
+                provider_type=provider_type,
+                base_url=base_url or "",
+                credential=_credential(credential_stdin) or "",
+                stored_key_alias=stored_key or "",
+                direct=bool(direct),
+            )
+        )
+    answer = ProvidersServiceStub(session.channel()).TestProvider(request)
+    output.record(session, plain(answer))
+    if not answer.ok:
+        raise TollkeeperError(Reason.ALL_PROVIDERS_FAILED, answer.message)
 
 
 def _credential(from_stdin: bool) -> str | None:

@@ -8,12 +8,16 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
 from clients.cli.failures import UsageProblem
+from clients.cli.granting import Grant, GrantAll, GrantAllOr, GrantNone, granted_to, grants
 from clients.cli.options import Customer, Force, Id, Limit, Name, NewName, number, pairs, single
-from clients.cli.plain import plain
+from clients.cli.plain import Plain, plain
 from clients.cli.session import Session, collect
+from tollkeeper.v1.error_reason_pb2 import ErrorReason
 from tollkeeper.v1.routers_pb2 import (
     CreateRouterRequest,
     DeleteRouterRequest,
+    DryRunRouterRequest,
+    DryRunRouterResponse,
     GetRouterRequest,
     ListRoutersRequest,
     Router,
@@ -24,23 +28,48 @@ from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
 
 app = noun()
 
-COLUMNS = {"router_id": "ID", "name": "NAME", "rules": "RULES"}
-RULE_FIELDS = frozenset({"provider", "priority", "models", "condition", "rewrite"})
+COLUMNS = {"router_id": "ID", "name": "NAME", "rules": "RULES", "platform": "PLATFORM"}
+RULE_FIELDS = frozenset({"provider", "priority", "models", "condition", "rewrite", "weight"})
+PLAN_COLUMNS = {
+    "place": "",
+    "provider_name": "PROVIDER",
+    "provider_type": "TYPE",
+    "upstream_model": "MODEL",
+    "priority": "PRIORITY",
+    "condition": "CONDITION",
+    "first": "FIRST",
+    "price": "PRICE",
+    "skipped": "SKIPPED",
+}
 
 Rules = Annotated[
     list[str] | None,
     typer.Option(
         "--rule",
         metavar="RULE",
-        help="provider=ID[,priority=N][,models=PATTERN]...[,condition=NAME][,rewrite=MODEL]; repeatable.",
+        help="provider=ID[,priority=N][,weight=N][,models=PATTERN]...[,condition=primary|fallback][,rewrite=MODEL];"
+        " repeatable.",
     ),
 ]
 
 
 @command(app, "create")
-def create(session: Session, customer: Customer, name: Name, rule: Rules = None) -> None:
+def create(
+    session: Session,
+    customer: Customer,
+    name: Name,
+    rule: Rules = None,
+    grant: Grant = None,
+    grant_all: GrantAll = False,
+) -> None:
     """Create a router."""
-    router = Router(customer_id=customer, name=name, rules=[parse_rule(each) for each in rule or []])
+    router = Router(
+        customer_id=customer,
+        name=name,
+        rules=[parse_rule(each) for each in rule or []],
+        granted_to_all=grant_all,
+        granted_customer_ids=granted_to(session, grant),
+    )
     request = CreateRouterRequest(router=router)
     output.record(session, plain(RoutersServiceStub(session.channel()).CreateRouter(request)))
 
@@ -70,13 +99,26 @@ def show(session: Session, router: Id, customer: Customer) -> None:
 
 @command(app, "update")
 def update(
-    session: Session, router: Id, customer: Customer, name: NewName = None, rule: Rules = None
+    session: Session,
+    router: Id,
+    customer: Customer,
+    name: NewName = None,
+    rule: Rules = None,
+    grant: Grant = None,
+    grant_all: GrantAllOr = None,
+    grant_none: GrantNone = False,
+    force: Force = False,
 ) -> None:
     """Change a router; the rules given replace all it had."""
-    fields = changes(name=name, rules=[parse_rule(each) for each in rule] if rule else None)
+    fields = changes(
+        name=name,
+        rules=[parse_rule(each) for each in rule] if rule else None,
+        **grants(session, grant, grant_all, grant_none),
+    )
     request = UpdateRouterRequest(
         router=Router(router_id=router, customer_id=customer, **fields),
         update_mask=FieldMask(paths=list(fields)),
+        force=force,
     )
     output.record(session, plain(RoutersServiceStub(session.channel()).UpdateRouter(request)))
 
@@ -86,6 +128,48 @@ def delete(session: Session, router: Id, customer: Customer, force: Force = Fals
     """Delete a router; with --force the keys that use it are revoked."""
     request = DeleteRouterRequest(customer_id=customer, router_id=router, force=force)
     output.record(session, plain(RoutersServiceStub(session.channel()).DeleteRouter(request)))
+
+
+@command(app, "dry-run")
+def dry_run(
+    session: Session,
+    customer: Customer,
+    model: Annotated[str, typer.Option("--model", help="The model that is asked for.", show_default=False)],
+    router: Annotated[str | None, typer.Argument(metavar="[ID]", help="A router; else --key.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="ID", help="A key, with its router and lists.")
+    ] = None,
+    provider: Annotated[
+        str, typer.Option("--provider", help="As in the body: type, name or id of the only provider.")
+    ] = "",
+) -> None:
+    """Show which attempts a request would get, and why other rules are passed over; nothing is sent."""
+    if (router is None) == (key is None):
+        raise UsageProblem("name a router, or a key with --key")
+    named = {"router_id": router} if router is not None else {"key_id": key}
+    request = DryRunRouterRequest(customer_id=customer, model=model, provider=provider, **named)
+    answer = RoutersServiceStub(session.channel()).DryRunRouter(request)
+    if session.json:
+        output.record(session, {**plain(answer), "refusal": _reason(answer.refusal)})
+        return
+    output.listing(session, _plan(answer), PLAN_COLUMNS)
+    if answer.refusal:
+        output.note(session, f"refused: {answer.refusal_message} [{_reason(answer.refusal)}]")
+
+
+def _reason(refusal: ErrorReason) -> str | None:
+    return ErrorReason.Name(refusal) if refusal else None
+
+
+def _plan(answer: DryRunRouterResponse) -> list[Plain]:
+    """Attempts in order, then rules that are passed over."""
+    nothing = dict.fromkeys(PLAN_COLUMNS)
+    rows: list[Plain] = []
+    for place, attempt in enumerate(answer.attempts, 1):
+        row = {**nothing, **plain(attempt), "place": place, "price": attempt.price.price_id}
+        rows.append({**row, "first": f"{attempt.first_share:.0%}"})
+    rows += [{**nothing, **plain(each), "skipped": each.reason} for each in answer.skipped]
+    return rows
 
 
 def parse_rule(text: str) -> RoutingRule:
@@ -99,4 +183,5 @@ def parse_rule(text: str) -> RoutingRule:
         condition=single(values, "condition"),
         allowed_models=values.get("models", []),
         model_rewrite=single(values, "rewrite"),
+        weight=number(single(values, "weight", "0"), "weight"),
     )

@@ -19,12 +19,13 @@ from tollkeeper.v1.routers_pb2 import RoutingRule
 
 def test_a_rule() -> None:
     """Every part of it; models repeat."""
-    text = "provider=p1,priority=2,models=gpt-*,models=o3*,condition=fallback,rewrite=gpt-4o"
+    text = "provider=p1,priority=2,models=gpt-*,models=o3*,condition=fallback,rewrite=gpt-4o,weight=3"
     assert parse_rule(text) == RoutingRule(
         provider_id="p1",
         priority=2,
         allowed_models=["gpt-*", "o3*"],
         condition="fallback",
+        weight=3,
         model_rewrite="gpt-4o",
     )
     assert parse_rule("provider=p1") == RoutingRule(provider_id="p1")
@@ -34,7 +35,7 @@ def test_a_rule() -> None:
     ("text", "problem"),
     [
         ("priority=1", "a rule needs a provider"),
-        ("provider=p1,weight=2", "'weight=2'"),
+        ("provider=p1,colour=2", "'colour=2'"),
         ("provider=p1,priority=first", "priority must be a whole number"),
         ("provider=p1,provider=p2", "provider can be given once only"),
         ("provider=", "'provider='"),
