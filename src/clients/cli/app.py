@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.cli import output, parts
+from clients.cli import completion, output, parts
 from clients.cli.commands import HELP_SETTINGS
 from clients.cli.run import run
 
@@ -47,18 +47,19 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its code (docs/cli.md); no failure shows a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # A shell that completes a line tells it in the environment.
+    named = [*given, *completion.words(), ""][0]
     # What gRPC would write about a connection that failed is said by our own one line.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if (part := parts.module_of(given)) is not None:
         parts.become(*part)
-    sys.exit(run(build(given[0] if given else ""), given))
+    sys.exit(run(build(named), given))
 
 
 def build(named: str) -> typer.Typer:
     """All commands by name and summary; the named noun in full, since each loads its part of the contract."""
     app = typer.Typer(
         help="Virtual keys, hard budgets and an exact ledger in front of AI providers.",
-        add_completion=False,
         context_settings=HELP_SETTINGS,
         rich_markup_mode=None,
         invoke_without_command=True,

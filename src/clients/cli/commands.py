@@ -2,9 +2,11 @@
 
 import functools
 import inspect
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -33,6 +35,16 @@ _COMMON: dict[str, Any] = {
         ),
     ],
 }
+# Of lists only: what changes by itself is looked at again and again.
+_WATCH: dict[str, Any] = {
+    "watch": Annotated[
+        float | None,
+        typer.Option(
+            "--watch", metavar="SECONDS", min=0.5, help="Show it again and again.", rich_help_panel=_PANEL
+        ),
+    ]
+}
+_CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -47,13 +59,21 @@ def command(app: typer.Typer, name: str, hidden: bool = False) -> Callable[[Func
     """Registers `function(session, ...)`; Typer sees its other parameters and the common ones."""
 
     def register(function: Function) -> Function:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        # A list may have a way of its own: usage shows what is new.
+        watched = name == "list" and "watch" not in [each.name for each in own]
+        extra = _WATCH if watched else {}
+
         @functools.wraps(function)
         def run(**arguments: Any) -> None:
+            watch_s = arguments.pop("watch", None) if "watch" in extra else None
             common = {each: arguments.pop(each) for each in _COMMON}
             with Session(**common) as session:
-                function(session, **arguments)
+                if watch_s is None:
+                    function(session, **arguments)
+                else:
+                    repeat(lambda: function(session, **arguments), watch_s)
 
-        _, *own = inspect.signature(function, eval_str=True).parameters.values()
         shared = [
             inspect.Parameter(
                 each,
@@ -61,7 +81,7 @@ def command(app: typer.Typer, name: str, hidden: bool = False) -> Callable[[Func
                 default=False if each == "json" else None,
                 annotation=annotation,
             )
-            for each, annotation in _COMMON.items()
+            for each, annotation in (_COMMON | extra).items()
         ]
         keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
         run.__signature__ = inspect.Signature([*keywords, *shared])  # type: ignore[attr-defined]
@@ -70,6 +90,16 @@ def command(app: typer.Typer, name: str, hidden: bool = False) -> Callable[[Func
         return function
 
     return register
+
+
+def repeat(show: Callable[[], None], pause_s: float) -> NoReturn:
+    """Shows it until Ctrl-C: on a terminal in place of what was there, else one after the other."""
+    while True:
+        if sys.stdout.isatty():
+            sys.stdout.write(_CLEAR_SCREEN)
+        show()
+        sys.stdout.flush()
+        time.sleep(pause_s)
 
 
 def changes(**given: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from clients.cli import output
+from clients.cli import completion, output
 from clients.cli.commands import changes, command, noun
 from clients.cli.failures import UsageProblem
 from clients.cli.options import (
@@ -62,7 +62,13 @@ COLUMNS = {
 LIMIT_FIELDS = frozenset({"model", "requests_per_minute", "tokens_per_minute", "max_cost_usd"})
 
 AnyKey = Annotated[
-    str, typer.Argument(metavar="ID", help="Its id, or the SHA-256 of its secret in hex.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Its id, or the SHA-256 of its secret in hex.",
+        show_default=False,
+        autocompletion=completion.ids,
+    ),
 ]
 User = Annotated[str | None, typer.Option("--user", metavar="ID")]
 Team = Annotated[str | None, typer.Option("--team", metavar="ID")]

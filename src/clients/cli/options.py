@@ -9,6 +9,7 @@ import typer
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clients.cli import completion
 from clients.cli.failures import UsageProblem
 from tollkeeper.money import parse_usd
 from tollkeeper.v1.budgets_pb2 import InitialBudget, Period
@@ -149,7 +150,10 @@ def number(text: str, name: str) -> int:
 
 MAX_SECRET_CHARS = 16_384
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Its id.", show_default=False)]
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Its id.", show_default=False, autocompletion=completion.ids),
+]
 Customer = Annotated[
     str,
     typer.Option(
@@ -158,12 +162,17 @@ Customer = Annotated[
         metavar="ID",
         help="The customer, by id or slug.",
         show_default=False,
+        autocompletion=completion.customers,
     ),
 ]
 AnyCustomer = Annotated[
     str | None,
     typer.Option(
-        "--customer", envvar="TOLLKEEPER_CUSTOMER", metavar="ID", help="The customer, by id or slug."
+        "--customer",
+        envvar="TOLLKEEPER_CUSTOMER",
+        metavar="ID",
+        help="The customer, by id or slug.",
+        autocompletion=completion.customers,
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")]

@@ -1,5 +1,6 @@
 """Running a command, and what is said when it fails."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -7,6 +8,7 @@ import grpc
 import typer
 
 from clients.cli import failures
+from clients.cli.completion import COMPLETING
 from clients.cli.failures import UsageProblem, one_line
 from tollkeeper.errors import Reason, TollkeeperError
 
@@ -32,10 +34,15 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 def _with_help(arguments: list[str]) -> list[str]:
     """`tollkeeper` and `tollkeeper NOUN` show what they could do."""
+    if COMPLETING in os.environ:
+        return arguments
     return [*arguments, "--help"] if len(arguments) < 2 and arguments not in _ALONE else arguments
 
 
-_ALONE = (["whoami"], ["login"], ["logout"], ["password"], ["export"], ["--help"], ["-h"], ["--version"])
+_ALONE = (
+    *(["whoami"], ["login"], ["logout"], ["password"], ["export"]),
+    *(["--help"], ["-h"], ["--version"], ["--install-completion"], ["--show-completion"]),
+)
 
 
 def _explained(error: Exception) -> tuple[str, int]:
