@@ -252,16 +252,16 @@ class Ledger:
         return await self._authorize(secret)
 
     def price(self, grant: GrantView, rule: RuleView, model: str) -> PriceView | None:
-        """The price of a vendor's model under a rule: the global one with the customer's markup first, else
-        the customer's own."""
+        """The price of a vendor's model under a rule: the global one first, else the provider's own. All but
+        the customer's own prices carry its markup."""
         now_s = self._now_s()
         price = self.prices.lookup(rule.provider_type, model, now_s)
-        if price is not None:
-            return price.marked_up(grant.markup_ppm(model)) if grant.marked_up else price
-        if grant.own_prices:
+        if price is None and grant.own_prices:
             own = grant.own_prices.get((rule.provider_id, model))
             price = own.at(now_s) if own is not None else None
-        return price
+        if price is None or not grant.marked_up or price.customer_id == grant.customer_id:
+            return price
+        return price.marked_up(grant.markup_ppm(model))
 
     async def begin(
         self,

@@ -18,6 +18,7 @@ class PriceView:
     __slots__ = (
         "_marked_up",
         "context_tokens",
+        "customer_id",
         "markup_ppm",
         "max_output_tokens",
         "model",
@@ -28,6 +29,8 @@ class PriceView:
 
     def __init__(self, price: prices_pb2.Price) -> None:
         self.price_id = price.price_id
+        # Whose price it is; empty for a global one.
+        self.customer_id = price.customer_id
         self.model = price.model
         self.rates: cost.PriceRates = price_rates(price.rates)
         self.worst: cost.WorstRates = cost.worst_rates(self.rates)

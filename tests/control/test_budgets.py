@@ -22,6 +22,7 @@ from tollkeeper.v1.budgets_pb2 import (
     ListBudgetsRequest,
     Period,
     Scope,
+    TopUpBudgetRequest,
     UpdateBudgetRequest,
 )
 from tollkeeper.v1.customers_pb2 import Customer, UpdateCustomerRequest
@@ -228,18 +229,36 @@ async def test_stale_etags_are_refused(control: RunningControl) -> None:
 
 async def test_members_neither_see_nor_change_budgets(control: RunningControl) -> None:
     """Who is limited can't lift the limit; an administrator can."""
-    acme = (await control.customer("acme", budget_nanousd=5)).customer_id
-    member = (await control.person(acme, Role.MEMBER)).client
+    acme = (await control.customer("acme")).customer_id
+    member = await control.person(acme, Role.MEMBER)
     admin = (await control.person(acme, Role.ADMIN)).client
-    (budget,) = (await admin.budgets.ListBudgets(ListBudgetsRequest())).budgets
+    budget = await make_budget(admin, USER, scope_id=member.user_id)
     raised = UpdateBudgetRequest(budget=Budget(**_name(budget), limit_nanousd=9))
     with refused(Reason.PERMISSION_DENIED):
-        await member.budgets.ListBudgets(ListBudgetsRequest())
+        await member.client.budgets.ListBudgets(ListBudgetsRequest())
     with refused(Reason.PERMISSION_DENIED):
-        await member.budgets.UpdateBudget(raised)
+        await member.client.budgets.UpdateBudget(raised)
     with refused(Reason.PERMISSION_DENIED):
-        await make_budget(member, CUSTOMER)
+        await make_budget(member.client, USER, scope_id=member.user_id)
     assert (await admin.budgets.UpdateBudget(raised)).limit_nanousd == 9
+
+
+async def test_only_operators_change_what_a_whole_customer_may_spend(control: RunningControl) -> None:
+    """The platform's limit on a customer: its own people see it, and neither lift, raise nor end it."""
+    acme = (await control.customer("acme", budget_nanousd=5)).customer_id
+    owner = (await control.person(acme, Role.OWNER)).client
+    (budget,) = (await owner.budgets.ListBudgets(ListBudgetsRequest())).budgets
+    raised = UpdateBudgetRequest(budget=Budget(**_name(budget), limit_nanousd=9))
+    with refused(Reason.PERMISSION_DENIED):
+        await owner.budgets.UpdateBudget(raised)
+    with refused(Reason.PERMISSION_DENIED):
+        await owner.budgets.TopUpBudget(TopUpBudgetRequest(**_name(budget), amount_nanousd=9))
+    with refused(Reason.PERMISSION_DENIED):
+        await owner.budgets.DeleteBudget(DeleteBudgetRequest(**_name(budget)))
+    with refused(Reason.PERMISSION_DENIED):
+        await make_budget(owner, CUSTOMER)
+    assert (await owner.budgets.GetBudget(GetBudgetRequest(**_name(budget)))).limit_nanousd == 5
+    assert (await (await control.cli()).budgets.UpdateBudget(raised)).limit_nanousd == 9
 
 
 def _name(budget: Budget) -> dict[str, Any]:

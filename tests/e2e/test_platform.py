@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -10,7 +11,7 @@ from tests.e2e.admin import Admin, Tenant
 from tests.e2e.stack import Stack
 from tests.e2e.upstreams import MODEL, answers, vendor
 from tests.e2e.wire import ask, chat
-from tollkeeper.v1 import providers_pb2, routers_pb2
+from tollkeeper.v1 import price_plans_pb2, providers_pb2, routers_pb2
 
 SECRET = "sk-of-the-platform-0123456789"
 OURS = b'{"usage":{"prompt_tokens":7,"completion_tokens":5}}'
@@ -61,8 +62,11 @@ async def test_a_customers_key_over_a_provider_of_the_platform(stack: Stack) -> 
 
 
 async def test_a_router_of_the_platform_with_its_own_price(stack: Stack) -> None:
-    """A custom provider and its price are the platform's; a customer's key names the platform's router."""
-    tenant = stack.admin.customer()
+    """A custom provider and its price are the platform's; a customer's key names the platform's router. The
+    customer's markup comes on top."""
+    plan = price_plans_pb2.PricePlan(name=f"plan-{uuid4().hex[:8]}", markup_ppm=500_000)
+    plan = stack.admin.price_plans.CreatePricePlan(price_plans_pb2.CreatePricePlanRequest(price_plan=plan))
+    tenant = stack.admin.customer(price_plan_id=plan.price_plan_id)
     ours = platform(stack.admin)
     async with vendor(answers(OURS)) as upstream:
         house = ours.provider(
@@ -79,7 +83,7 @@ async def test_a_router_of_the_platform_with_its_own_price(stack: Stack) -> None
         reply = await ask(stack.edge, key.secret, chat(model=model))
         assert reply.status == 200, reply.body
         assert f"authorization: bearer {SECRET}".encode() in upstream.heads[0].lower()
-    assert tenant.settled(1)[0].cost_nanousd == 7 * 1 + 5 * 2
+    assert tenant.settled(1)[0].cost_nanousd == 26, "(7 x 1 + 5 x 2) x 1.5, rounded up"
 
 
 async def test_weights_share_requests(stack: Stack) -> None:

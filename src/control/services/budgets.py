@@ -14,6 +14,7 @@ from control.domain.budgets import (
     check_thresholds,
     check_top_up,
 )
+from control.services.access import require_operator
 from control.services.audit import record_change
 from control.services.budget_changes import (
     add_budget,
@@ -106,6 +107,7 @@ class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
             now = await transaction_time(connection)
             budget_id = resource_id("budget", sent.budget_id)
             row = await store.load_live_budget(connection, customer_id, budget_id, now)
+            _check_scope(row["scope"])
             check_etag(sent.etag, row["revision"])
             values = {field: _column(sent, field) for field in fields}
             await change_budget(connection, row, values, now)
@@ -129,6 +131,7 @@ class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
             now = await transaction_time(connection)
             budget_id = resource_id("budget", request.budget_id)
             row = await store.load_live_budget(connection, customer_id, budget_id, now)
+            _check_scope(row["scope"])
             check_etag(request.etag, row["revision"])
             await end_budget(connection, row, now)
             message = await _load_message(connection, customer_id, budget_id)
@@ -189,7 +192,14 @@ class BudgetsService(budgets_pb2_grpc.BudgetsServiceServicer):
         )
 
 
+def _check_scope(scope: int) -> None:
+    """A customer's own budget is what the platform grants it, so nobody of the customer may change it."""
+    if scope == Scope.SCOPE_CUSTOMER:
+        require_operator("change the budget of a whole customer")
+
+
 async def _create(connection: Connection, customer_id: str, sent: Budget) -> Budget:
+    _check_scope(sent.scope)
     await lock_customer(connection, customer_id)
     values = {field: _column(sent, field) for field in _CHANGEABLE}
     values |= {"scope": sent.scope, "scope_id": await _scope_id(connection, customer_id, sent)}
@@ -207,6 +217,7 @@ async def _top_up(
     await lock_customer(connection, customer_id)
     budget_id = resource_id("budget", request.budget_id)
     row = await store.load_live_budget(connection, customer_id, budget_id, await database_now(connection))
+    _check_scope(row["scope"])
     window = await lock_current_window(connection, row)
     amount_nanousd = check_top_up(request.amount_nanousd, window.top_up_nanousd)
     count = await top_ups.count_top_ups(connection, customer_id, budget_id)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class BudgetsServiceStub:
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8.
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
     """
 
     def __init__(self, channel):
@@ -78,7 +79,8 @@ class BudgetsServiceStub:
 
 
 class BudgetsServiceServicer:
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8.
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
     """
 
     def CreateBudget(self, request, context):
@@ -186,7 +188,8 @@ def add_BudgetsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BudgetsService:
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8.
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class BudgetsServiceStub:
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8."""
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -50,7 +52,9 @@ class BudgetsServiceStub:
 
 @_typing.type_check_only
 class BudgetsServiceAsyncStub(BudgetsServiceStub):
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8."""
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBudget: _aio.UnaryUnaryMultiCallable[_budgets_pb2.CreateBudgetRequest, _budgets_pb2.Budget]  # type: ignore[assignment]
@@ -69,7 +73,9 @@ class BudgetsServiceAsyncStub(BudgetsServiceStub):
     """Thresholds that spending has reached, newest first: one alert a window and threshold."""
 
 class BudgetsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Limits on what a customer, team, user or key may spend. A scope has at most 8."""
+    """Limits on what a customer, team, user or key may spend. A scope has at most 8. The budgets of a whole customer are the
+    platform's: only operators change them.
+    """
 
     @_abc_1.abstractmethod
     def CreateBudget(
