@@ -94,6 +94,7 @@ async def test_a_period_is_summed_to_the_whole_hour(control: RunningControl) -> 
     assert await total(end=noon + HOUR / 2) == 110
     assert await total(noon, noon) == 0
     assert await total(noon, noon + HOUR) == 100
+    assert await total(noon, datetime.max.replace(tzinfo=UTC)) == 11_100
 
 
 async def test_sums_by_group_name_the_dearest(control: RunningControl) -> None:

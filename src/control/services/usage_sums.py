@@ -23,6 +23,8 @@ from tollkeeper.v1 import usage_pb2
 
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
+# A period ends here at the latest: the calendar has no whole hour behind its last one.
+_LATEST_END = datetime.max.replace(tzinfo=UTC) - HOUR
 DEFAULT_GROUPS, MAX_GROUPS = 100, 1000
 DEFAULT_SERIES, MAX_SERIES = 10, 100
 MAX_POINTS = 2000
@@ -119,7 +121,7 @@ def hours(request: WithTimes) -> tuple[datetime | None, datetime | None]:
     if start is not None and end is not None and start > end:
         raise invalid("end_time is before start_time.", field="end_time")
     if end is not None and end != _hour(end):
-        end = _hour(end) + HOUR
+        end = _hour(min(end, _LATEST_END)) + HOUR
     return _hour(start) if start is not None else None, end
 
 
