@@ -11,6 +11,7 @@ from control.audit_retention import AuditRetention
 from control.config import ControlSettings
 from control.domain.identity import ANONYMOUS, CallerKind, Role
 from control.domain.roles import REQUIREMENTS, Access, writes
+from control.services.audit import record_change
 from control.services.convert import clear_secrets
 from control.store import audit, credentials
 from control.store.database import Database
@@ -203,6 +204,19 @@ def test_input_only_fields_are_cleared_at_any_depth() -> None:
     request = CreateProviderRequest(provider=Provider(name="p", credential=SECRET))
     clear_secrets(request)
     assert request == CreateProviderRequest(provider=Provider(name="p"))
+
+
+async def test_a_service_that_shows_a_secret_does_not_get_it_into_the_log(database: Database) -> None:
+    """Whatever message an entry is made of: only that the secret was set is told."""
+    customer_id = str(uuid7())
+    before = Provider(name="p", credential=SECRET)
+    after = Provider(name="q", credential=f"{SECRET}-too")
+    async with database.write() as connection:
+        await record_change(connection, customer_id, before, after, secrets=("credential",))
+        (row,) = await audit.list_entries(connection, customer_id, None, 10, audit.AuditFilter())
+    assert SECRET not in str(row)
+    assert (row["before"], row["after"]) == ({"name": "p"}, {"name": "q"})
+    assert row["changed_fields"] == ["credential", "name"]
 
 
 async def test_old_entries_are_removed_when_told(database: Database) -> None:

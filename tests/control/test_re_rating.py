@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import text
 
 from clients.control import ControlClient
 from control.domain.identity import Role
+from control.domain.rollups import Dimension
 from control.verify import verify
 from tests.control.gateway import make_key, make_provider, refused
 from tests.control.harness import RunningControl
@@ -25,6 +27,7 @@ from tollkeeper.v1.prices_pb2 import (
     RateTier,
     ReRateUsageRequest,
 )
+from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team
 from tollkeeper.v1.usage_pb2 import GetUsageRequest, GetUsageSummaryRequest
 
 NOW = datetime.now(UTC)
@@ -246,3 +249,58 @@ async def test_alerts_and_room_follow_corrections(control: RunningControl, limit
         for replica in control.replicas
     ]
     assert sum(value or 0 for value in counted) == (1 if limit == 150 else 0)
+
+
+async def sums(control: RunningControl) -> dict[tuple[Dimension, str], tuple[int, ...]]:
+    """All of the sums by hour: cost, requests, model tokens in and out."""
+    query = """
+        SELECT dimension, value, sum(cost_nanousd), sum(request_count), sum(input_tokens), sum(output_tokens)
+        FROM rollups GROUP BY 1, 2"""
+    async with control.database.read() as connection:
+        rows = await connection.execute(text(query))
+    return {(Dimension(row[0]), row[1]): tuple(map(int, row[2:])) for row in rows}
+
+
+async def test_corrections_reach_the_sums_of_every_dimension(control: RunningControl) -> None:
+    """A5: key, user, team, customer, end user, tags, model and provider cost what the requests cost now, and
+    count as many requests and tokens as before; again, when it is done again, nothing moves."""
+    cli = await control.cli()
+    acme = (await control.customer("acme")).customer_id
+    user = await control.person(acme, Role.MEMBER)
+    team = await cli.teams.CreateTeam(CreateTeamRequest(team=Team(customer_id="acme", name="web")))
+    provider = await make_provider(cli, "acme")
+    key = await make_key(cli, "acme", user_id=user.user_id, team_id=team.team_id)
+    spender = Spender(await control.edge(), key.raw_key)
+    price = await unit_price(cli)
+    await spender.acquire(1000)
+    records = [await spender.record(price, cost) for cost in (100, 7)]
+    for record in records:
+        record.end_user, record.requested_model = "ann", "fast"
+        record.tags.extend(["blue", "red"])
+        record.attempts[0].provider_id = provider.provider_id
+    assert await spender.settle(*records) == [edge_pb2.POSTED] * 2
+    owners = [
+        (Dimension.KEY, key.key.key_id),
+        (Dimension.USER, user.user_id),
+        (Dimension.TEAM, team.team_id),
+        (Dimension.CUSTOMER, acme),
+        (Dimension.END_USER, "ann"),
+        (Dimension.TAG, "blue"),
+        (Dimension.TAG, "red"),
+        (Dimension.MODEL, "fast"),
+        (Dimension.PROVIDER, provider.provider_id),
+    ]
+    assert {dimension for dimension, _ in owners} == set(Dimension)
+    assert await sums(control) == dict.fromkeys(owners, (107, 2, 107, 0))
+    await unit_price(cli, rates=DOUBLE)
+    await re_rate(cli, dry_run=True)
+    assert await sums(control) == dict.fromkeys(owners, (107, 2, 107, 0))
+    for _ in range(2):
+        await re_rate(cli)
+        assert await sums(control) == dict.fromkeys(owners, (214, 2, 107, 0))
+        assert (await verify(control.database)).violations == []
+    assert await spender.settle(*records) == [edge_pb2.DUPLICATE] * 2
+    await unit_price(cli, rates=Rates(input=500_000, output=0))
+    await re_rate(cli)
+    assert await sums(control) == dict.fromkeys(owners, (54, 2, 107, 0))
+    assert (await verify(control.database)).violations == []

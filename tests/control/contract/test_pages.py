@@ -5,10 +5,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 from clients.control import ControlClient
+from control.services.paging import page_of
 from tests.control.contract.methods import METHODS, request_of, short
 from tests.control.contract.world import CREATES, LISTS, World, call, make_world
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.ids import uuid7
+from tollkeeper.v1.teams_pb2 import ListTeamsRequest
 
 # Of each kind, beyond the one of the world, and while pages are read: a scope has at most 8 budgets.
 MADE = 4
@@ -82,12 +85,15 @@ async def test_page_sizes_and_tokens_that_are_none(control: RunningControl) -> N
     """Too large a page is the largest there is; less than none, and tokens of other lists, are refused."""
     cli = await control.cli()
     world, problems = await make_world(control, "acme"), []
+    # Well made, and of a list with other arguments than any below.
+    foreign = page_of(ListTeamsRequest(customer_id="somebody")).token(str(uuid7()))
     for method in LISTS:
         for size, token, expected in (
             (2**31 - 1, "", None),
             (-1, "", Reason.INVALID_ARGUMENT),
             (0, "nonsense", Reason.INVALID_ARGUMENT),
             (0, "AAAAAAAAAAAAAAAAAAAAAAAA", Reason.INVALID_ARGUMENT),
+            (0, foreign, Reason.INVALID_ARGUMENT),
         ):
             request: Any = world.request(method)
             request.page_size, request.page_token = size, token
