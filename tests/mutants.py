@@ -11,12 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "proto", "pyproject.toml")
 TIMEOUT_S = 240
+# All of the tests, without a bug.
+SOUND_TIMEOUT_S = 600
+# Pytests side by side, each with a database of its own.
+AT_ONCE = 2
 
 LEDGER = "tests/control/ledger"
 RULES = f"{LEDGER}/test_ledger_rules.py"
@@ -24,6 +30,11 @@ POSTINGS = f"{LEDGER}/test_postings.py"
 QUEUE = f"{LEDGER}/test_ledger_queue.py"
 MACHINE = f"{LEDGER}/test_ledger_machine.py"
 WINDOWS = f"{LEDGER}/test_windows.py"
+CONTRACT = "tests/control/contract"
+AUDIT = "tests/control/test_audit.py"
+API_TOKENS = "tests/control/test_api_tokens.py"
+ROTATION = "tests/control/test_key_rotation.py"
+RE_RATING = "tests/control/test_re_rating.py"
 COST = "tests/tollkeeper/test_cost.py"
 
 
@@ -190,9 +201,172 @@ MUTANTS = (
     Mutant(
         "cached tokens billed twice",
         "src/tollkeeper/cost.py",
-        "usage.cached_input_tokens + usage.cache_write_tokens + usage.audio_input_tokens",
-        "usage.cache_write_tokens + usage.audio_input_tokens",
+        "input_tokens - (cached + written + audio_in + image_in)",
+        "input_tokens - (written + audio_in + image_in)",
         COST,
+    ),
+    Mutant(
+        "isolation dropped: whoever names another customer reaches it",
+        "src/control/services/scope.py",
+        "if customer_id is None or not (identity.operator or customer_id == identity.customer_id):",
+        "if customer_id is None:",
+        f"{CONTRACT}/test_isolation.py::test_every_method_hides_what_is_another_customers",
+    ),
+    Mutant(
+        "etags unread: an update overwrites what somebody else changed",
+        "src/control/services/convert.py",
+        "if sent and sent != etag(revision):",
+        "if False:",
+        f"{CONTRACT}/test_updates.py::test_an_update_of_what_changed_meanwhile_is_refused",
+    ),
+    Mutant(
+        "page tokens unchecked: one of another list is followed",
+        "src/control/services/paging.py",
+        "if hashlib.sha256(digest + cursor).digest()[:_DIGEST_BYTES] != check:",
+        "if len(check) < _DIGEST_BYTES:",
+        f"{CONTRACT}/test_pages.py::test_page_sizes_and_tokens_that_are_none",
+    ),
+    Mutant(
+        "made again: a create sent a second time makes a second thing",
+        "src/control/services/once.py",
+        "if stored is not None:",
+        "if False:",
+        f"{CONTRACT}/test_request_ids.py::test_a_create_sent_again_makes_one",
+    ),
+    Mutant(
+        "change untold: a rotation leaves no entry in the audit log",
+        "src/control/services/keys.py",
+        "            await record_change(connection, customer_id, before, key)\n",
+        "",
+        f"{AUDIT}::test_every_change_leaves_an_entry_without_secrets",
+    ),
+    Mutant(
+        "secrets in the audit log",
+        "src/control/services/audit.py",
+        "    clear_secrets(bare)\n",
+        "",
+        f"{AUDIT}::test_a_service_that_shows_a_secret_does_not_get_it_into_the_log",
+    ),
+    Mutant(
+        "API token wider than its maker: any role is given",
+        "src/control/services/api_tokens.py",
+        "checked_role(sent.role or users_pb2.ROLE_MEMBER, customer_id)",
+        "Role(sent.role or users_pb2.ROLE_MEMBER)",
+        f"{API_TOKENS}::test_a_token_is_never_more_than_its_maker",
+    ),
+    Mutant(
+        "API token outlives its maker's role",
+        "src/control/store/credentials.py",
+        "role = min(Role(token.role), highest)",
+        "role = Role(token.role)",
+        f"{API_TOKENS}::test_a_token_is_never_more_than_its_maker",
+    ),
+    Mutant(
+        "scopes ignored: an API token may do what its role may",
+        "src/control/store/credentials.py",
+        "scopes=frozenset(token.scopes) or None,",
+        "scopes=None,",
+        f"{API_TOKENS}::test_scopes_limit_a_token",
+    ),
+    Mutant(
+        "platform's settings shown: customers see its alias and address",
+        "src/control/services/providers.py",
+        '    if row["customer_id"] == customer_id:\n        message.base_url',
+        "    if True:\n        message.base_url",
+        "tests/control/test_platform_resources.py::test_customers_see_names_and_never_settings",
+    ),
+    Mutant(
+        "rotation without overlap: the old secret ends at once",
+        "src/control/services/keys.py",
+        "until = await transaction_time(connection) + overlap",
+        "until = await transaction_time(connection)",
+        f"{ROTATION}::test_both_secrets_work_during_the_overlap",
+    ),
+    Mutant(
+        "endless overlap: the old secret works as long as the key",
+        "src/control/store/grants.py",
+        "ELSE least(k.expire_time, k.previous_expire_time) END",
+        "ELSE k.expire_time END",
+        f"{ROTATION}::test_an_overlap_that_is_over_is_over",
+    ),
+    Mutant(
+        "address list ignored",
+        "src/edge/client_address.py",
+        "if not grant.allowed_networks:",
+        "if grant is not None:",
+        "tests/edge/path/test_key_limits.py::test_addresses_are_the_socket_s",
+    ),
+    Mutant(
+        "markup left out: the ledger books the bare price",
+        "src/control/domain/records.py",
+        "usage_counts(attempt.usage), attempt.markup_ppm)",
+        "usage_counts(attempt.usage))",
+        "tests/control/test_price_plans.py::test_a_record_costs_its_price_and_markup",
+    ),
+    Mutant(
+        "rounded twice: before the markup and after it",
+        "src/tollkeeper/cost.py",
+        "return -(-total * (MARKUP_UNIT + markup_ppm) // (UNITS_PER_RATE * MARKUP_UNIT))",
+        "return -(-total // UNITS_PER_RATE * (MARKUP_UNIT + markup_ppm) // MARKUP_UNIT)",
+        COST,
+    ),
+    Mutant(
+        "top-up for good: later windows of the budget are raised too",
+        "src/control/store/ledger.py",
+        "b.limit_nanousd + w.top_up_nanousd AS limit_nanousd",
+        "b.limit_nanousd + coalesce((SELECT sum(t.amount_nanousd) FROM budget_top_ups t "
+        "WHERE t.customer_id = b.customer_id AND t.budget_id = b.budget_id), 0) AS limit_nanousd",
+        "tests/control/test_top_ups.py::test_a_top_up_raises_one_window_and_no_later_one",
+    ),
+    Mutant(
+        "alert twice: a threshold is told of with every entry beyond it",
+        "src/control/domain/ledger.py",
+        "if percent > self.alerted_percent and self.spent_nanousd",
+        "if self.spent_nanousd",
+        "tests/control/test_budget_alerts.py::test_a_threshold_alerts_once_in_a_window",
+    ),
+    Mutant(
+        "re-rated twice: a correction is posted again",
+        "src/control/ledger/re_rating.py",
+        '{row["usage_id"]: new.cost_nanousd for row, new, _ in changed},',
+        '{row["usage_id"]: record.cost_nanousd for row, _, record in changed},',
+        f"{RE_RATING}::test_a_fixed_price_corrects_what_was_booked",
+    ),
+    Mutant(
+        "re-rating half told: tags, models and providers keep their old sums",
+        "src/control/ledger/re_rating.py",
+        "sums.count(row, Sum(cost_nanousd=difference))",
+        "sums.count_owners(row, Sum(cost_nanousd=difference))",
+        f"{RE_RATING}::test_corrections_reach_the_sums_of_every_dimension",
+    ),
+    Mutant(
+        "estimate and report summed: what replaces an estimate is added to it",
+        "src/control/ledger/postings.py",
+        'cost_nanousd=row["cost_nanousd"] - stored.cost_nanousd,',
+        'cost_nanousd=row["cost_nanousd"],',
+        POSTINGS,
+    ),
+    Mutant(
+        "summed again: a record that is sent again counts twice in the sums",
+        "src/control/ledger/postings.py",
+        "        return Outcome.DUPLICATE\n    if stored.state == ESTIMATED",
+        "        posting.fresh.append(record)\n        return Outcome.DUPLICATE\n"
+        "    if stored.state == ESTIMATED",
+        POSTINGS,
+    ),
+    Mutant(
+        "refusals counted twice: a batch of them sent again is added again",
+        "src/control/ledger/refusals.py",
+        "for usage_id in added:",
+        "for usage_id in rows:",
+        "tests/control/test_refused_requests.py::test_a_refusal_is_logged_and_counted_once",
+    ),
+    Mutant(
+        "a full account is a failure: past the quota customers don't share",
+        "src/control/provisioner.py",
+        "full = error.problem is Problem.QUOTA and not deleting",
+        "full = False",
+        "tests/control/test_gateways.py::test_b1_past_the_quota_customers_share",
     ),
 )
 
@@ -206,8 +380,9 @@ def plant(mutant: Mutant, tree: Path) -> None:
     path.write_text(text.replace(mutant.old, mutant.new))
 
 
-def is_caught(mutant: Mutant) -> bool:
-    """Runs the mutant's tests on a copy with the bug in it."""
+def passes(tests: Sequence[str], mutant: Mutant | None = None) -> bool:
+    """Runs tests on a copy of the tree, with a bug in it if one is given."""
+    timeout_s = SOUND_TIMEOUT_S if mutant is None else TIMEOUT_S
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         tree = Path(directory)
         for name in COPIED:
@@ -216,36 +391,44 @@ def is_caught(mutant: Mutant) -> bool:
                 shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, tree / name)
-        plant(mutant, tree)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutant.tests]
+        if mutant is not None:
+            plant(mutant, tree)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         environment = {**os.environ, "PYTHONPATH": f"{tree / 'src'}:{tree}"}
         try:
             ended = subprocess.run(
-                command, cwd=tree, env=environment, capture_output=True, timeout=TIMEOUT_S, check=False
+                command, cwd=tree, env=environment, capture_output=True, timeout=timeout_s, check=False
             )
         except subprocess.TimeoutExpired:
-            return True
+            return False
         # 1: tests failed. Anything else (no tests, a usage error) proves nothing.
         if ended.returncode not in (0, 1):
-            raise SystemExit(f"{mutant.name}: pytest ended with {ended.returncode}: {ended.stdout[-2000:]!r}")
-        return ended.returncode == 1
+            name = "no bug" if mutant is None else mutant.name
+            raise SystemExit(f"{name}: pytest ended with {ended.returncode}: {ended.stdout[-2000:]!r}")
+        return ended.returncode == 0
+
+
+def survives(mutant: Mutant) -> bool:
+    """Whether the mutant's tests pass with the bug; tells so."""
+    began_s = time.monotonic()
+    survived = passes([mutant.tests], mutant)
+    outcome = "SURVIVED" if survived else "caught  "
+    print(f"{outcome} {time.monotonic() - began_s:5.1f} s  {mutant.name}", flush=True)
+    return survived
 
 
 def main(wanted: list[str]) -> int:
-    """Runs all mutants, or those whose name holds one of the words given."""
-    survivors = []
+    """Runs all mutants, or those whose name holds one of the words given. What a test that fails anyway
+    catches proves nothing: without a bug all of them have to pass."""
     chosen = [mutant for mutant in MUTANTS if not wanted or any(word in mutant.name for word in wanted)]
-    for mutant in chosen:
-        began_s = time.monotonic()
-        caught = is_caught(mutant)
-        print(
-            f"{'caught  ' if caught else 'SURVIVED'} {time.monotonic() - began_s:5.1f} s  {mutant.name}",
-            flush=True,
-        )
-        if not caught:
-            survivors.append(mutant)
-    print(f"MUTANTS planted={len(chosen)} caught={len(chosen) - len(survivors)} survived={len(survivors)}")
-    return 1 if survivors else 0
+    tests = sorted({mutant.tests for mutant in chosen})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        sound = pool.submit(passes, tests)
+        survived = sum(pool.map(survives, chosen))
+        if not sound.result():
+            raise SystemExit("the tests fail without any bug")
+    print(f"MUTANTS planted={len(chosen)} caught={len(chosen) - survived} survived={survived}")
+    return 1 if survived else 0
 
 
 if __name__ == "__main__":
