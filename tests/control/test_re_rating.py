@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from clients.control import ControlClient
 from control.domain.identity import Role
-from control.domain.rollups import Dimension
+from control.domain.rollups import OTHER, Dimension
 from control.verify import verify
 from tests.control.gateway import make_key, make_provider, refused
 from tests.control.harness import RunningControl
@@ -304,3 +304,28 @@ async def test_corrections_reach_the_sums_of_every_dimension(control: RunningCon
     await re_rate(cli)
     assert await sums(control) == dict.fromkeys(owners, (54, 2, 107, 0))
     assert (await verify(control.database)).violations == []
+
+
+async def test_corrections_go_where_the_requests_were_counted(control: RunningControl) -> None:
+    """What was beyond a day's cap is under (other) and stays there, whatever room the day has now."""
+    cli = await control.cli()
+    spender = await spender_of(control)
+    price = await unit_price(cli)
+    await spender.acquire(100)
+    for end_user in ("ann", "bob", "eve"):
+        record = await spender.record(price, 10)
+        record.end_user = end_user
+        await spender.settle(record)
+    beyond = """
+        UPDATE rollups SET value = '(other)', cost_nanousd = 20, request_count = 2, input_tokens = 20
+        WHERE dimension = 5 AND value = 'bob'"""
+    async with control.database.write() as connection:
+        await connection.execute(text(beyond))
+        await connection.execute(text("DELETE FROM rollups WHERE dimension = 5 AND value = 'eve'"))
+    await unit_price(cli, rates=DOUBLE)
+    await re_rate(cli)
+    found = await sums(control)
+    assert {value: amount for (dimension, value), amount in found.items() if dimension == 5} == {
+        "ann": (20, 1, 10, 0),
+        OTHER: (40, 2, 20, 0),
+    }

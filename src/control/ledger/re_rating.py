@@ -14,9 +14,8 @@ from control.domain import ledger as rules
 from control.domain.prices import price_rates
 from control.domain.re_rating import PricesInForce, ReRated, Wanted, re_rated
 from control.domain.records import REPORTED
-from control.domain.rollups import Sum, Sums
+from control.domain.rollups import MADE_UP, OTHER, Sum, Sums
 from control.ledger.batch import BatchResult
-from control.ledger.value_caps import ValueCaps
 from control.store import ledger, rollups
 from control.store import re_rating as store
 from control.store.ledger import StoredRecord
@@ -74,7 +73,6 @@ async def re_rate(
     usage_ids: Sequence[str],
     wanted: Wanted,
     prices: PricesInForce,
-    caps: ValueCaps,
 ) -> Tally:
     """Corrects those of a batch of requests that cost something else now. The caller commits."""
     tally = Tally()
@@ -86,7 +84,7 @@ async def re_rate(
         if new.cost_nanousd != stored[row["usage_id"]].cost_nanousd
     ]
     if changed:
-        await _correct(connection, customer_id, changed, caps, tally)
+        await _correct(connection, customer_id, changed, tally)
     return tally
 
 
@@ -119,7 +117,6 @@ async def _correct(
     connection: AsyncConnection,
     customer_id: str,
     changed: Sequence[tuple[Row, ReRated, StoredRecord]],
-    caps: ValueCaps,
     tally: Tally,
 ) -> None:
     lease_ids = {record.lease_id for _, _, record in changed}
@@ -148,7 +145,18 @@ async def _correct(
         {row["usage_id"]: new.cost_nanousd for row, new, _ in changed},
         {row["usage_id"]: new.attempts for row, new, _ in changed},
     )
-    await rollups.add(connection, customer_id, await caps.cap(connection, customer_id, sums))
+    await rollups.add(connection, customer_id, await _as_counted(connection, customer_id, sums))
+
+
+async def _as_counted(connection: AsyncConnection, customer_id: str, sums: Sums) -> Sums:
+    """The same sums where the requests were counted: under OTHER what was beyond its day's cap then."""
+    there = await rollups.counted(connection, customer_id, sums)
+    corrected = Sums()
+    for (dimension, value, hour), amount in sums.items():
+        if dimension in MADE_UP and (dimension, value, hour) not in there:
+            value = OTHER
+        corrected.count_value((dimension, value, hour), amount)
+    return corrected
 
 
 def _entry(

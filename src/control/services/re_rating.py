@@ -8,7 +8,6 @@ from control.domain.re_rating import PricesInForce, Wanted
 from control.ledger import re_rating
 from control.ledger.batch import BatchResult
 from control.ledger.re_rating import BATCH, Tally
-from control.ledger.value_caps import ValueCaps
 from control.services.audit import record_change
 from control.services.paging import page_of
 from control.services.scope import scoped_customer
@@ -42,7 +41,6 @@ class ReRating:
     def __init__(self, database: Database, on_result: Callable[[str, BatchResult], None]) -> None:
         self._database = database
         self._on_result = on_result
-        self._caps = ValueCaps()
 
     async def page(self, request: prices_pb2.ReRateUsageRequest) -> prices_pb2.ReRateUsageResponse:
         """Looks at a page of requests. Raises INVALID_ARGUMENT for a period that isn't one."""
@@ -101,7 +99,7 @@ class ReRating:
         self, customer_id: str, usage_ids: list[str], wanted: Wanted, prices: PricesInForce
     ) -> Tally:
         async def work(connection: Connection) -> Tally:
-            return await re_rating.re_rate(connection, customer_id, usage_ids, wanted, prices, self._caps)
+            return await re_rating.re_rate(connection, customer_id, usage_ids, wanted, prices)
 
         tally = await self._database.write_again(work)
         self._on_result(customer_id, tally.result)

@@ -1,13 +1,13 @@
 """Sums by dimension and hour: kept as entries are posted, read instead of the log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.rollups import OTHER, Sums
+from control.domain.rollups import OTHER, SumKey, Sums
 from control.store import rows as row_sets
 from control.store.fetch import fetch_all, fetch_one
 from control.store.rows import Row, Target
@@ -32,6 +32,16 @@ _ADD = text(
     """
 )
 
+_COUNTED = text(
+    """
+    SELECT dimension, value, hour
+    FROM unnest(CAST(:dimensions AS smallint[]), CAST(:values AS text[]), CAST(:hours AS timestamptz[]))
+         AS asked(dimension, value, hour)
+    JOIN rollups USING (dimension, value, hour)
+    WHERE customer_id = :customer_id
+    """
+)
+
 
 async def add(connection: Target, customer_id: str, sums: Sums) -> None:
     """Adds to the sums, in one order on every path (L24)."""
@@ -50,6 +60,18 @@ async def add(connection: Target, customer_id: str, sums: Sums) -> None:
         for (dimension, value, hour), amount in sums.items()
     ]
     await row_sets.run(connection, _ADD, rows)
+
+
+async def counted(connection: AsyncConnection, customer_id: str, keys: Collection[SumKey]) -> set[SumKey]:
+    """Those of the sums that there are."""
+    parameters = {
+        "customer_id": customer_id,
+        "dimensions": [int(dimension) for dimension, _, _ in keys],
+        "values": [value for _, value, _ in keys],
+        "hours": [hour for _, _, hour in keys],
+    }
+    found = await connection.execute(_COUNTED, parameters)
+    return {(row.dimension, row.value, row.hour) for row in found}
 
 
 async def values_of_day(
