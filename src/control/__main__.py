@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ from tollkeeper.settings import SettingsError
 log = structlog.get_logger()
 
 _CANT_START = 2
+# On top of `drain_s`, and less than a supervisor waits; ending what doesn't hang takes much less.
+_END_WITHIN_S = 8.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
                 migrations.upgrade(url)
             else:
                 migrations.require_current(url)
-            uvloop.run(_serve(settings, url))
+            try:
+                uvloop.run(_serve(settings, url))
+            finally:
+                faulthandler.cancel_dump_traceback_later()
     except (PostgresError, SettingsError, migrations.SchemaError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return _CANT_START
@@ -51,6 +57,8 @@ async def _serve(settings: ControlSettings, url: str) -> None:
     async with Control(settings, url, secret_files.key_ring(settings)):
         await stop.wait()
         log.info("draining", drain_s=settings.drain_s)
+        # The last resort: what hangs, in whatever library, says where, and exits with 1.
+        faulthandler.dump_traceback_later(settings.drain_s + _END_WITHIN_S, exit=True)
 
 
 if __name__ == "__main__":

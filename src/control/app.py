@@ -133,8 +133,9 @@ class Control:
                 self._audit_retention.start()
                 stack.push_async_callback(self._audit_retention.close)
             self._serve_metrics(stack)
-            await self._server.start()
+            # Before it starts: a start that is cut short is drained as well.
             stack.push_async_callback(self._server.drain, self.hub.close)
+            await self._server.start()
             self._running = stack.pop_all()
         log.info("serving", address=self.address, metrics_port=self.metrics_port)
         return self

@@ -9,6 +9,7 @@ import structlog
 from control.store import audit
 from control.store.database import Database
 from tollkeeper.ids import first_at
+from tollkeeper.tasks import end
 
 INTERVAL_S = 3600.0
 # In one look; the rest waits for the next.
@@ -31,9 +32,7 @@ class AuditRetention:
 
     async def close(self) -> None:
         """Stops."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from control.store.database import Database
 from control.store.incarnations import OpenLease
 from control.watch import Hub
 from tollkeeper.errors import TollkeeperError
+from tollkeeper.tasks import end
 
 LOOKS_PER_GRACE = 20
 MAX_LOOK_S = 30.0
@@ -40,9 +41,7 @@ class Expiry:
         self._task = asyncio.create_task(self._run(), name="expiry")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         last_look_s: float | None = None

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from control.store.database import Database
 from tollkeeper.errors import TollkeeperError
+from tollkeeper.tasks import end
 
 POLL_S = 1.0
 ANSWER_WITHIN_S = 3.0
@@ -37,9 +38,7 @@ class Health:
 
     async def close(self) -> None:
         """Says NOT_SERVING for good."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         await self.servicer.enter_graceful_shutdown()
         await self._database.close()
 

@@ -10,6 +10,7 @@ from control.domain.months import is_over, months_needed, suffix
 from control.metrics import Metrics
 from control.store import partitions
 from control.store.database import Database
+from tollkeeper.tasks import end
 
 INTERVAL_S = 3600.0
 # After a lock that wasn't to be had, or a database that wasn't there.
@@ -36,9 +37,7 @@ class Partitions:
 
     async def close(self) -> None:
         """Stops."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from control.store.database import Connection, Database
 from control.store.rows import Row
 from control.store.versions import customer_changed
 from tollkeeper.errors import TollkeeperError
+from tollkeeper.tasks import end
 
 # Longer than any try, so that two replicas never try the same.
 CLAIM = timedelta(seconds=90)
@@ -93,9 +94,7 @@ class Provisioner:
         if self._tasks:
             # A query that is cut off costs its connection, and time.
             await asyncio.wait(list(self._tasks), timeout=CLOSE_S)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     def wake(self) -> None:
         """There may be work: looks at once. Other replicas look every few seconds."""

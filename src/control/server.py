@@ -1,6 +1,7 @@
 """The gRPC server of one replica: interceptors, services, health, reflection, and an end that loses no
 call."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -36,6 +38,10 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
 )
 _MAX_CONCURRENT_RPCS = 4096
+# For health and the hub to end, each of which may have to leave a query.
+_GOODBYE_S = 5.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +96,18 @@ class Server:
         await self._health.start(self._names)
 
     async def drain(self, end_streams: Callable[[], Awaitable[None]]) -> None:
-        """Tells balancers, ends streams, refuses new calls, and waits up to `drain_s` for those under way."""
-        await self._health.close()
-        await end_streams()
-        await self._server.stop(self._settings.drain_s)
+        """Tells balancers, ends streams, refuses new calls, and waits up to `drain_s` for those under way.
+
+        The server stops whatever comes before: a process can't end while one listens.
+        """
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                await self._health.close()
+                await end_streams()
+        except TimeoutError:
+            log.warning("drained_without_goodbye")
+        finally:
+            await self._server.stop(self._settings.drain_s)
 
     async def wait(self) -> None:
         """Returns when the server has stopped."""

@@ -19,6 +19,7 @@ from control.store import changes
 from control.store.database import Database
 from control.store.notices import Notices
 from tollkeeper.errors import TollkeeperError
+from tollkeeper.tasks import end
 from tollkeeper.v1 import edge_pb2, prices_pb2
 
 HEARTBEAT_S = 0.5
@@ -66,7 +67,8 @@ class Stream:
     async def next(self, timeout_s: float) -> edge_pb2.WatchResponse | None:
         """The next message; None when time is up or the stream is closed."""
         try:
-            message = await asyncio.wait_for(self._queue.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                message = await self._queue.get()
         except TimeoutError:
             return None
         self._capacity = max(STREAM_CAPACITY, self._capacity - 1)
@@ -97,9 +99,7 @@ class Hub:
         """Ends every stream, then the poll."""
         for stream in list(self._streams):
             stream.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     @property
     def sees(self) -> bool:
@@ -195,7 +195,8 @@ class Hub:
             except Exception:
                 log.exception("watch_poll_failed")
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()

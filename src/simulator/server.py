@@ -59,7 +59,8 @@ class Simulator:
             connection.close_if_idle()
         if self._connections:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), self.settings.drain_s)
+                async with asyncio.timeout(self.settings.drain_s):
+                    await self._empty.wait()
         tasks = [connection.task for connection in self._connections if connection.task is not None]
         for connection in list(self._connections):
             connection.cut()

@@ -99,7 +99,8 @@ class Child:
         if process is not None and process.returncode is None:
             _signal(process, self.spec.stop_signal)
             try:
-                await asyncio.wait_for(process.wait(), self.spec.drain_s if drain_s is None else drain_s)
+                async with asyncio.timeout(self.spec.drain_s if drain_s is None else drain_s):
+                    await process.wait()
             except TimeoutError:
                 say(f"{self.spec.name} didn't end in time: it is killed")
         await self.kill()

@@ -29,7 +29,8 @@ async def set_up(settings: Settings, environment: Mapping[str, str], relay: Rela
     with os.fdopen(reading, "rb") as answer:
         try:
             # The answer is far smaller than a pipe holds, so it can be read when the process has ended.
-            code = await asyncio.wait_for(process.wait(), TIMEOUT_S)
+            async with asyncio.timeout(TIMEOUT_S):
+                code = await process.wait()
         except TimeoutError:
             raise StartFailed(f"the database wasn't set up within {TIMEOUT_S:g} s") from None
         finally:

@@ -269,6 +269,7 @@ class _Line:
             PARKED_RETRY_S, max(0.0, min(job.deadline_s for job in self._acquires) - time.monotonic())
         )
         try:
-            await asyncio.wait_for(self._arrived.wait(), pause_s or 0.001)
+            async with asyncio.timeout(pause_s or 0.001):
+                await self._arrived.wait()
         except TimeoutError:
             return

@@ -7,6 +7,7 @@ import psycopg
 import structlog
 
 from control.store.versions import NOTIFY_CHANNEL
+from tollkeeper.tasks import end
 
 OUTBOX_CAPACITY = 1000
 RECONNECT_S = 1.0
@@ -42,9 +43,7 @@ class Notices:
 
     async def close(self) -> None:
         """Stops both."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
