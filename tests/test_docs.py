@@ -219,3 +219,21 @@ def test_every_requirement_is_told() -> None:
     ]
     assert [number for number, _ in rows] == expected
     assert {status for _, status in rows} <= {"built", "part", "planned"}
+
+
+def test_every_named_test_is_there() -> None:
+    """A test that docs/requirements.md names is there, in the file that the row names beside a pattern, and
+    what is built names one."""
+    page = (DOCS / "requirements.md").read_text()
+    sources = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    names = {name for text in sources.values() for name in re.findall(r"def (test_\w+)", text)}
+    missing = [name for name in re.findall(r"`(test_\w+)`", page) if name not in names]
+    for row in re.findall(r"^\| [ABC]\d+ \|.*$", page, flags=re.MULTILINE):
+        for pattern in re.findall(r"`(test_\w+_)\*`", row):
+            files = re.findall(r"`(tests/[\w/]+\.py)`", row)
+            missing += (
+                [pattern] if not any(f"def {pattern}" in sources[ROOT / file] for file in files) else []
+            )
+        if "| built" in row and "test_" not in row:
+            missing.append(row.split()[1])
+    assert missing == []

@@ -12,7 +12,7 @@ from control.postgres import Embedded, PostgresError
 from tollkeeper.ids import uuid7
 
 
-def test_steps_lead_to_the_tables(database_url: str) -> None:
+def test_b9_steps_lead_to_the_tables(database_url: str) -> None:
     """An empty database that took every step has what `control.store.tables` says, and no more."""
     assert migrations.differences(database_url) == []
     migrations.require_current(database_url)
@@ -25,7 +25,7 @@ def test_difference_is_found(database_url: str) -> None:
     assert any("mascot" in difference for difference in migrations.differences(database_url))
 
 
-def test_upgrading_again_changes_nothing(database_url: str) -> None:
+def test_b9_upgrading_again_changes_nothing(database_url: str) -> None:
     """A replica that starts later finds nothing to do."""
     migrations.upgrade(database_url)
     assert migrations.differences(database_url) == []
@@ -46,7 +46,7 @@ def test_socket_path_stays_short(tmp_path: Path) -> None:
     assert len(str(first / ".s.PGSQL.5432")) <= 107
 
 
-def test_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> None:
+def test_b9_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> None:
     """B9: an upgrade keeps every request and its sums, whatever an id says of its time."""
     url = postgres.url(cluster_dir, "first_release")
     customer, key, provider = str(uuid7()), str(uuid7()), str(uuid7())
@@ -92,7 +92,7 @@ def test_requests_of_the_first_release_move_to_the_log(cluster_dir: Path) -> Non
             admin.execute("DROP DATABASE first_release WITH (FORCE)")
 
 
-def test_equal_names_of_the_first_release_are_told_apart(cluster_dir: Path) -> None:
+def test_b9_equal_names_of_the_first_release_are_told_apart(cluster_dir: Path) -> None:
     """Names of providers and routers were not unique: the oldest keeps its own, others get the end of their
     id, those of other customers and deleted ones stay."""
     url = postgres.url(cluster_dir, "equal_names")

@@ -44,7 +44,7 @@ def create(
         typer.Option("--scope", metavar="SCOPE", help="Such as keys:read or *:read. Repeat for more."),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="RFC 3339; default: in 90 days.")
+        str | None, typer.Option("--expire-time", metavar="TIME", help="RFC 3339; default: in 90 days.")
     ] = None,
 ) -> None:
     """Make a token; its secret is shown this once."""
@@ -58,6 +58,7 @@ def create(
     stub = ApiTokensServiceStub(session.channel())
     answer = stub.CreateApiToken(CreateApiTokenRequest(api_token=token))
     output.record(session, {**plain(answer.api_token), "secret": answer.secret})
+    output.note(session, "\nKeep the secret now: it can't be shown again.")
 
 
 @command(app, "list")

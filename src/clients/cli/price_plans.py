@@ -43,7 +43,7 @@ ModelMarkups = Annotated[
     typer.Option("--model-markup", metavar="MODEL=PERCENT", help="For models that match; the first decides."),
 ]
 ForAll = Annotated[
-    bool | None, typer.Option("--for-all/--not-for-all", help="For customers that have no other plan.")
+    bool | None, typer.Option("--grant-all/--no-grant-all", help="For customers that have no other plan.")
 ]
 
 

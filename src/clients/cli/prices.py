@@ -290,7 +290,7 @@ def history(
 @command(app, "rerate")
 def rerate(
     session: Session,
-    start: Annotated[str, typer.Option("--from", metavar="TIME", show_default=False)],
+    start: Annotated[str, typer.Option("--since", metavar="TIME", show_default=False)],
     end: Annotated[str, typer.Option("--until", metavar="TIME", show_default=False)],
     customer: AnyCustomer = None,
     provider_type: Annotated[str | None, typer.Option("--provider-type", metavar="TYPE")] = None,

@@ -41,8 +41,8 @@ SUMS = {
     "input_tokens": "IN",
     "output_tokens": "OUT",
 }
-WATCH_INTERVAL_S = 2.0
-WATCHED_AT_ONCE = 200
+FOLLOW_INTERVAL_S = 2.0
+FOLLOWED_AT_ONCE = 200
 
 
 class State(StrEnum):
@@ -114,7 +114,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     limit: Limit = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on with new ones, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones, until Ctrl-C.")] = False,
 ) -> None:
     """List requests, the newest first."""
     wanted = usage_pb2.ListUsageRequest(
@@ -123,8 +123,8 @@ def list_(
         **_filter(key, user, team, end_user, tag, model, provider, state, status, since, until),
     )
     stub = UsageServiceStub(session.channel())
-    if watch:
-        _watch(session, stub, wanted)
+    if follow:
+        _follow(session, stub, wanted)
         return
 
     def page(page_size: int, page_token: str) -> tuple[list[UsageEntry], str]:
@@ -284,9 +284,9 @@ def _flat(rows: Sequence[Plain]) -> list[Plain]:
     return [{**row, **(row["usage"] or nothing)} for row in rows]
 
 
-def _watch(session: Session, stub: UsageServiceStub, wanted: usage_pb2.ListUsageRequest) -> None:
+def _follow(session: Session, stub: UsageServiceStub, wanted: usage_pb2.ListUsageRequest) -> None:
     """Prints what is new every two seconds, the oldest first; ends with Ctrl-C."""
-    wanted.page_size = WATCHED_AT_ONCE
+    wanted.page_size = FOLLOWED_AT_ONCE
     seen: set[str] = set()
     while True:
         page = stub.ListUsage(wanted).usage
@@ -294,7 +294,7 @@ def _watch(session: Session, stub: UsageServiceStub, wanted: usage_pb2.ListUsage
         for row in rows if session.json else _flat(rows):
             output.line(session, row, COLUMNS)
         seen = {each.usage_id for each in page}
-        time.sleep(WATCH_INTERVAL_S)
+        time.sleep(FOLLOW_INTERVAL_S)
 
 
 @contextmanager

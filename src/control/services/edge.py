@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from control.domain.records import PreparedRecord, RejectedRecord, check, prepare, price_ids
 from control.domain.refusals import log_row
@@ -235,7 +234,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         """Books a batch, or its records one by one when the database can't take one of them (L17)."""
         try:
             return await self._queue.settle(customer_id, records, reports)
-        except DBAPIError as error:
+        except Exception as error:
             if not is_data_error(error):
                 raise
             if len(records) == 1:

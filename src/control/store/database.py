@@ -97,6 +97,6 @@ def sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def is_data_error(error: DBAPIError) -> bool:
+def is_data_error(error: Exception) -> bool:
     """Whether the database refused the data itself (classes 22 and 23), which another try won't change."""
-    return (sqlstate(error) or "")[:2] in ("22", "23")
+    return isinstance(error, DBAPIError) and (sqlstate(error) or "")[:2] in ("22", "23")

@@ -201,7 +201,7 @@ def test_a_period_is_booked_again(cli: Run, up: Up) -> None:
     eventually(lambda: cli("usage", "list", "--customer", "demo", "--key", key["id"], "--json"))
     price = next(row for row in cli("prices", "history", "gpt-4o-mini", "--json") if row["end_time"] is None)
     cli("prices", "update", price["price_id"], "--output-usd", "60")
-    when = ("--from", "2026-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z", "--model", "gpt-4o-mini")
+    when = ("--since", "2026-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z", "--model", "gpt-4o-mini")
     [before] = cli("prices", "rerate", *when, "--json")
     assert before["changed_count"] > 0
     assert float(before["difference_usd"]) > 0

@@ -91,7 +91,7 @@ def test_api_tokens(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert token in [each["api_token_id"] for each in with_ended]
     bad = ("api-tokens", "create", "--customer", "demo", "--name", "x")
     assert "isn't a scope" in cli(*bad, "--scope", "everything", code=1)
-    assert "not a time" in cli(*bad, "--expires", "soon", code=2)
+    assert "not a time" in cli(*bad, "--expire-time", "soon", code=2)
 
 
 def test_the_audit_log(cli: Run) -> None:

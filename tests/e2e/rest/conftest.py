@@ -81,7 +81,7 @@ def resident(stack: Stack) -> Iterator[Person]:
 
 @pytest.fixture
 def owner(tenant: Tenant, join: Join) -> Person:
-    """The owner of the test's own customer, which has an OpenAI provider and a default router."""
+    """The owner of the test's own customer, which has an OpenAI provider and a router."""
     return join(tenant.customer_id)
 
 
