@@ -97,7 +97,8 @@ def test_b9_equal_names_of_the_first_release_are_told_apart(cluster_dir: Path) -
     id, those of other customers and deleted ones stay."""
     url = postgres.url(cluster_dir, "equal_names")
     customer, other = str(uuid7()), str(uuid7())
-    rows = [(customer, str(uuid7())) for _ in range(3)] + [(other, str(uuid7()))]
+    # Ids of one millisecond come in any order.
+    rows = [(customer, row_id) for row_id in sorted(str(uuid7()) for _ in range(3))] + [(other, str(uuid7()))]
     with psycopg.connect(
         postgres.url(cluster_dir, "postgres").replace("+psycopg", ""), autocommit=True
     ) as admin:

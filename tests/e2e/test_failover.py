@@ -74,7 +74,7 @@ async def test_a17_next_rule_after_a_refused_connection(stack: Stack, tenant: Te
     )
     before = stack.billed()
     reply = await ask(stack.edge, tenant.key().secret, chat())
-    assert reply.headers["x-tollkeeper-provider"] == "openai"
+    assert reply.headers["x-tollkeeper-provider"] == "openai 2"
     [entry] = tenant.settled(1)
     assert entry.state == UsageState.USAGE_STATE_REPORTED
     assert [entry.cost_nanousd] == [mini_nanousd(row) for row in stack.bill(before)]

@@ -85,5 +85,5 @@ def test_a_missing_file_of_authorities_ends_the_edge(data_dir: Path) -> None:
     ended = run(data_dir, TOLLKEEPER_EDGE_PORT="0", TOLLKEEPER_CONTROL_CA_FILE="/nowhere/ca.pem")
 
     assert ended.returncode == 1
-    assert "TOLLKEEPER_CONTROL_CA_FILE: /nowhere/ca.pem: No such file or directory" in ended.stderr
+    assert "TOLLKEEPER_CONTROL_CA_FILE: /nowhere/ca.pem: no such file or directory" in ended.stderr
     assert list((data_dir / "run").glob("*.pid")) == []

@@ -6,20 +6,19 @@ import orjson
 import pytest
 
 from edge.worst_case import IMAGE_TOKENS, MAX_WEB_SEARCHES, UNKNOWN_CONTEXT_TOKENS, demand
-from tollkeeper.cost import PriceRates, Rates, WorstRates, worst_rates
+from tollkeeper.cost import PriceRates, WorstRates, resolve, worst_rates
 
 RATES = worst_rates(
     PriceRates(
-        Rates(
-            input=1_000_000,
-            output=4_000_000,
-            cached_input=500_000,
-            cache_write=1_250_000,
-            audio_input=1_000_000,
-            reasoning=4_000_000,
-            audio_output=4_000_000,
-            request=7_000_000,
-            web_search=10_000_000,
+        resolve(
+            {
+                "input": 1_000_000,
+                "output": 4_000_000,
+                "cached_input": 500_000,
+                "cache_write": 1_250_000,
+                "request": 7_000_000,
+                "web_search": 10_000_000,
+            }
         )
     )
 )

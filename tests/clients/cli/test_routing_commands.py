@@ -1,8 +1,6 @@
 """Providers and routers by commands: types, tests, dry runs, and what the platform grants."""
 
-from tests.clients.cli.test_commands import Run, cli
-
-__all__ = ["cli"]
+from tests.clients.cli.conftest import Run
 
 
 def test_types_and_tests(cli: Run) -> None:
