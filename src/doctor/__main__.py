@@ -26,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     data_dir = options.data_dir.expanduser().absolute() if options.data_dir else find_data_dir()
     findings = examine(data_dir, options.edge, options.live)
-    print(as_json(findings) if options.json else as_text(findings))  # noqa: T201
+    try:
+        print(as_json(findings) if options.json else as_text(findings), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); nothing more can be said to it, at exit neither.
+        sys.stdout = None
     return 0 if is_well(findings) else _PROBLEMS
 
 

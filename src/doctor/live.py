@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 import httpx
@@ -45,6 +45,10 @@ async def check_live(settings: ControlSettings, edge: EdgeSettings) -> list[Find
     return findings
 
 
+def _told(settings: GatewaySettings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(settings).items())
+
+
 class _Steps:
     def __init__(self, api: Api, gateway_id: str, findings: list[Finding]) -> None:
         self._api = api
@@ -57,12 +61,12 @@ class _Steps:
         """Create, read, update, list, list models, a duplicate, delete."""
         self._made = True
         made = await self._step("create", lambda: self._gateways.create(self._id))
-        self._expect("create", made.settings == GatewaySettings(), f"{self._id} with {made.settings}")
+        self._expect("create", made.settings == GatewaySettings(), f"{self._id} with {_told(made.settings)}")
         read = await self._step("read", lambda: self._gateways.get(self._id))
-        self._expect("read", read.settings == made.settings, f"{read.settings}")
+        self._expect("read", read.settings == made.settings, _told(read.settings))
         changed = replace(GatewaySettings(), rate_limit=1000, rate_interval_s=60)
         updated = await self._step("update", lambda: self._gateways.update(self._id, changed))
-        self._expect("update", updated.settings == changed, f"{updated.settings}")
+        self._expect("update", updated.settings == changed, _told(updated.settings))
         listed = await self._step("list", lambda: self._gateways.list())
         there = self._id in {gateway.gateway_id for gateway in listed}
         self._expect("list", there, f"{len(listed)} gateways, ours {'among them' if there else 'missing'}")

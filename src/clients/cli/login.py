@@ -10,7 +10,7 @@ from clients.cli import output
 from clients.cli.commands import command
 from clients.cli.failures import UsageProblem
 from clients.cli.options import secret, two_secrets
-from clients.cli.plain import plain
+from clients.cli.plain import Plain, plain
 from clients.cli.session import Session
 from clients.signin import SignIn
 from tollkeeper.errors import Reason, TollkeeperError
@@ -60,7 +60,7 @@ def login(
         signin.save(SignIn(session.control_address, email, answer.secret, expire_time))
     except OSError as error:
         raise UsageProblem(f"{signin.file()}: {error.strerror}; --print shows the credential") from None
-    output.record(session, plain(answer.session))
+    _show(session, plain(answer.session))
 
 
 def logout(
@@ -86,7 +86,7 @@ def logout(
 def whoami(session: Session) -> None:
     """Show who the control plane takes you for."""
     stub = SessionsServiceStub(session.channel())
-    output.record(session, plain(stub.GetSession(GetSessionRequest())))
+    _show(session, plain(stub.GetSession(GetSessionRequest())))
 
 
 def change_password(session: Session) -> None:
@@ -96,3 +96,10 @@ def change_password(session: Session) -> None:
     request = ChangePasswordRequest(old_password=old, new_password=new)
     UsersServiceStub(session.channel()).ChangePassword(request)
     output.note(session, "Changed. All your other sessions have ended.")
+
+
+def _show(session: Session, signed_in: Plain) -> None:
+    """People see the user's email instead of the whole user."""
+    user = signed_in["user"]
+    email = {"user": user["email"] if user else None}
+    output.record(session, signed_in if session.json else {**signed_in, **email})

@@ -202,7 +202,9 @@ def summary(
     )
     answer = plain(UsageServiceStub(session.channel()).GetUsageSummary(request))
     if session.json or by is None:
-        output.record(session, answer if session.json else {**answer, "groups": None})
+        if not session.json:
+            del answer["groups"]
+        output.record(session, answer)
         return
     rows = [{**each, **each["totals"]} for each in answer["groups"]]
     output.listing(session, rows, {"value": by.value.upper(), "label": "NAME", **SUMS})
