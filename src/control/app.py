@@ -134,7 +134,8 @@ class Control:
                 stack.push_async_callback(self._audit_retention.close)
             self._serve_metrics(stack)
             # Before it starts: a start that is cut short is drained as well.
-            stack.push_async_callback(self._server.drain, self.hub.close)
+            stack.push_async_callback(self._server.stop)
+            stack.push_async_callback(self._server.say_goodbye, self.hub.close)
             await self._server.start()
             self._running = stack.pop_all()
         log.info("serving", address=self.address, metrics_port=self.metrics_port)

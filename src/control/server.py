@@ -95,19 +95,19 @@ class Server:
         await self._server.start()
         await self._health.start(self._names)
 
-    async def drain(self, end_streams: Callable[[], Awaitable[None]]) -> None:
-        """Tells balancers, ends streams, refuses new calls, and waits up to `drain_s` for those under way.
-
-        The server stops whatever comes before: a process can't end while one listens.
-        """
+    async def say_goodbye(self, end_streams: Callable[[], Awaitable[None]]) -> None:
+        """Tells balancers and ends streams, as far as that takes no more than a few seconds."""
         try:
             async with asyncio.timeout(_GOODBYE_S):
                 await self._health.close()
                 await end_streams()
         except TimeoutError:
-            log.warning("drained_without_goodbye")
-        finally:
-            await self._server.stop(self._settings.drain_s)
+            log.warning("stopped_without_goodbye")
+
+    async def stop(self) -> None:
+        """Refuses new calls, and waits up to `drain_s` for those under way. A process can't end while a
+        server listens: this runs whatever else fails."""
+        await self._server.stop(self._settings.drain_s)
 
     async def wait(self) -> None:
         """Returns when the server has stopped."""

@@ -47,18 +47,29 @@ async def test_a_notice_at_the_last_moment(database: Database, steps: int) -> No
         await hub.close()
 
 
+@pytest.mark.parametrize("fault", ["breaks", "cancelled"])
 async def test_a_start_cut_short_leaves_no_server(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """What fails after the server began to listen stops it: the process could never end otherwise."""
+    starting = asyncio.Event()
 
     async def fail(health: Health, names: list[str]) -> None:
-        raise RuntimeError("odd")
+        starting.set()
+        if fault == "breaks":
+            raise RuntimeError("odd")
+        await asyncio.sleep(60)
 
     monkeypatch.setattr(Health, "start", fail)
     control = replica(database_url, tmp_path)
-    with pytest.raises(RuntimeError, match="odd"):
-        await control.__aenter__()
+    async with asyncio.timeout(10):
+        start = asyncio.create_task(control.__aenter__())
+        await starting.wait()
+        assert listens(control)
+        if fault == "cancelled":
+            start.cancel()
+        await asyncio.wait([start])
+    assert start.cancelled() or isinstance(start.exception(), RuntimeError)
     assert not listens(control)
 
 
