@@ -25,7 +25,6 @@ from control.domain.re_rating import PricesInForce, Wanted
 from control.domain.records import prepare
 from control.ledger import closing, re_rating
 from control.ledger.queue import LedgerQueue
-from control.ledger.value_caps import ValueCaps
 from control.metrics import Metrics
 from control.store.database import Database
 from control.verify import verify
@@ -358,9 +357,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         async def work() -> None:
             async with self.database.write() as connection:
-                await re_rating.re_rate(
-                    connection, self.tenant.customer_id, ids, Wanted(), prices, ValueCaps()
-                )
+                await re_rating.re_rate(connection, self.tenant.customer_id, ids, Wanted(), prices)
 
         self._with_retries(work)
         for record in self.model.records:
