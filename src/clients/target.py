@@ -47,6 +47,8 @@ def options() -> Options:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # Shared ones would refuse calls of a new client while another one's waits after a failed connect.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
 
 
