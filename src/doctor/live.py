@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TypeVar
 
@@ -36,9 +37,8 @@ async def check_live(settings: ControlSettings, edge: EdgeSettings) -> list[Find
     async with api:
         steps = _Steps(api, gateway_id, findings)
         try:
-            await steps.run()
-        except _Stopped:
-            pass
+            with suppress(_Stopped):  # The finding of the step that failed says why.
+                await steps.run()
         finally:
             await steps.clean_up()
     findings.append(await _check_run(edge))

@@ -102,8 +102,7 @@ class Refusals:
     async def flush(self) -> None:
         """Tells all there is, once."""
         self._turn(-1)
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self.close()
         await self._tell()
 
     async def close(self) -> None:
