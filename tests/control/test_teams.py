@@ -64,9 +64,10 @@ async def test_pages_cover_a_list_once(control: RunningControl) -> None:
         other = token
     assert (seen, pages) == (made, 3)
 
+    changed = ("x" if other[0] != "x" else "y") + other[1:]
     for request in (
         ListTeamsRequest(customer_id="other", page_size=2, page_token=other),
-        ListTeamsRequest(customer_id="acme", page_token="x" + other[1:]),
+        ListTeamsRequest(customer_id="acme", page_token=changed),
         ListTeamsRequest(customer_id="acme", page_token="nonsense"),
         ListTeamsRequest(customer_id="acme", page_size=-1),
     ):
