@@ -45,10 +45,10 @@ class Connection(asyncio.Protocol):
     """One connection and the response that it is receiving, if any."""
 
     __slots__ = (
+        "_blocked",
         "_can_reuse",
         "_head",
         "_head_only",
-        "_idle_s",
         "_interim",
         "_limits",
         "_loop",
@@ -57,7 +57,9 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_response",
+        "_timeouts",
         "_transport",
+        "_uploading",
         "closed",
         "deadline",
         "idle_since",
@@ -79,14 +81,21 @@ class Connection(asyncio.Protocol):
         self._interim = False
         self._can_reuse = False
         self._overhead = 0  # bytes received since the last byte of a body
-        self._idle_s = 0.0
+        self._timeouts = Timeouts()
+        self._uploading = False  # a body that comes in pieces has not ended
+        self._blocked = False  # the upstream takes less than it is sent
         self.deadline = math.inf
         self.idle_since = 0.0
 
     # What the pool does with it.
 
-    def start(self, head: bytes, body: bytes, head_only: bool, timeouts: Timeouts) -> Response:
-        """Write a request. Its response is filled in as bytes arrive; wait for its status."""
+    def start(
+        self, head: bytes, body: bytes, head_only: bool, timeouts: Timeouts, uploads: bool = False
+    ) -> Response:
+        """Write a request. Its response is filled in as bytes arrive; wait for its status.
+
+        `uploads`: more of the body follows, by `send`, until `sent`; time for the answer runs from there on.
+        """
         transport = self._transport
         assert self._response is None
         response = Response(self, self._loop)
@@ -94,8 +103,9 @@ class Connection(asyncio.Protocol):
         self._head = response.headers
         self._head_only = head_only
         self._overhead = 0
-        self._idle_s = timeouts.idle_s
-        self.deadline = self._loop.time() + timeouts.first_byte_s
+        self._timeouts = timeouts
+        self._uploading = uploads
+        self.deadline = math.inf if uploads else self._loop.time() + timeouts.first_byte_s
         if len(body) <= JOIN_BODY_MAX_BYTES:
             transport.write(head + body)
         else:
@@ -119,7 +129,7 @@ class Connection(asyncio.Protocol):
         elif self._head is not None:
             self._fail(FirstByteTimeout("the upstream did not answer in time"))
         else:
-            self._fail(IdleTimeout(f"the upstream sent nothing for {self._idle_s:g} s"))
+            self._fail(IdleTimeout(f"the upstream sent nothing for {self._timeouts.idle_s:g} s"))
 
     def lose(self, reason: str) -> None:
         """Close at once; a response in progress fails as if the upstream had hung up."""
@@ -145,9 +155,42 @@ class Connection(asyncio.Protocol):
         """Read on after a pause, now that the consumer has caught up."""
         if self._paused and self._response is response:
             self._unpause()
-            self.deadline = self._loop.time() + self._idle_s
+            self.deadline = self._loop.time() + self._timeouts.idle_s
+
+    # What a body that comes in pieces asks for.
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the upstream takes less than it is sent."""
+        return self._blocked
+
+    def send(self, response: Response, data: bytes) -> None:
+        """Write, if this response's request is still the connection's."""
+        if self._response is response:
+            self._transport.write(data)
+
+    def sent(self, response: Response) -> None:
+        """The request's last byte was written: from now on the upstream's time runs."""
+        if self._response is response:
+            self._uploading = False
+            if self._head is not None:
+                self.deadline = self._loop.time() + self._timeouts.first_byte_s
 
     # asyncio.Protocol
+
+    def pause_writing(self) -> None:
+        """The upstream is behind; it has as long for the next byte as for one of its own."""
+        self._blocked = True
+        if self._uploading and self._head is not None:
+            self.deadline = self._loop.time() + self._timeouts.idle_s
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._blocked = False
+        if self._uploading and self._response is not None:
+            if self._head is not None:
+                self.deadline = math.inf
+            self._response.wake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; a connection given up while being made is closed at once."""
@@ -173,7 +216,7 @@ class Connection(asyncio.Protocol):
             self._fail(self._broken("the upstream sent too many bytes outside the body"))
             return
         elif self._head is None and not self._paused:
-            self.deadline = self._loop.time() + self._idle_s
+            self.deadline = self._loop.time() + self._timeouts.idle_s
         response.wake()
 
     def eof_received(self) -> None:
@@ -259,7 +302,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The body is complete: back to the pool, if the connection can serve another request."""
         transport = self._transport
-        if not self._can_reuse or self.closed or transport.get_write_buffer_size():
+        if not self._can_reuse or self.closed or self._uploading or transport.get_write_buffer_size():
             self.abort()  # also when the upstream answered without reading all of the request
             return
         self._response = None

@@ -27,8 +27,10 @@ class Timeouts:
     """How long one request may wait, in seconds.
 
     connect_s: resolving, connecting and the TLS handshake together.
-    first_byte_s: from writing the request until the answer's head is complete; a slow upload counts.
-    idle_s: the longest silence inside a body, while the consumer keeps up.
+    first_byte_s: from writing the request until the answer's head is complete. An upload's time runs from its
+      last byte.
+    idle_s: the longest silence inside a body, while the consumer keeps up; also how long an upstream may take
+      nothing of an upload.
     The last two are looked at every `Limits.tick_s`, so they fire up to that much late.
     """
 

@@ -21,6 +21,7 @@ What it promises:
 - Redirects are not followed, content encodings not touched, statuses not judged.
 - Cancelling any await aborts the connection it waited on. A connection returns to the pool only by receiving
   a complete answer; `Response.close()` before that aborts it.
+- A body is bytes, or an `Upload` that is sent as it comes, in either case once.
 - A consumer that falls behind stops the upstream: at most `Limits.high_water_bytes` and one read of the event
   loop (256 KiB) are held for it.
 - `host`, `content-length`, `transfer-encoding` and `connection` are written here and refused in `headers`.
@@ -53,6 +54,7 @@ from edge.upstream.failures import (
 from edge.upstream.limits import Limits, Origin, Stats, Timeouts
 from edge.upstream.pool import Pool
 from edge.upstream.response import Response
+from edge.upstream.upload import Upload
 
 __all__ = [
     "AddressRefused",
@@ -73,6 +75,7 @@ __all__ = [
     "Timeouts",
     "Transport",
     "TransportError",
+    "Upload",
     "encode_headers",
     "tls_context",
 ]
@@ -112,31 +115,40 @@ class Transport:
         method: str,
         target: str,
         headers: Sequence[tuple[bytes, bytes]] | EncodedHeaders,
-        body: bytes,
+        body: bytes | Upload,
         timeouts: Timeouts,
         on_sent: Callable[[], object] | None = None,
     ) -> Response:
         """Send one request and wait for the head of its answer; interim (1xx) answers are skipped.
 
         `target` is path and query as they go on the wire. `headers` may be encoded once with
-        `encode_headers` and used again. Raises ConnectFailed, NotSent (nothing was sent); SentButNoAnswer,
-        FirstByteTimeout (outcome unknown).
+        `encode_headers` and used again. An `Upload` is read as fast as the upstream takes it; what its source
+        raises comes out here, and the connection is gone then. An upstream may answer before its end.
+        Raises ConnectFailed, NotSent (nothing was sent); SentButNoAnswer, FirstByteTimeout (outcome unknown,
+        but for an upload that isn't `complete`).
         """
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._open_pool(origin)
         block = headers if isinstance(headers, bytes) else encode_headers(headers)
-        has_body = body or method in _EXPECT_BODY
-        ending = b"content-length: %d\r\n\r\n" % len(body) if has_body else b"\r\n"
+        if isinstance(body, bytes):
+            has_body = body or method in _EXPECT_BODY
+            ending = b"content-length: %d\r\n\r\n" % len(body) if has_body else b"\r\n"
+        else:
+            ending = body.framing()
         head = b"".join((_request_line(method, target), pool.host_line, block, ending))
         connection = pool.take_idle() or await pool.acquire(timeouts.connect_s)
         if on_sent is not None:
             on_sent()
-        response = connection.start(head, body, method == "HEAD", timeouts)
+        if isinstance(body, bytes):
+            response = connection.start(head, body, method == "HEAD", timeouts)
+        else:
+            response = connection.start(head, b"", False, timeouts, uploads=True)
+            await body.send(connection, response)
         while not response.status:
-            await response.wait()
-            if response.failure is not None and not response.status:
+            if response.failure is not None:
                 raise response.failure
+            await response.wait()
         return response
 
     def stats(self) -> Stats:
