@@ -17,8 +17,8 @@ import structlog
 
 from control.addresses import AddressRefused, pinned
 from tollkeeper.errors import Reason, TollkeeperError, invalid
+from tollkeeper.operations import Operation
 from tollkeeper.provider_types import (
-    CHAT,
     MODEL_IN_PATH,
     PROVIDER_TYPES,
     ProviderType,
@@ -170,11 +170,11 @@ class Probe:
 
 def _direct(known: ProviderType, target: Target, model: str) -> _Call:
     base_url = openai_base_url(target.provider_type, target.base_url).rstrip("/")
-    chat_url = base_url if base_url.endswith(f"/{CHAT}") else f"{base_url}/{CHAT}"
+    chat_url = base_url if base_url.endswith(f"/{Operation.CHAT}") else f"{base_url}/{Operation.CHAT}"
     headers = _credential_headers(known.key_header, target.credential)
     if model:
         return _Call("POST", chat_url, headers, _smallest(known, model), checked=True)
-    return _Call("GET", chat_url.removesuffix(CHAT) + "models", headers, None, checked=True)
+    return _Call("GET", chat_url.removesuffix(Operation.CHAT) + "models", headers, None, checked=True)
 
 
 def _through(
@@ -192,7 +192,7 @@ def _through(
     if not model:
         raise invalid(f"{known.name} has no list of models to ask for: name a model.", field="model")
     headers |= _credential_headers(known.key_header, target.credential)
-    path = known.gateway_path(target.base_url) if known.chat_path else f"compat/{CHAT}"
+    path = known.gateway_path(Operation.CHAT, target.base_url)
     path = path.replace(MODEL_IN_PATH, quote(model, safe=""))
     return _Call("POST", f"{base}/{path}", headers, _smallest(known, model), checked=False)
 

@@ -8,11 +8,12 @@ from sanic.request import Request
 
 from edge.admission import Ledger
 from edge.answer import Answer, error_answer, header_lines
-from edge.chat import Chat
 from edge.config import EdgeSettings
 from edge.errors import render, render_plain
 from edge.inference import is_inference, is_unserved
 from edge.models import Models
+from edge.pipeline import Pipeline
+from edge.planning import Planner
 from edge.rest.cors import Cors
 from edge.rest.facade import Facade
 from edge.routes import App, ops
@@ -39,8 +40,14 @@ _REASONS = {
 }
 
 
-def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat, facade: Facade | None = None) -> App:
-    """Doesn't start anything. `chat`, `ledger` and `facade` belong to the caller; without a facade nothing
+def create_app(
+    settings: EdgeSettings,
+    ledger: Ledger,
+    planner: Planner,
+    pipeline: Pipeline,
+    facade: Facade | None = None,
+) -> App:
+    """Doesn't start anything. What it is given belongs to the caller; without a facade nothing
     but inference and operations is there."""
     app = Sanic("tollkeeper-edge", error_handler=EdgeErrors(), configure_logging=False)
     app.config.ACCESS_LOG = False
@@ -51,8 +58,8 @@ def create_app(settings: EdgeSettings, ledger: Ledger, chat: Chat, facade: Facad
     app.config.KEEP_ALIVE_TIMEOUT = KEEP_ALIVE_S
     # Our own limits are below this; it ends what they don't see, such as a client that reads nothing.
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
-    chat_routes.add_routes(app, chat)
-    model_routes.add_routes(app, Models(ledger, chat), facade)
+    chat_routes.add_routes(app, pipeline)
+    model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)
     ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
     if facade is not None:
         rest_routes.add_routes(app, facade)

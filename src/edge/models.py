@@ -3,8 +3,9 @@
 from sanic.request import Request
 
 from edge.admission import Ledger
-from edge.chat import Chat
 from edge.grants import GrantView
+from edge.pipeline import Pipeline
+from edge.planning import Planner
 from tollkeeper.errors import Reason, TollkeeperError
 
 # OpenAI's list has a creation time for each model; we don't know it, and clients only want a number.
@@ -14,18 +15,19 @@ _CREATED = 1_700_000_000
 class Models:
     """Answers for one worker."""
 
-    def __init__(self, ledger: Ledger, chat: Chat) -> None:
+    def __init__(self, ledger: Ledger, pipeline: Pipeline, planner: Planner) -> None:
         self._ledger = ledger
-        self._chat = chat
+        self._pipeline = pipeline
+        self._planner = planner
 
     async def listed(self, request: Request) -> list[dict[str, object]]:
-        """OpenAI's model objects, by name. Raises like `Chat.grant_of`."""
-        grant = await self._chat.grant_of(request)
+        """OpenAI's model objects, by name. Raises like `Pipeline.grant_of`."""
+        grant = await self._pipeline.grant_of(request)
         return [_model(name, owner) for name, owner in sorted(self._names(grant).items())]
 
     async def one(self, request: Request, name: str) -> dict[str, object]:
         """One model object. Raises NOT_FOUND for what the key may not ask for, as for what doesn't exist."""
-        grant = await self._chat.grant_of(request)
+        grant = await self._pipeline.grant_of(request)
         owner = self._names(grant).get(name)
         if owner is None:
             message = f"The model {name!r} does not exist or you do not have access to it."
@@ -35,7 +37,7 @@ class Models:
 
     def _names(self, grant: GrantView) -> dict[str, str]:
         """Model → provider type, of the first rule that takes it."""
-        return self._chat.table(grant).offered(self._ledger.prices.models(), grant.own_prices)
+        return self._planner.table(grant).offered(self._ledger.prices.models(), grant.own_prices)
 
 
 def _model(name: str, owner: str) -> dict[str, object]:

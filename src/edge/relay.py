@@ -19,14 +19,13 @@ from sanic.request import Request
 from edge import metrics
 from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer
-from edge.chat_request import ChatRequest
-from edge.errors import event
+from edge.call import Call
+from edge.errors import JSON
+from edge.formats import StreamReader
 from edge.hangup import Client
-from edge.sse import Watcher
 from edge.upstream.failover import Upstream
 from edge.upstream.failures import IdleTimeout, TransportError
 from edge.upstream.refusal import presentable
-from edge.usage import counts
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.money import format_usd
@@ -42,9 +41,10 @@ class Relay:
     """The answer of one request on its way to the client."""
 
     __slots__ = (
-        "_chat",
+        "_call",
         "_client",
         "_extra_lines",
+        "_format",
         "_ledger",
         "_opened",
         "_settled",
@@ -56,7 +56,7 @@ class Relay:
         self,
         ledger: Ledger,
         opened: Open,
-        chat: ChatRequest,
+        call: Call,
         upstream: Upstream,
         client: Client,
         started: float,
@@ -66,11 +66,12 @@ class Relay:
         added."""
         self._ledger = ledger
         self._opened = opened
-        self._chat = chat
+        self._call = call
         self._upstream = upstream
         self._client = client
         self._started = started
         self._extra_lines = extra_lines
+        self._format = upstream.candidate.route.format
         self._settled = upstream.final
 
     # Whole bodies
@@ -81,77 +82,91 @@ class Relay:
         `with_metadata` adds `_gateway_metadata` to a body that can carry it.
         """
         upstream, opened = self._upstream, self._opened
-        parsed = None
-        if not upstream.final:
-            parsed = _parsed(upstream)
-            self._settle_whole(parsed)
-        opened.status = CLIENT_GONE_STATUS if self._client.gone else upstream.status
-        cost = format_usd(self._ledger.finish(opened))
-        lines = b"%bx-tollkeeper-cost-usd: %b\r\n" % (self._lines(upstream.head.lines), cost.encode())
-        media_type, body = upstream.head.media_type, upstream.data
         if upstream.final:
-            through_gateway = not upstream.candidate.route.endpoint.direct
-            media_type, body = presentable(upstream.status, media_type, body, through_gateway)
-        elif with_metadata and parsed is not None and upstream.decoder is None:
-            provider = upstream.candidate.route.provider_name.decode()
-            metadata = {"cost": cost, "provider": provider, "latency_ms": self._latency_ms()}
-            body = orjson.dumps(parsed | {"_gateway_metadata": metadata})
-        return Answer(upstream.status, media_type, lines, body)
+            return self._refused()
+        parsed = _parsed(upstream)
+        reading = self._format.whole(self._call, parsed)
+        opened.response_model, opened.finish_reason = reading.model, reading.finish
+        self._settle(reading.usage, "usage_missing")
+        if reading.failure is not None:
+            raise reading.failure
+        cost = self._finish()
+        head, body = upstream.head, upstream.data
+        lines, media_type = head.lines, head.media_type
+        shown = reading.answer
+        if shown is None and with_metadata and upstream.decoder is None:
+            shown = parsed
+        if shown is not None:
+            if with_metadata:
+                provider = upstream.candidate.route.provider_name.decode()
+                metadata = {"cost": cost, "provider": provider, "latency_ms": self._latency_ms()}
+                shown = shown | {"_gateway_metadata": metadata}
+            lines, media_type, body = head.decoded_lines(), JSON, orjson.dumps(shown)
+        return Answer(upstream.status, media_type, self._lines(lines, cost), body)
 
-    def _settle_whole(self, parsed: dict[str, Any] | None) -> None:
-        usage: UsageCounts | None = None
-        if parsed is not None:
-            model = parsed.get("model")
-            if type(model) is str:
-                self._opened.response_model = model
-            self._opened.finish_reason = _finish_of(parsed)
-            usage = self._counts(parsed.get("usage"), parsed.get("service_tier"))
-        self._settle(usage, "usage_missing")
+    def _refused(self) -> Answer:
+        """The vendor's final word, in the client's dialect. Its attempt has been told to the ledger."""
+        upstream = self._upstream
+        cost = self._finish()
+        head, body = upstream.head, upstream.data
+        lines = head.lines if upstream.decoder is None else head.decoded_lines()
+        media_type = head.media_type
+        translated = self._format.error(upstream.status, body)
+        if translated is not None:
+            media_type, body = JSON, translated
+        through_gateway = not upstream.candidate.route.endpoint.direct
+        media_type, body = presentable(upstream.status, media_type, body, through_gateway)
+        return Answer(upstream.status, media_type, self._lines(lines, cost), body)
+
+    def _finish(self) -> str:
+        """Finishes the request; returns its cost in dollars."""
+        opened = self._opened
+        opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
+        return format_usd(self._ledger.finish(opened))
 
     # Streams
 
     async def stream(self, request: Request) -> None:
         """Events as they come, or a body too large to be held. The caller finishes the request."""
-        upstream = self._upstream
-        is_events = upstream.head.is_event_stream and self._chat.stream
-        watcher = Watcher(withhold_usage=not self._chat.wants_usage)
-        head = upstream.head
+        upstream, head = self._upstream, self._upstream.head
+        is_events = head.is_event_stream and self._call.stream
+        reader = self._format.stream(self._call) if is_events else None
         lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
         answer = Answer(upstream.status, head.media_type, lines, b"")
         why = "in_doubt"
         try:
             await request.respond(answer)
-            await self._pass(answer, watcher if is_events else None)
-            why = "usage_missing" if watcher.error is None else "upstream_error"
+            await self._pass(answer, reader)
+            why = "usage_missing" if reader is None or reader.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:
             why = "upstream_timeout" if isinstance(failure, IdleTimeout) else "upstream_cut"
-            await self._break_off(request, answer, _broken(why) if is_events else b"")
+            await self._break_off(request, answer, self._broken(why) if is_events else b"")
         except asyncio.CancelledError:
             why = "client_hangup" if self._client.gone else "cancelled"
             raise
         except Exception:
             log.exception("stream failed", request_id=self._opened.usage_id)
-            last = event(TollkeeperError(Reason.INTERNAL, "")) if is_events else b""
-            await self._break_off(request, answer, last)
+            last = self._call.family.dialect.event(TollkeeperError(Reason.INTERNAL, ""))
+            await self._break_off(request, answer, last if is_events else b"")
         finally:
-            self._settle_stream(watcher, why)
-        if watcher.done and not upstream.response.ended:
+            self._settle_stream(reader, why)
+        if reader is not None and reader.done and not upstream.response.ended:
             await self._linger()
 
-    async def _pass(self, answer: Answer, watcher: Watcher | None) -> None:
+    async def _pass(self, answer: Answer, reader: StreamReader | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
         upstream = self._upstream
         data: bytes | None = upstream.data
         while data is not None:
             if upstream.decoder is not None:
                 data = upstream.decoder.decode(data)
-            out = data if watcher is None else watcher.feed(data)
+            out = data if reader is None else reader.feed(data)
             if out:
                 await self._send(answer, out)
-            if watcher is not None and watcher.done and not upstream.response.chunks:
+            if reader is not None and reader.done and not upstream.response.chunks:
                 break
             data = await upstream.response.next_chunk()
-        rest = b"" if watcher is None else watcher.flush()
+        rest = b"" if reader is None else reader.flush()
         if rest:
             await self._send(answer, rest)
         await self._end(answer)
@@ -189,24 +204,22 @@ class Relay:
                 while await self._upstream.response.next_chunk() is not None:
                     continue
 
-    def _settle_stream(self, watcher: Watcher, why: str) -> None:
+    def _settle_stream(self, reader: StreamReader | None, why: str) -> None:
         opened = self._opened
-        if watcher.model is not None:
-            opened.response_model = watcher.model
-        opened.finish_reason = watcher.finish
-        if watcher.withheld_count:
-            metrics.withheld(watcher.withheld_count)
-        usage = None
-        if watcher.usage is not None and (why == "usage_missing" or watcher.usage_is_final):
-            usage = self._counts(watcher.usage, watcher.service_tier)
+        ended = why == "usage_missing"
+        usage: UsageCounts | None = None
+        if reader is not None:
+            opened.response_model, opened.finish_reason = reader.model, reader.finish
+            if reader.withheld_count:
+                metrics.withheld(reader.withheld_count)
+            if ended or reader.usage_is_final:
+                usage = reader.usage
+        elif ended:
+            usage = self._format.whole(self._call, None).usage
         self._settle(usage, why)
         opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
 
     # Both
-
-    def _counts(self, usage: object, service_tier: object) -> UsageCounts | None:
-        # Vendors don't say how often they searched; a request that may search is billed for one.
-        return counts(usage, 1 if self._chat.demand.web_searches else 0, service_tier)
 
     def _settle(self, usage: UsageCounts | None, why: str) -> None:
         """Tells the ledger how the attempt ended, once."""
@@ -233,7 +246,17 @@ class Relay:
     def _latency_ms(self) -> int:
         return int((monotonic() - self._started) * 1000)
 
-    def _lines(self, passed: bytes) -> bytes:
+    def _broken(self, why: str) -> bytes:
+        if why == "upstream_timeout":
+            message = "The provider stopped sending in the middle of its answer."
+            error = TollkeeperError(Reason.UPSTREAM_TIMEOUT, message)
+        else:
+            message = "The provider broke off in the middle of its answer."
+            error = TollkeeperError(Reason.UPSTREAM_DISCONNECTED, message)
+        return self._call.family.dialect.event(error)
+
+    def _lines(self, passed: bytes, cost: str = "") -> bytes:
+        """`cost` where it is known already."""
         upstream, opened = self._upstream, self._opened
         lines = (
             b"%bx-tollkeeper-request-id: %b\r\nx-tollkeeper-provider: %b\r\nx-tollkeeper-latency-ms: %d\r\n"
@@ -247,6 +270,8 @@ class Relay:
                 self._extra_lines,
             )
         )
+        if cost:
+            lines += b"x-tollkeeper-cost-usd: %b\r\n" % cost.encode()
         remaining = opened.remaining_nanousd
         if remaining is None:
             return lines
@@ -260,19 +285,3 @@ def _parsed(upstream: Upstream) -> dict[str, Any] | None:
     except ValueError:  # orjson's error is one
         return None
     return parsed if type(parsed) is dict else None
-
-
-def _finish_of(parsed: dict[str, Any]) -> str:
-    choices = parsed.get("choices")
-    if type(choices) is not list or not choices or type(choices[0]) is not dict:
-        return ""
-    finish = choices[0].get("finish_reason")
-    return finish if type(finish) is str else ""
-
-
-def _broken(why: str) -> bytes:
-    if why == "upstream_timeout":
-        message = "The provider stopped sending in the middle of its answer."
-        return event(TollkeeperError(Reason.UPSTREAM_TIMEOUT, message))
-    message = "The provider broke off in the middle of its answer."
-    return event(TollkeeperError(Reason.UPSTREAM_DISCONNECTED, message))

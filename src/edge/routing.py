@@ -1,4 +1,4 @@
-"""From a grant's rules to the ordered attempts of one request. No I/O: endpoints are worked out once per
+"""From a grant's rules to the ordered attempts of one request. No I/O: destinations are worked out once per
 grant; which rules are tried, and in which order, says `tollkeeper.routing`."""
 
 from collections.abc import Callable, Iterable, Sequence
@@ -7,9 +7,18 @@ from random import random
 
 import structlog
 
+from edge.families import Family
+from edge.formats import Format
 from edge.grants import GrantView, RuleView
 from edge.prices import PriceView
-from edge.upstream.cloudflare import Credential, Endpoint, Gateway, direct_endpoint, gateway_endpoint
+from edge.upstream.cloudflare import (
+    Credential,
+    Destination,
+    Endpoint,
+    Gateway,
+    direct_destination,
+    gateway_destination,
+)
 from edge.upstream.failures import InvalidRequest
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.provider_types import goes_direct
@@ -23,12 +32,13 @@ MAX_CACHED_MODELS = 256
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A rule that takes the model: which model is asked of the vendor, where, and who is named to the
-    client."""
+    """A rule that takes the model: which model is asked of the vendor, where and in which format, and who is
+    named to the client."""
 
     rule: RuleView
     model: str
     endpoint: Endpoint
+    format: Format
     provider_name: bytes
 
 
@@ -56,30 +66,32 @@ class _Routes:
 class RouteTable:
     """All routes of one grant."""
 
-    __slots__ = ("_cache", "_customer_models", "_endpoints", "_models", "_rules", "grant")
+    __slots__ = ("_cache", "_customer_models", "_destinations", "_models", "_rules", "grant")
 
     def __init__(self, grant: GrantView, gateway: Gateway | None) -> None:
         """`gateway` None: no Cloudflare account is configured, only direct providers can be served."""
         self.grant = grant
         self._models = ModelList(grant.allowed_models)
         self._customer_models = ModelList(grant.customer_allowed_models)
-        self._endpoints = {rule: endpoint_of(rule, grant, gateway) for rule in grant.rules}
-        self._rules = prepare(grant.rules, lambda rule: self._endpoints[rule] is not None)
-        self._cache: dict[tuple[str, str | None], _Routes] = {}
+        self._destinations = {rule: destination_of(rule, grant, gateway) for rule in grant.rules}
+        self._rules = prepare(grant.rules, lambda rule: self._destinations[rule] is not None)
+        self._cache: dict[tuple[str, bool, str, str | None], _Routes] = {}
 
-    def routes(self, model: str, provider: str | None = None) -> tuple[Route, ...]:
+    def routes(self, family: Family, stream: bool, model: str, provider: str | None) -> tuple[Route, ...]:
         """Routes in the order in which they are tried, at least one. `provider` keeps those whose provider
         has this type, slug or name.
 
         Raises ROUTER_WITHOUT_RULES, MODEL_NOT_ALLOWED, INVALID_ARGUMENT (no such provider),
-        ALL_PROVIDERS_FAILED (those that take the model are switched off or can't be reached).
+        ALL_PROVIDERS_FAILED (those that take the model are switched off or can't be reached),
+        ENDPOINT_NOT_SUPPORTED (none of them serves the family).
         """
-        cached = self._cache.get((model, provider))
+        asked = family.name, stream, model, provider
+        cached = self._cache.get(asked)
         if cached is None:
-            cached = self._find(model, provider)
+            cached = self._find(family, stream, model, provider)
             if len(self._cache) >= MAX_CACHED_MODELS:
                 self._cache.clear()
-            self._cache[model, provider] = cached
+            self._cache[asked] = cached
         return cached.order()
 
     def offered(self, priced: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -106,19 +118,33 @@ class RouteTable:
     def _allows(self, model: str) -> bool:
         return self._models.allows(model) and self._customer_models.allows(model)
 
-    def _find(self, model: str, provider: str | None) -> _Routes:
-        planned = plan(self._rules, self._models, self._customer_models, model, provider)
+    def _find(self, family: Family, stream: bool, model: str, provider: str | None) -> _Routes:
+        found = {rule: self._route(rule, family, stream, model) for rule in self.grant.rules}
+        planned = plan(
+            self._rules,
+            self._models,
+            self._customer_models,
+            model,
+            provider,
+            lambda rule: found[rule] is not None,
+        )
         if planned.refusal is not None:
             raise planned.refusal
-        groups = tuple(tuple(self._route(rule, model) for rule in group) for group in planned.groups)
+        groups = tuple(tuple(route for rule in group if (route := found[rule])) for group in planned.groups)
         drawn_anew = any(len(group) > 1 for group in groups)
         return _Routes(groups, () if drawn_anew else tuple(group[0] for group in groups))
 
-    def _route(self, rule: RuleView, model: str) -> Route:
-        endpoint = self._endpoints[rule]
-        assert endpoint is not None
+    def _route(self, rule: RuleView, family: Family, stream: bool, model: str) -> Route | None:
+        """None where the rule's provider doesn't serve the family."""
+        destination = self._destinations[rule]
+        spoken = family.formats.get(destination.wire) if destination is not None else None
+        if destination is None or spoken is None:
+            return None
         upstream_model = asked_model(rule, model)
-        return Route(rule, upstream_model, endpoint.of_model(upstream_model), _header_text(rule))
+        endpoint = destination.endpoint(spoken.operation(stream), upstream_model)
+        if endpoint is None:
+            return None
+        return Route(rule, upstream_model, endpoint, spoken, _header_text(rule))
 
 
 def candidates(
@@ -132,20 +158,20 @@ def candidates(
     return [Candidate(route, price) for route, price in priced]
 
 
-def endpoint_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Endpoint | None:
+def destination_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Destination | None:
     """Where a rule leads: straight to its provider, or through Cloudflare. None where that doesn't work
     out."""
     try:
-        return _endpoint(rule, grant, gateway)
+        return _destination(rule, grant, gateway)
     except (ValueError, InvalidRequest) as error:
         log.warning("rule leads nowhere", rule_id=rule.rule_id, why=type(error).__name__)
         return None
 
 
-def _endpoint(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Endpoint | None:
+def _destination(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Destination | None:
     credential = Credential(rule.credential, rule.stored_key_alias)
     if goes_direct(rule.provider_type, rule.base_url, rule.direct):
-        return direct_endpoint(rule.provider_type, rule.base_url, credential)
+        return direct_destination(rule.provider_type, rule.base_url, credential)
     if gateway is None:
         return None
     metadata = {
@@ -155,7 +181,7 @@ def _endpoint(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Endp
         "user": grant.user_id,
     }
     provider = rule.provider_type, rule.base_url
-    return gateway_endpoint(gateway, *provider, grant.cf_gateway_id, credential, metadata)
+    return gateway_destination(gateway, *provider, grant.cf_gateway_id, credential, metadata)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

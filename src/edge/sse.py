@@ -1,4 +1,4 @@
-"""Watches a stream of server-sent events on its way to the client.
+"""Watches a stream of OpenAI's events on its way to the client.
 
 Bytes pass through as they came. Only events that may carry usage, an error or the end are parsed, and exactly
 one kind is kept from the client: the usage chunk (`choices: []`) that it didn't ask for. Everything else a
@@ -9,6 +9,9 @@ import re
 from typing import Any
 
 import orjson
+
+from edge.usage import counts
+from tollkeeper.cost import UsageCounts
 
 # Blank lines end events. The group is atomic, or the two halves of one CR LF would count as two line ends.
 _EVENT_END = re.compile(rb"(?>\r\n|\n|\r){2}")
@@ -25,33 +28,39 @@ class Watcher:
 
     __slots__ = (
         "_pending",
+        "_reported",
+        "_service_tier",
+        "_web_searches",
         "_withhold",
         "done",
         "error",
         "finish",
         "model",
-        "service_tier",
-        "usage",
         "usage_is_final",
         "withheld_count",
     )
 
-    def __init__(self, withhold_usage: bool) -> None:
+    def __init__(self, withhold_usage: bool, web_searches: int = 0) -> None:
+        """`web_searches` are billed with the usage: vendors don't report them."""
         self._withhold = withhold_usage
+        self._web_searches = web_searches
         self._pending = b""
-        self.usage: dict[str, Any] | None = None
-        """The last non-null usage; reports are never added up."""
+        self._reported: dict[str, Any] | None = None
+        self._service_tier: object = None
         self.usage_is_final = False
         """It came with or after the finish, so that a stream which breaks now has told everything."""
-        self.model: str | None = None
-        self.service_tier: object = None
-        """Named beside the usage."""
+        self.model = ""
         self.finish = ""
         self.done = False
         """`[DONE]` has passed."""
         self.error: object = None
         """What the vendor's error event held."""
         self.withheld_count = 0
+
+    @property
+    def usage(self) -> UsageCounts | None:
+        """The last non-null usage; reports are never added up."""
+        return counts(self._reported, self._web_searches, self._service_tier)
 
     def feed(self, chunk: bytes) -> bytes:
         """What to send on now. An event cut by the network waits for its rest: the client can't use half of
@@ -115,8 +124,8 @@ class Watcher:
         usage = chunk.get("usage")
         if not isinstance(usage, dict):
             return True
-        self.usage = usage
-        self.service_tier = chunk.get("service_tier")
+        self._reported = usage
+        self._service_tier = chunk.get("service_tier")
         self.usage_is_final = bool(self.finish) or chunk.get("choices") == []
         model = chunk.get("model")
         if isinstance(model, str):

@@ -22,10 +22,11 @@ from edge import metrics
 from edge.addresses import check_public
 from edge.admission import Ledger, LedgerSettings
 from edge.app import create_app
-from edge.chat import Chat
 from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, load
 from edge.control_link import open_channel
 from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.pipeline import Pipeline
+from edge.planning import Planner
 from edge.rest.facade import Facade
 from edge.sockets import listen
 from edge.upstream.cloudflare import Gateway, split_url
@@ -78,9 +79,10 @@ class Worker:
         )
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
-        self.chat = Chat(settings, self.ledger, forwarder, _gateway(settings), self.hangups)
+        planner = Planner(self.ledger, _gateway(settings), settings.fallback_output_tokens)
+        self.pipeline = Pipeline(settings, self.ledger, planner, forwarder, self.hangups)
         self.facade = Facade(settings, self._channel) if settings.rest else None
-        self.app = create_app(settings, self.ledger, self.chat, self.facade)
+        self.app = create_app(settings, self.ledger, planner, self.pipeline, self.facade)
 
     @asynccontextmanager
     async def running(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -116,12 +118,12 @@ class Worker:
         server.close()  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(self._settings.drain_s):
-                while self.chat.in_flight or server.connections:
+                while self.pipeline.in_flight or server.connections:
                     for connection in list(server.connections):
                         connection.close_if_idle()
                     await asyncio.sleep(DRAIN_STEP_S)
         except TimeoutError:
-            log.warning("drain ended early", in_flight=self.chat.in_flight)
+            log.warning("drain ended early", in_flight=self.pipeline.in_flight)
         for connection in list(server.connections):
             connection.abort()
         for transport in (self.gateway_transport, self.direct_transport):
@@ -129,7 +131,7 @@ class Worker:
         # What was cut off settles in its own finally blocks.
         with suppress(TimeoutError):
             async with asyncio.timeout(CUT_S):
-                while self.chat.in_flight:  # noqa: ASYNC110 - requests don't announce their end
+                while self.pipeline.in_flight:  # noqa: ASYNC110 - requests don't announce their end
                     await asyncio.sleep(DRAIN_STEP_S)
 
     async def _set_gauges(self) -> None:
@@ -140,7 +142,7 @@ class Worker:
                 "in_use": sum(each.in_use for each in stats),
             }
             metrics.set_gauges(
-                self.chat.in_flight, self.hangups.drain_count, connections, _figures(self.ledger)
+                self.pipeline.in_flight, self.hangups.drain_count, connections, _figures(self.ledger)
             )
             await asyncio.sleep(GAUGE_INTERVAL_S)
 
@@ -173,7 +175,7 @@ async def _run(settings: EdgeSettings, number: int, parent: int) -> None:
             _settle_memory()
             log.info("serving", host=settings.host, port=settings.port)
             await _first(stopping, worker.ledger.failed)
-            log.info("draining", in_flight=worker.chat.in_flight, failed=worker.ledger.failed.is_set())
+            log.info("draining", in_flight=worker.pipeline.in_flight, failed=worker.ledger.failed.is_set())
     finally:
         watch.cancel()
     log.info("stopped")

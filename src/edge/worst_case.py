@@ -1,4 +1,4 @@
-"""The most a chat request can cost (rules L12 and L15 of docs/ledger.md): what is held before it is sent.
+"""The most a request can cost (rules L12 and L15 of docs/ledger.md): what is held before it is sent.
 
 Prompt: bytes of the body, since no tokenizer makes two tokens of one byte, and the JSON around a message is
 longer than what vendors add to it. Images count by a fixed bound instead. Whatever the body only refers to
@@ -30,9 +30,15 @@ class Demand:
     asked_output: int | None
     """The client's own limit."""
     choice_count: int
+    """0: nothing is generated, so no output limit is sent nor held for."""
     prediction_bytes: int
     """Predicted text that doesn't come true is billed as output, on top of what is visible."""
     web_searches: int
+    images: int = 0
+    """Made, where a price counts them."""
+    seconds: int = 0
+    """Of audio or video, at most."""
+    characters: int = 0
 
     def input_tokens(self, context_tokens: int) -> int:
         """Upper bound of the prompt. `context_tokens` 0: unknown. A vendor refuses what its window can't
@@ -45,17 +51,25 @@ class Demand:
     def hold_nanousd(self, worst: WorstRates, context_tokens: int, output_limit: int) -> int:
         """The most that one attempt can cost under a price, with this output limit for each choice."""
         output_tokens = (output_limit + self.prediction_bytes) * self.choice_count
-        return worst.cost_nanousd(self.input_tokens(context_tokens), output_tokens, self.web_searches)
+        return worst.cost_nanousd(
+            self.input_tokens(context_tokens),
+            output_tokens,
+            self.web_searches,
+            self.images,
+            self.seconds,
+            self.characters,
+        )
 
     def largest_output(self, worst: WorstRates, context_tokens: int, fits_nanousd: int) -> int | None:
         """The largest output limit that `fits_nanousd` covers; None when output is free, 0 when nothing
         fits."""
         fixed = self.input_tokens(context_tokens) * worst.input + worst.request
-        fixed += self.web_searches * worst.web_search
+        fixed += self.web_searches * worst.web_search + self.images * worst.image
+        fixed += self.seconds * worst.second + self.characters * worst.character
         left = fits_nanousd * UNITS_PER_RATE - fixed
         if left < 0:
             return 0
-        if worst.output == 0:
+        if worst.output == 0 or self.choice_count == 0:
             return None
         return max(0, left // (worst.output * self.choice_count) - self.prediction_bytes)
 

@@ -169,13 +169,24 @@ class WorstRates:
     second: int = 0
     character: int = 0
 
-    def cost_nanousd(self, input_tokens: int, output_tokens: int, web_searches: int = 0) -> int:
+    def cost_nanousd(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        web_searches: int = 0,
+        images: int = 0,
+        seconds: int = 0,
+        characters: int = 0,
+    ) -> int:
         """The most a request can cost, rounded up."""
         total = (
             input_tokens * self.input
             + output_tokens * self.output
             + self.request
             + web_searches * self.web_search
+            + images * self.image
+            + seconds * self.second
+            + characters * self.character
         )
         return -(-total // UNITS_PER_RATE)
 

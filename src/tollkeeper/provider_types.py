@@ -8,29 +8,37 @@ their OpenAI-compatible endpoints.
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from tollkeeper.operations import OPENAI_OPERATIONS, Operation, Wire
+
 CUSTOM = "custom"
 AZURE = "azure-openai"
-CHAT = "chat/completions"
+# Vendors without an OpenAI path of their own speak another format; /compat translates chat, and the model
+# carries the vendor's name.
+COMPAT_PATH = f"compat/{Operation.CHAT}"
 # The newest generally available version that Azure's path through the gateway takes.
 AZURE_API_VERSION = "2024-10-21"
 MODEL_IN_PATH = "{model}"
+_OPERATION_IN_PATH = "{operation}"
 _RESOURCE_IN_PATH = "{resource}"
 _AZURE_HOST = ".openai.azure.com"
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderType:
-    """One vendor. Chat is what the edge serves; a type with neither path nor prefix can't go through
-    Cloudflare."""
+    """One vendor, and the operations that it serves."""
 
     name: str
     slug: str = ""
     """In Cloudflare's paths; empty: Cloudflare doesn't know it."""
-    chat_path: str = ""
-    """OpenAI chat behind the slug. Cloudflare appends it to the vendor's base URL as it is, so a `v1` too
+    wire: Wire = Wire.OPENAI
+    """The format it is spoken to in."""
+    operations: frozenset[Operation] = frozenset({Operation.CHAT})
+    """What it serves; behind an address of the customer's own everything may be."""
+    path: str = _OPERATION_IN_PATH
+    """An operation behind the slug. Cloudflare appends it to the vendor's base URL as it is, so a `v1` too
     many or too few is the vendor's 404."""
     compat_prefix: str = ""
-    """Of the model on /compat, which translates for vendors that speak a format of their own."""
+    """Of the model on /compat, which translates chat for vendors that speak a format of their own."""
     models_path: str = ""
     """The vendor's list of models behind the slug; empty: it has none that is known."""
     direct_url: str = ""
@@ -52,20 +60,22 @@ class ProviderType:
 
     @property
     def through_gateway(self) -> bool:
-        """Whether chat goes through Cloudflare."""
-        return bool(self.chat_path or self.compat_prefix)
+        """Whether anything goes through Cloudflare."""
+        return bool(self.slug and self.operations)
 
     @property
     def served(self) -> bool:
-        """Whether the edge can serve chat in any way."""
+        """Whether the edge can serve it in any way."""
         return self.through_gateway or self.direct
 
-    def gateway_path(self, base_url: str) -> str:
-        """The slug with the path of chat; MODEL_IN_PATH stands where a path names the model.
+    def gateway_path(self, operation: Operation, base_url: str) -> str:
+        """The slug with the path of an operation; MODEL_IN_PATH stands where a path names the model.
 
         Raises ValueError where the path needs a resource that the base URL doesn't name.
         """
-        path = f"{self.slug}/{self.chat_path}"
+        if self.compat_prefix:
+            return COMPAT_PATH
+        path = f"{self.slug}/{self.path}".replace(_OPERATION_IN_PATH, operation)
         if _RESOURCE_IN_PATH not in path:
             return path
         resource = azure_resource(base_url)
@@ -75,18 +85,24 @@ class ProviderType:
 
 
 _NEWER = "max_completion_tokens"
+_V1 = f"v1/{_OPERATION_IN_PATH}"
+_AUDIO = frozenset({Operation.SPEECH, Operation.TRANSCRIPTIONS, Operation.TRANSLATIONS})
+
+
+def _also(*operations: Operation) -> frozenset[Operation]:
+    return frozenset({Operation.CHAT, *operations})
 
 
 def _unserved(name: str) -> ProviderType:
     """A vendor that Cloudflare knows and that has no chat in OpenAI's format there."""
-    return ProviderType(name, slug=name, direct=False)
+    return ProviderType(name, slug=name, operations=frozenset(), direct=False)
 
 
 _TYPES = (
     ProviderType(
         "openai",
         slug="openai",
-        chat_path=CHAT,
+        operations=OPENAI_OPERATIONS,
         models_path="models",
         direct_url="https://api.openai.com/v1",
         unified_billing=True,
@@ -112,17 +128,23 @@ _TYPES = (
     ProviderType(
         AZURE,
         slug=AZURE,
-        chat_path=f"{_RESOURCE_IN_PATH}/{MODEL_IN_PATH}/{CHAT}?api-version={AZURE_API_VERSION}",
+        operations=_also(Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.IMAGES, *_AUDIO),
+        path=f"{_RESOURCE_IN_PATH}/{MODEL_IN_PATH}/{_OPERATION_IN_PATH}?api-version={AZURE_API_VERSION}",
         needs_base_url=True,
         key_header="api-key",
     ),
     ProviderType(
-        "workers-ai", slug="workers-ai", chat_path=f"v1/{CHAT}", unified_billing=True, knows_one_limit=True
+        "workers-ai",
+        slug="workers-ai",
+        operations=_also(Operation.EMBEDDINGS, Operation.RESPONSES),
+        path=_V1,
+        unified_billing=True,
+        knows_one_limit=True,
     ),
     ProviderType(
         "groq",
         slug="groq",
-        chat_path=CHAT,
+        operations=_also(Operation.RESPONSES, *_AUDIO),
         models_path="models",
         direct_url="https://api.groq.com/openai/v1",
         unified_billing=True,
@@ -131,7 +153,8 @@ _TYPES = (
     ProviderType(
         "mistral",
         slug="mistral",
-        chat_path=f"v1/{CHAT}",
+        operations=_also(Operation.EMBEDDINGS, Operation.MODERATIONS, Operation.TRANSCRIPTIONS),
+        path=_V1,
         models_path="v1/models",
         direct_url="https://api.mistral.ai/v1",
         knows_one_limit=True,
@@ -139,7 +162,6 @@ _TYPES = (
     ProviderType(
         "deepseek",
         slug="deepseek",
-        chat_path=CHAT,
         models_path="models",
         direct_url="https://api.deepseek.com",
         knows_one_limit=True,
@@ -147,7 +169,8 @@ _TYPES = (
     ProviderType(
         "grok",
         slug="grok",
-        chat_path=f"v1/{CHAT}",
+        operations=_also(Operation.RESPONSES, Operation.IMAGES),
+        path=_V1,
         models_path="v1/models",
         direct_url="https://api.x.ai/v1",
         unified_billing=True,
@@ -157,7 +180,8 @@ _TYPES = (
     ProviderType(
         "openrouter",
         slug="openrouter",
-        chat_path=f"v1/{CHAT}",
+        operations=_also(Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RESPONSES),
+        path=_V1,
         models_path="v1/models",
         direct_url="https://openrouter.ai/api/v1",
         output_limit=_NEWER,
@@ -165,7 +189,6 @@ _TYPES = (
     ProviderType(
         "perplexity",
         slug="perplexity-ai",
-        chat_path=CHAT,
         direct_url="https://api.perplexity.ai",
         knows_one_limit=True,
         aliases=("perplexity-ai",),
@@ -173,7 +196,7 @@ _TYPES = (
     ProviderType(
         "cerebras",
         slug="cerebras",
-        chat_path=CHAT,
+        operations=_also(Operation.COMPLETIONS),
         models_path="models",
         direct_url="https://api.cerebras.ai/v1",
         output_limit=_NEWER,
@@ -181,7 +204,7 @@ _TYPES = (
     ProviderType(
         "fireworks",
         slug="fireworks",
-        chat_path=CHAT,
+        operations=_also(Operation.COMPLETIONS, Operation.EMBEDDINGS),
         models_path="models",
         direct_url="https://api.fireworks.ai/inference/v1",
         knows_one_limit=True,
@@ -219,7 +242,7 @@ _TYPES = (
             "adobe-firefly",
         ),
     ),
-    ProviderType(CUSTOM, needs_base_url=True),
+    ProviderType(CUSTOM, operations=OPENAI_OPERATIONS, needs_base_url=True),
 )
 
 # By name, in the order in which they are shown.

@@ -56,6 +56,8 @@ class Skip(StrEnum):
     """The rule's list doesn't have the model."""
     DISABLED = "disabled"
     """Its provider is switched off."""
+    OPERATION = "operation"
+    """Its provider doesn't serve this kind of request."""
     UNREACHABLE = "unreachable"
     """Its provider's settings lead nowhere."""
     NOT_PRICED = "not_priced"
@@ -98,9 +100,10 @@ def plan(
     customer_models: ModelList,
     model: str,
     provider: str | None,
+    serves: Callable[[R], bool],
 ) -> Plan[R]:
     """What becomes of a request for `model`; `provider` keeps rules whose provider has this type, slug, name
-    or id."""
+    or id. `serves` says of a reachable rule whether its provider serves such requests."""
     if not prepared:
         return _refused((), Reason.ROUTER_WITHOUT_RULES, "The router of this key has no rules yet.")
     if not key_models.allows(model):
@@ -111,7 +114,7 @@ def plan(
     taken: list[R] = []
     skipped: list[tuple[R, Skip]] = []
     for each in prepared:
-        skip = _skip(each, model, provider)
+        skip = _skip(each, model, provider, serves)
         if skip is None:
             taken.append(each.rule)
         else:
@@ -164,14 +167,16 @@ def _rank(rule: RoutingRule) -> tuple[int, bool, bool]:
     return rule.priority, rule.condition == FALLBACK, rule.weight == 0
 
 
-def _skip(each: Prepared[R], model: str, provider: str | None) -> Skip | None:
+def _skip(each: Prepared[R], model: str, provider: str | None, serves: Callable[[R], bool]) -> Skip | None:
     if provider is not None and not _is_provider(each.rule, provider):
         return Skip.OTHER_PROVIDER
     if not each.models.allows(model):
         return Skip.MODEL
     if not each.rule.provider_enabled:
         return Skip.DISABLED
-    return None if each.reachable else Skip.UNREACHABLE
+    if not each.reachable:
+        return Skip.UNREACHABLE
+    return None if serves(each.rule) else Skip.OPERATION
 
 
 def _grouped(rules: Sequence[R]) -> tuple[tuple[R, ...], ...]:
@@ -211,6 +216,9 @@ def _none_left(skipped: tuple[tuple[R, Skip], ...], model: str, provider: str | 
     if Skip.DISABLED in reasons:
         message = f"Every provider for the model {model!r} is switched off."
         return _refused(skipped, Reason.ALL_PROVIDERS_FAILED, message, {"attempts": "[]"})
+    if Skip.OPERATION in reasons:
+        message = f"No provider for the model {model!r} serves this kind of request."
+        return _refused(skipped, Reason.ENDPOINT_NOT_SUPPORTED, message)
     message = f"No rule of this key's router takes the model {model!r}."
     return _refused(skipped, Reason.MODEL_NOT_ALLOWED, message, _MODEL)
 

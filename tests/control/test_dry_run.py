@@ -8,6 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.control import ControlClient
 from control.domain.identity import Role
+from edge.families.chat import CHAT
 from edge.grants import GrantView
 from edge.prices import PriceBook
 from edge.routing import RouteTable, candidates
@@ -209,7 +210,9 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
         told = await dry(cli, model, key_id=key.key.key_id)
         refusal = None
         try:
-            found = candidates(table.routes(model), lambda r, m: _price(view, book, r, m), model)
+            found = candidates(
+                table.routes(CHAT, False, model, None), lambda r, m: _price(view, book, r, m), model
+            )
         except TollkeeperError as error:
             refusal = error
         if refusal is not None:

@@ -3,11 +3,26 @@
 import orjson
 import pytest
 
-from edge.upstream.cloudflare import Credential, Endpoint, Gateway, direct_endpoint, gateway_endpoint
+from edge.upstream.cloudflare import (
+    Credential,
+    Destination,
+    Endpoint,
+    Gateway,
+    direct_destination,
+    gateway_destination,
+)
 from edge.upstream.limits import Origin
+from tollkeeper.operations import Operation
 
 GATEWAY = Gateway(Origin("https", "gateway.ai.cloudflare.com", 443), "a" * 32, "cf-token", "shared")
 OWN_KEY = Credential("sk-own", "")
+
+
+def chat_of(destination: Destination) -> Endpoint:
+    """Where chat for a model goes."""
+    endpoint = destination.endpoint(Operation.CHAT, "m")
+    assert endpoint is not None
+    return endpoint
 
 
 def headers(endpoint: Endpoint) -> dict[str, str]:
@@ -18,7 +33,9 @@ def headers(endpoint: Endpoint) -> dict[str, str]:
 
 def through(provider_type: str, credential: Credential = OWN_KEY, gateway: Gateway = GATEWAY) -> Endpoint:
     """A provider of this type behind the customer's own gateway."""
-    return gateway_endpoint(gateway, provider_type, "", "acme", credential, {"customer": "c1", "key": "k1"})
+    return chat_of(
+        gateway_destination(gateway, provider_type, "", "acme", credential, {"customer": "c1", "key": "k1"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +67,7 @@ def test_paths(provider_type: str, path: str, prefix: str, limit_field: str, ren
 
 def test_a_customer_without_a_gateway_shares_one() -> None:
     """The shared one by its id."""
-    endpoint = gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, {})
+    endpoint = chat_of(gateway_destination(GATEWAY, "openai", "", "", OWN_KEY, {}))
 
     assert endpoint.target == f"/v1/{'a' * 32}/shared/openai/chat/completions"
 
@@ -71,7 +88,6 @@ def test_a_provider_header_only_with_a_credential(credential: Credential, expect
     assert credentials == expected
     assert sent["cf-aig-authorization"] == "Bearer cf-token"
     assert sent["cf-aig-skip-cache"] == "true"
-    assert sent["content-type"] == "application/json"
     assert "cf-aig-collect-log" not in sent
 
 
@@ -85,7 +101,7 @@ def test_without_a_token_no_authorization_at_the_gateway() -> None:
 def test_metadata_is_flat_and_short() -> None:
     """One null or nested value would make Cloudflare drop all of it."""
     metadata = {"customer": "c" * 300, "key": "ключ", "team": ""}
-    sent = headers(gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, metadata))
+    sent = headers(chat_of(gateway_destination(GATEWAY, "openai", "", "", OWN_KEY, metadata)))
 
     assert orjson.loads(sent["cf-aig-metadata"]) == {"customer": "c" * 100, "key": "????"}
 
@@ -114,7 +130,7 @@ def test_metadata_is_flat_and_short() -> None:
 )
 def test_direct(base_url: str, origin: Origin, target: str) -> None:
     """A base URL as it is when it names the endpoint, else with it."""
-    endpoint = direct_endpoint("custom", base_url, OWN_KEY)
+    endpoint = chat_of(direct_destination("custom", base_url, OWN_KEY))
 
     assert (endpoint.origin, endpoint.target, endpoint.direct) == (origin, target, True)
     assert headers(endpoint)["authorization"] == "Bearer sk-own"
@@ -127,10 +143,29 @@ def test_credentials_never_show() -> None:
     assert "sk-own" not in repr(through("openai")) + repr(OWN_KEY)
 
 
+def test_an_operation_has_its_path_or_none() -> None:
+    """What a vendor doesn't serve leads nowhere; an address of the customer's own may serve everything."""
+    to_groq = gateway_destination(GATEWAY, "groq", "", "acme", OWN_KEY, {})
+    own = direct_destination("groq", "https://llm.example.com/v1", OWN_KEY)
+    chat_only = direct_destination("custom", "https://llm.example.com/v1/chat/completions", OWN_KEY)
+
+    assert to_groq.endpoint(Operation.EMBEDDINGS, "m") is None
+    speech, embeddings = to_groq.endpoint(Operation.SPEECH, "m"), own.endpoint(Operation.EMBEDDINGS, "m")
+    assert speech is not None
+    assert embeddings is not None
+    assert speech.target == f"/v1/{'a' * 32}/acme/groq/audio/speech"
+    assert embeddings.target == "/v1/embeddings"
+    assert chat_only.endpoint(Operation.EMBEDDINGS, "m") is None
+
+
 def test_azure_names_resource_and_model_in_its_path() -> None:
     """With the vendor's own key header; a model can't leave its place in the path."""
-    endpoint = gateway_endpoint(GATEWAY, "azure-openai", "https://ours.openai.azure.com", "acme", OWN_KEY, {})
-    target = endpoint.of_model("a/../b?c").target
+    to_azure = gateway_destination(
+        GATEWAY, "azure-openai", "https://ours.openai.azure.com", "acme", OWN_KEY, {}
+    )
+    endpoint = to_azure.endpoint(Operation.CHAT, "a/../b?c")
+    assert endpoint is not None
+    target = endpoint.target
 
     start = f"/v1/{'a' * 32}/acme/azure-openai/ours/"
     assert target == f"{start}a%2F..%2Fb%3Fc/chat/completions?api-version=2024-10-21"
@@ -149,7 +184,7 @@ def test_azure_names_resource_and_model_in_its_path() -> None:
 )
 def test_direct_by_type(provider_type: str, target: str, limit_field: str, renames: bool) -> None:
     """The vendor's own OpenAI address, and the name of the limit that it knows."""
-    endpoint = direct_endpoint(provider_type, "", OWN_KEY)
+    endpoint = chat_of(direct_destination(provider_type, "", OWN_KEY))
 
     assert f"{endpoint.origin.host}{endpoint.target}" == target
     assert (endpoint.limit_field, endpoint.renames_limit, endpoint.direct) == (limit_field, renames, True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge.families.chat import CHAT
 from edge.prices import PriceView
 from edge.routing import Route, RouteTable, candidates
 from edge.upstream.cloudflare import Gateway
@@ -18,6 +19,11 @@ def table(*rules: edge_pb2.Rule, **fields: object) -> RouteTable:
     return RouteTable(grant(*rules, **fields), GATEWAY)
 
 
+def routed(*rules: edge_pb2.Rule, model: str = "m") -> tuple[Route, ...]:
+    """Where chat with a model goes."""
+    return table(*rules).routes(CHAT, False, model, None)
+
+
 def names(routes: tuple[Route, ...]) -> list[str]:
     """Who is tried, in order."""
     return [route.rule.provider_name for route in routes]
@@ -25,7 +31,7 @@ def names(routes: tuple[Route, ...]) -> list[str]:
 
 def test_priority_decides() -> None:
     """Lower first, whatever the order of the grant; equal ones stay as they are."""
-    routes = table(rule("c", priority=3), rule("a", priority=1), rule("b", priority=3)).routes("m")
+    routes = routed(rule("c", priority=3), rule("a", priority=1), rule("b", priority=3))
 
     assert names(routes) == ["a", "c", "b"]
 
@@ -43,12 +49,12 @@ def test_rules_take_their_models(lists: list[tuple[str, ...]], model: str, tried
     """A rule with a list takes only what is on it."""
     rules = [rule(f"r{number}", allowed_models=each) for number, each in enumerate(lists)]
 
-    assert names(table(*rules).routes(model)) == tried
+    assert names(routed(*rules, model=model)) == tried
 
 
 def test_disabled_providers_are_skipped() -> None:
     """The next one serves."""
-    assert names(table(rule("off", provider_enabled=False), rule("on")).routes("m")) == ["on"]
+    assert names(routed(rule("off", provider_enabled=False), rule("on"))) == ["on"]
 
 
 @pytest.mark.parametrize(
@@ -73,14 +79,14 @@ def test_refusals(view: RouteTable, model: str, provider: str | None, reason: Re
     """Each with its own reason, and the same one when asked again."""
     for _ in range(2):
         with pytest.raises(TollkeeperError) as caught:
-            view.routes(model, provider)
+            view.routes(CHAT, False, model, provider)
         assert caught.value.reason == reason
 
 
 def test_no_enabled_provider_means_no_attempts() -> None:
     """Clients see an empty list of attempts."""
     with pytest.raises(TollkeeperError) as caught:
-        table(rule("a", provider_enabled=False)).routes("m")
+        routed(rule("a", provider_enabled=False))
 
     assert caught.value.metadata["attempts"] == "[]"
 
@@ -90,19 +96,19 @@ def test_a_named_provider_is_the_only_one(asked: str) -> None:
     """By type, by Cloudflare's slug, by name or by id."""
     rules = [rule("a"), rule("b", provider_type="google", provider_name="Our Gemini")]
 
-    assert names(table(*rules).routes("m", asked)) == ["Our Gemini"]
+    assert names(table(*rules).routes(CHAT, False, "m", asked)) == ["Our Gemini"]
 
 
 def test_a_rewritten_model_is_asked_of_the_vendor() -> None:
     """Lists are about the model asked for, prices about the one that is served."""
-    routes = table(rule("a", allowed_models=["fast"], model_rewrite="gpt-4o-mini")).routes("fast")
+    routes = routed(rule("a", allowed_models=["fast"], model_rewrite="gpt-4o-mini"), model="fast")
 
     assert routes[0].model == "gpt-4o-mini"
 
 
 def test_unpriced_routes_are_skipped() -> None:
     """What can't be billed isn't tried."""
-    routes = table(rule("a", model_rewrite="new"), rule("b")).routes("m")
+    routes = routed(rule("a", model_rewrite="new"), rule("b"))
     known = PriceView(price("m"))
     priced = candidates(routes, lambda _, model: known if model == "m" else None, "m")
 
@@ -112,7 +118,7 @@ def test_unpriced_routes_are_skipped() -> None:
 def test_no_price_at_all_is_refused() -> None:
     """With the model's name, so that a price can be added."""
     with pytest.raises(TollkeeperError) as caught:
-        candidates(table(rule("a")).routes("m"), lambda *_: None, "m")
+        candidates(routed(rule("a")), lambda *_: None, "m")
 
     assert caught.value.reason == Reason.MODEL_NOT_PRICED
     assert caught.value.metadata == {"param": "model", "model": "m"}

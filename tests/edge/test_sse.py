@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from edge.sse import MAX_EVENT_BYTES, Watcher
+from edge.usage import counts
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
@@ -55,7 +56,7 @@ def test_only_the_usage_chunk_is_withheld(withhold: bool) -> None:
 
     kept = [each for each in STREAM if each is not REPORT or not withhold]
     assert out == b"".join(kept)
-    assert watcher.usage == USAGE
+    assert watcher.usage == counts(USAGE)
     assert watcher.usage_is_final
     assert watcher.done
     assert (watcher.finish, watcher.model) == ("stop", "gpt-x-2026")
@@ -71,7 +72,7 @@ def test_cuts_anywhere_change_nothing(seed: int, ending: bytes) -> None:
 
     # A lone LF behind the CR that ended an event belongs to the same line end, wherever it is cut.
     assert out == b"".join(framed[:3] + framed[4:])
-    assert watcher.usage == USAGE
+    assert watcher.usage == counts(USAGE)
     assert watcher.done
 
 
@@ -91,7 +92,7 @@ def test_the_last_usage_counts() -> None:
     out, watcher = run([first, last, DONE])
 
     assert out == first + last + DONE
-    assert watcher.usage == USAGE
+    assert watcher.usage == counts(USAGE)
     assert watcher.usage_is_final
 
 
@@ -99,7 +100,7 @@ def test_usage_before_the_finish_is_not_final() -> None:
     """A stream that breaks there hasn't told everything."""
     _, watcher = run([chunk({"content": "a"}, usage=USAGE)])
 
-    assert watcher.usage == USAGE
+    assert watcher.usage == counts(USAGE)
     assert not watcher.usage_is_final
 
 
@@ -116,7 +117,7 @@ def test_spaced_json_is_understood() -> None:
     out, watcher = run([ROLE + spaced + DONE])
 
     assert out == ROLE + DONE
-    assert watcher.usage == {"prompt_tokens": 1, "completion_tokens": 2}
+    assert watcher.usage == counts({"prompt_tokens": 1, "completion_tokens": 2})
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_data_over_several_lines() -> None:
     out, watcher = run([split])
 
     assert out == b""
-    assert watcher.usage == {"prompt_tokens": 1, "completion_tokens": 1}
+    assert watcher.usage == counts({"prompt_tokens": 1, "completion_tokens": 1})
 
 
 def test_an_error_event_is_noticed_and_passed_on() -> None:
@@ -162,7 +163,7 @@ def test_an_end_without_a_blank_line() -> None:
     out, watcher = run([ROLE, REPORT.rstrip(b"\n")])
 
     assert out == ROLE
-    assert watcher.usage == USAGE
+    assert watcher.usage == counts(USAGE)
 
 
 def test_an_endless_event_is_let_go() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.routing import endpoint_of
+from edge.routing import destination_of
 from edge.upstream.cloudflare import Gateway
 from edge.upstream.limits import Origin
 from tests.edge.fake_ledger import grant, rule
@@ -36,7 +36,7 @@ def test_the_named_types_are_there() -> None:
 def test_control_and_edge_agree_on_what_leads_somewhere(type_name: str, direct: bool, base_url: str) -> None:
     """The dry run's word for it is what an edge finds; and what control accepts, an edge can serve."""
     view = grant(rule("a", provider_type=type_name, base_url=base_url, direct=direct)).rules[0]
-    found = endpoint_of(view, grant(), GATEWAY)
+    found = destination_of(view, grant(), GATEWAY)
     assert leads_somewhere(type_name, base_url, direct) == (found is not None)
     if why_unreachable(type_name, base_url, direct, True, "") is None:
         assert found is not None

@@ -1,6 +1,7 @@
 """Which attempts a request gets, and in which order: the one planning of edge and dry run."""
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -22,10 +23,17 @@ def rule(name: str, **fields: object) -> Rule:
     return Rule(**{"provider_enabled": True, **values, **fields})  # type: ignore[arg-type]
 
 
-def planned(*rules: Rule, model: str = "m", provider: str | None = None, unreachable: str = "") -> Plan[Rule]:
-    """The plan; rules named in `unreachable` lead nowhere."""
+def planned(
+    *rules: Rule,
+    model: str = "m",
+    provider: str | None = None,
+    unreachable: str = "",
+    unserving: Sequence[str] = (),
+) -> Plan[Rule]:
+    """The plan; rules named in `unreachable` lead nowhere, those in `unserving` to other kinds of
+    requests."""
     prepared = prepare(rules, lambda each: each.rule_id not in unreachable.split())
-    return plan(prepared, ALL, ALL, model, provider)
+    return plan(prepared, ALL, ALL, model, provider, lambda each: each.rule_id not in unserving)
 
 
 def groups(found: Plan[Rule]) -> list[list[str]]:
@@ -61,9 +69,11 @@ def test_skipped_rules_say_why() -> None:
         rule("model", allowed_models=["x"]),
         rule("off", provider_enabled=False),
         rule("nowhere"),
+        rule("other kind"),
         rule("on"),
         provider="openai",
         unreachable="nowhere",
+        unserving=("other kind",),
     )
     assert groups(found) == [["on"]]
     assert {each.rule_id: skip for each, skip in found.skipped} == {
@@ -71,6 +81,7 @@ def test_skipped_rules_say_why() -> None:
         "model": Skip.MODEL,
         "off": Skip.DISABLED,
         "nowhere": Skip.UNREACHABLE,
+        "other kind": Skip.OPERATION,
     }
 
 
@@ -81,6 +92,7 @@ def test_skipped_rules_say_why() -> None:
         ([rule("a", allowed_models=["x"])], None, Reason.MODEL_NOT_ALLOWED),
         ([rule("a", provider_enabled=False)], None, Reason.ALL_PROVIDERS_FAILED),
         ([rule("nowhere")], None, Reason.ALL_PROVIDERS_FAILED),
+        ([rule("other kind")], None, Reason.ENDPOINT_NOT_SUPPORTED),
         ([rule("a")], "nobody", Reason.INVALID_ARGUMENT),
         (
             [rule("a", allowed_models=["x"]), rule("b", provider_type="groq")],
@@ -91,7 +103,7 @@ def test_skipped_rules_say_why() -> None:
 )
 def test_refusals(rules: list[Rule], provider: str | None, reason: Reason) -> None:
     """An empty router, and each way in which no rule is left, has a reason of its own."""
-    found = planned(*rules, provider=provider, unreachable="nowhere")
+    found = planned(*rules, provider=provider, unreachable="nowhere", unserving=("other kind",))
     assert found.refusal is not None
     assert found.refusal.reason == reason
     assert not found.groups
@@ -101,7 +113,7 @@ def test_lists_of_key_and_customer_both_count() -> None:
     """Whichever lacks the model refuses it."""
     prepared = prepare([rule("a")], lambda _: True)
     for lists in ((ModelList(["x"]), ALL), (ALL, ModelList(["x"]))):
-        found = plan(prepared, *lists, "m", None)
+        found = plan(prepared, *lists, "m", None, lambda _: True)
         assert found.refusal is not None
         assert found.refusal.reason == Reason.MODEL_NOT_ALLOWED
 

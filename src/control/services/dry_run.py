@@ -52,7 +52,14 @@ async def dry_run(
     rows = await global_prices(connection, sorted(models), now)
     prices = Prices([price_message(row, now) for row in rows], own)
     prepared = prepare(rules, lambda rule: leads_somewhere(rule.provider_type, rule.base_url, rule.direct))
-    planned = plan(prepared, asked.key_models, asked.customer_models, model, request.provider or None)
+    planned = plan(
+        prepared,
+        asked.key_models,
+        asked.customer_models,
+        model,
+        request.provider or None,
+        lambda rule: True,  # a dry run is of chat, which all that lead somewhere serve
+    )
     if asked.refusal is not None:
         planned = Plan((), (), asked.refusal)
     return _answer(planned, prices, model)

@@ -4,5 +4,24 @@ from types import SimpleNamespace
 
 from sanic import Sanic
 from sanic.config import Config
+from sanic.request import Request
+
+from edge.answer import Answer
+from edge.families import Family
+from edge.pipeline import Pipeline
 
 App = Sanic[Config, SimpleNamespace]
+
+
+def add_inference(app: App, pipeline: Pipeline, family: Family, path: str) -> None:
+    """Serves a family at POST /v1/<path> and /v1/ai/<path>, where a `provider` in the body chooses among
+    rules."""
+
+    async def plain(request: Request) -> Answer | None:
+        return await pipeline.handle(request, family, False)
+
+    async def with_provider(request: Request) -> Answer | None:
+        return await pipeline.handle(request, family, True)
+
+    app.add_route(plain, f"/v1/{path}", methods=["POST"], name=family.name)
+    app.add_route(with_provider, f"/v1/ai/{path}", methods=["POST"], name=f"{family.name}_ai")

@@ -2,12 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from edge.chat_request import ChatRequest
+from edge.call import Call
+from edge.formats import Changes
 from edge.upstream.cloudflare import Endpoint
 
 # A run of digits that may be a number beyond 64 bits, which orjson would turn into a float.
@@ -15,48 +15,40 @@ _LONG_NUMBER = re.compile(rb"\d{19}")
 _INCLUDE_USAGE = b'"stream_options":{"include_usage":true},'
 
 
-@dataclass(slots=True)
-class Changes:
-    """What differs from what the client sent. `output_limit` None: its own limit, or none, stands."""
-
-    model: str
-    output_limit: int | None
-
-
-def upstream_body(request: ChatRequest, endpoint: Endpoint, changes: Changes) -> bytes:
+def upstream_body(call: Call, endpoint: Endpoint, changes: Changes) -> bytes:
     """Usage is always asked for in streams; the model, the limit and a consumed `provider` change where they
     must."""
-    body = request.body
+    body = call.body
     model = endpoint.model_prefix + changes.model
-    adds_usage = request.stream and not request.wants_usage
+    adds_usage = call.stream and not call.wants_usage
     limited = "max_tokens" in body or "max_completion_tokens" in body
     if (
-        model != request.model
-        or request.provider is not None
-        or request.ambiguous
+        model != call.model
+        or call.provider is not None
+        or call.ambiguous
         or (adds_usage and "stream_options" in body)
         or (limited and (changes.output_limit is not None or endpoint.renames_limit))
     ):
-        return _rewritten(request, endpoint, model, changes.output_limit, adds_usage)
+        return _rewritten(call, endpoint, model, changes.output_limit, adds_usage)
     start = b""
     if adds_usage:
         start = _INCLUDE_USAGE
     if changes.output_limit is not None:
         start += b'"%b":%d,' % (endpoint.limit_field.encode(), changes.output_limit)
     if not start:
-        return request.raw
+        return call.raw
     # The body is a JSON object, so its first brace opens it; it isn't empty, so a comma may follow.
-    brace = request.raw.index(b"{") + 1
-    return b"".join((request.raw[:brace], start, request.raw[brace:]))
+    brace = call.raw.index(b"{") + 1
+    return b"".join((call.raw[:brace], start, call.raw[brace:]))
 
 
 def _rewritten(
-    request: ChatRequest, endpoint: Endpoint, model: str, output_limit: int | None, adds_usage: bool
+    call: Call, endpoint: Endpoint, model: str, output_limit: int | None, adds_usage: bool
 ) -> bytes:
-    exact = _LONG_NUMBER.search(request.raw) is not None
-    body: dict[str, Any] = json.loads(request.raw) if exact else dict(request.body)
+    exact = _LONG_NUMBER.search(call.raw) is not None
+    body: dict[str, Any] = json.loads(call.raw) if exact else dict(call.body)
     body["model"] = model
-    if request.provider is not None:
+    if call.provider is not None:
         del body["provider"]
     if adds_usage:
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}

@@ -6,6 +6,7 @@ encoded. Facts: Cloudflare's AI Gateway documentation (usage/providers, usage/ch
 bring-your-own-keys).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
@@ -13,11 +14,15 @@ import orjson
 
 from edge.upstream.limits import Origin
 from edge.upstream.transport import EncodedHeaders, encode_headers
-from tollkeeper.provider_types import CUSTOM, MODEL_IN_PATH, PROVIDER_TYPES, find_type, openai_base_url
+from tollkeeper.operations import Operation, Wire
+from tollkeeper.provider_types import (
+    CUSTOM,
+    MODEL_IN_PATH,
+    PROVIDER_TYPES,
+    find_type,
+    openai_base_url,
+)
 
-# Vendors without a path of their own speak a format of their own; /compat translates, and the model carries
-# the vendor's name.
-_COMPAT_PATH = "compat/chat/completions"
 _METADATA_VALUE_CHARS = 100
 
 
@@ -49,7 +54,8 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one rule's chat requests go. The event id's header line is all that is still to be added."""
+    """Where requests for one operation and model go. The event id's header line and the content type are all
+    that is still to be added."""
 
     origin: Origin
     target: str
@@ -60,24 +66,37 @@ class Endpoint:
     renames_limit: bool
     direct: bool
 
-    def of_model(self, model: str) -> "Endpoint":
-        """The endpoint of one model, where its path names the model."""
-        if MODEL_IN_PATH not in self.target:
-            return self
-        return replace(self, target=self.target.replace(MODEL_IN_PATH, quote(model, safe="")))
-
     def __repr__(self) -> str:
         return f"<Endpoint {self.origin}{self.target}>"
 
 
-def gateway_endpoint(
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where one rule leads: a vendor, through Cloudflare or directly, with a path for each operation."""
+
+    wire: Wire
+    operations: frozenset[Operation]
+    path: Callable[[Operation], str]
+    """MODEL_IN_PATH stands where a path names the model."""
+    root: Endpoint
+    """Without a target."""
+
+    def endpoint(self, operation: Operation, model: str) -> Endpoint | None:
+        """None where the vendor doesn't serve the operation."""
+        if operation not in self.operations:
+            return None
+        target = self.path(operation).replace(MODEL_IN_PATH, quote(model, safe=""))
+        return replace(self.root, target=target)
+
+
+def gateway_destination(
     gateway: Gateway,
     provider_type: str,
     base_url: str,
     gateway_id: str,
     credential: Credential,
     metadata: dict[str, str],
-) -> Endpoint:
+) -> Destination:
     """Through Cloudflare. `metadata` tells customers apart in its logs; at most five flat entries are kept
     there. `base_url` names the resource where the path has one.
 
@@ -96,41 +115,53 @@ def gateway_endpoint(
         headers.append((b"cf-aig-byok-alias", credential.stored_key_alias.encode()))
     headers.append((b"cf-aig-skip-cache", b"true"))
     headers.append((b"cf-aig-metadata", _metadata(metadata)))
-    path = known.gateway_path(base_url) if known.chat_path else _COMPAT_PATH
-    return Endpoint(
-        origin=gateway.origin,
-        target=f"/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}/{path}",
-        headers=encode_headers(headers),
-        event_id_header=b"cf-aig-event-id: ",
-        model_prefix=known.compat_prefix,
-        limit_field=known.output_limit,
-        renames_limit=known.knows_one_limit,
-        direct=False,
+    start = f"/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}/"
+    known.gateway_path(Operation.CHAT, base_url)  # raises for a base URL that won't do
+    return Destination(
+        known.wire,
+        known.operations,
+        lambda operation: start + known.gateway_path(operation, base_url),
+        Endpoint(
+            origin=gateway.origin,
+            target="",
+            headers=encode_headers(headers),
+            event_id_header=b"cf-aig-event-id: ",
+            model_prefix=known.compat_prefix,
+            limit_field=known.output_limit,
+            renames_limit=known.knows_one_limit,
+            direct=False,
+        ),
     )
 
 
-def direct_endpoint(provider_type: str, base_url: str, credential: Credential) -> Endpoint:
-    """Straight to a vendor: `base_url` as it is when it ends in /chat/completions, else as an OpenAI base
-    URL; the vendor's own where there is none.
+def direct_destination(provider_type: str, base_url: str, credential: Credential) -> Destination:
+    """Straight to a vendor: `base_url` as it is when it ends in /chat/completions (nothing but chat is there
+    then), else as an OpenAI base URL; the vendor's own where there is none.
 
     Raises ValueError for what isn't an http(s) URL.
     """
-    origin, path = split_url(openai_base_url(provider_type, base_url))
+    origin, root = split_url(openai_base_url(provider_type, base_url))
     named = find_type(provider_type) or PROVIDER_TYPES[CUSTOM]
     # Behind an address of the customer's own may be any server that speaks OpenAI's format.
     known = PROVIDER_TYPES[CUSTOM] if base_url else named
     headers = _BASE_HEADERS.copy()
     if credential.secret:
         headers.append(credential.header(named.key_header))
-    return Endpoint(
-        origin=origin,
-        target=path if path.endswith("/chat/completions") else path.rstrip("/") + "/chat/completions",
-        headers=encode_headers(headers),
-        event_id_header=b"x-client-request-id: ",
-        model_prefix="",
-        limit_field=known.output_limit,
-        renames_limit=known.knows_one_limit,
-        direct=True,
+    chat_only = root.endswith(f"/{Operation.CHAT}")
+    return Destination(
+        known.wire,
+        frozenset({Operation.CHAT}) if chat_only else known.operations,
+        lambda operation: root if chat_only else f"{root.rstrip('/')}/{operation}",
+        Endpoint(
+            origin=origin,
+            target="",
+            headers=encode_headers(headers),
+            event_id_header=b"x-client-request-id: ",
+            model_prefix="",
+            limit_field=known.output_limit,
+            renames_limit=known.knows_one_limit,
+            direct=True,
+        ),
     )
 
 
@@ -156,7 +187,6 @@ def _metadata(metadata: dict[str, str]) -> bytes:
 
 # Encodings stay off: what is relayed must be readable for its usage.
 _BASE_HEADERS: list[tuple[bytes, bytes]] = [
-    (b"content-type", b"application/json"),
     (b"accept-encoding", b"identity"),
     (b"user-agent", b"tollkeeper"),
 ]

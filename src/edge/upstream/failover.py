@@ -12,9 +12,9 @@ import orjson
 
 from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open, UsageState
-from edge.chat_request import ChatRequest
+from edge.call import Call
+from edge.formats import Changes
 from edge.routing import Candidate
-from edge.upstream.body import Changes, upstream_body
 from edge.upstream.encoding import Decoder, decoder_for
 from edge.upstream.head import Head
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_status
@@ -60,8 +60,8 @@ class Attempts:
     """The attempts of one request."""
 
     __slots__ = (
+        "_call",
         "_candidates",
-        "_chat",
         "_extra_headers",
         "_failures",
         "_forwarder",
@@ -70,6 +70,7 @@ class Attempts:
         "_plans",
         "_response",
         "_sent_limit",
+        "_unsayable",
         "ended",
         "sent",
     )
@@ -79,7 +80,7 @@ class Attempts:
         forwarder: Forwarder,
         ledger: Ledger,
         opened: Open,
-        chat: ChatRequest,
+        call: Call,
         candidates: Sequence[Candidate],
         plans: Sequence[AttemptPlan],
         sent_limit: int | None,
@@ -89,20 +90,22 @@ class Attempts:
         self._forwarder = forwarder
         self._ledger = ledger
         self._opened = opened
-        self._chat = chat
+        self._call = call
         self._candidates = candidates
         self._plans = plans
         self._sent_limit = sent_limit
         self._extra_headers = extra_headers
         self._failures: list[dict[str, object]] = []
         self._response: Response | None = None
+        self._unsayable: TollkeeperError | None = None
         self.sent = False
         """A byte of the attempt under way may have left."""
         self.ended = False
         """The attempt under way has been told to the ledger."""
 
     async def first_answer(self) -> Upstream:
-        """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED."""
+        """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED, and INVALID_ARGUMENT where the
+        last candidate's format can't carry the request."""
         for index, candidate in enumerate(self._candidates):
             if index:
                 try:
@@ -113,7 +116,7 @@ class Attempts:
             answer = await self._try(candidate)
             if answer is not None:
                 return answer
-        raise self._all_failed()
+        raise self._unsayable or self._all_failed()
 
     def close(self) -> None:
         """Lets go of the answer: an upstream connection isn't kept busy for nothing. Idempotent."""
@@ -122,12 +125,18 @@ class Attempts:
 
     async def _try(self, candidate: Candidate) -> Upstream | None:
         self.sent = self.ended = False
+        self._unsayable = None
         response: Response | None = None
         try:
             response = self._response = await self._send(candidate)
             if 200 <= response.status < 300:
                 return await self._begin(candidate, response)
             body = await response.read(MAX_ERROR_BODY_BYTES)
+        except TollkeeperError as error:
+            self._unsayable = error
+            self._end(candidate, Verdict(failover=True, void=True, why="not_sent"), 0)
+            self._note(candidate, 0, error.reason_name.lower())
+            return None
         except TransportError as failure:
             if response is not None:
                 response.close()
@@ -140,10 +149,14 @@ class Attempts:
     async def _send(self, candidate: Candidate) -> Response:
         endpoint = candidate.route.endpoint
         forwarder = self._forwarder
-        body = upstream_body(self._chat, endpoint, Changes(candidate.route.model, self._sent_limit))
-        event_id = self._opened.event_id.encode()
-        headers = b"".join(
-            (endpoint.headers, endpoint.event_id_header, event_id, b"\r\n", self._extra_headers)
+        spoken = candidate.route.format
+        body = spoken.body(self._call, endpoint, Changes(candidate.route.model, self._sent_limit))
+        headers = b"%b%b%b\r\ncontent-type: %b\r\n%b" % (
+            endpoint.headers,
+            endpoint.event_id_header,
+            self._opened.event_id.encode(),
+            spoken.content_type(self._call),
+            self._extra_headers,
         )
         began = monotonic()
         transport = forwarder.direct if endpoint.direct else forwarder.gateway
@@ -168,7 +181,7 @@ class Attempts:
         """The first bytes of a stream, or all of a body that is no stream: until they are there, others may
         be tried."""
         upstream = Upstream(candidate, response, Head(response))
-        if self._chat.stream and upstream.head.is_event_stream:
+        if (upstream.head.is_event_stream and self._call.stream) or self._call.family.relays_body:
             first = await response.next_chunk()
             upstream.data = first or b""
             upstream.complete = first is None
@@ -196,9 +209,9 @@ class Attempts:
         plain = body
         if upstream.decoder is not None:
             try:
-                plain = upstream.decoder.decode(body)
+                plain = upstream.data = upstream.decoder.decode(body)
             except ValueError:
-                plain = b""
+                plain, upstream.decoder = b"", None
         verdict = judge_status(response.status, plain)
         self._end(candidate, verdict, response.status)
         self._note(candidate, response.status, verdict.why)

@@ -14,9 +14,10 @@ from sanic import Sanic
 
 from edge import metrics
 from edge.app import create_app
-from edge.chat import Chat
 from edge.config import EdgeSettings, OnHangup, load
 from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.pipeline import Pipeline
+from edge.planning import Planner
 from edge.sockets import listen
 from edge.upstream.cloudflare import Gateway, split_url
 from edge.upstream.failover import Forwarder
@@ -59,9 +60,10 @@ class Edge:
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
         gateway = Gateway(origin, ACCOUNT, "cf-token", "default")
-        self.chat = Chat(settings, ledger, forwarder, gateway, self.hangups)  # type: ignore[arg-type]
+        planner = Planner(ledger, gateway, settings.fallback_output_tokens)  # type: ignore[arg-type]
+        self.pipeline = Pipeline(settings, ledger, planner, forwarder, self.hangups)  # type: ignore[arg-type]
         Sanic._app_registry.clear()
-        self.app = create_app(settings, ledger, self.chat)  # type: ignore[arg-type]
+        self.app = create_app(settings, ledger, planner, self.pipeline)  # type: ignore[arg-type]
         self.url = ""
         self.port = 0
 
@@ -90,7 +92,7 @@ class Edge:
 
     async def idle(self) -> None:
         """Until no request is in flight."""
-        await until(lambda: not self.chat.in_flight)
+        await until(lambda: not self.pipeline.in_flight)
 
     @property
     def client(self) -> httpx.AsyncClient:

@@ -214,7 +214,7 @@ async def test_a_full_worker_says_come_back(start: Start) -> None:
     edge = await start(max_in_flight=1)
     async with edge.client as client:
         slow = asyncio.create_task(client.post(PATH, json=body(), headers={"x-sim": "gate=slow"}))
-        await until(lambda: edge.chat.in_flight)
+        await until(lambda: edge.pipeline.in_flight)
         refused = await client.post(PATH, json=body())
         edge.simulator.gates.open("slow")
         served = await slow

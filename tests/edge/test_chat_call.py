@@ -6,18 +6,25 @@ from typing import Any
 import orjson
 import pytest
 
-from edge.chat_request import ChatRequest, parse
-from edge.upstream.body import Changes, upstream_body
-from edge.upstream.cloudflare import Credential, Endpoint, direct_endpoint, gateway_endpoint
-from tests.edge.test_endpoints import GATEWAY
+from edge.call import Call
+from edge.families.chat import parse
+from edge.formats import Changes
+from edge.upstream.body import upstream_body
+from edge.upstream.cloudflare import (
+    Credential,
+    Endpoint,
+    direct_destination,
+    gateway_destination,
+)
+from tests.edge.test_endpoints import GATEWAY, chat_of
 from tollkeeper.errors import Reason, TollkeeperError
 
 MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 OWN_KEY = Credential("sk", "")
-OPENAI = gateway_endpoint(GATEWAY, "openai", "", "", OWN_KEY, {})
-MISTRAL = gateway_endpoint(GATEWAY, "mistral", "", "", OWN_KEY, {})
-ANTHROPIC = gateway_endpoint(GATEWAY, "anthropic", "", "", OWN_KEY, {})
-CUSTOM = direct_endpoint("custom", "https://llm.example.com/v1", OWN_KEY)
+OPENAI = chat_of(gateway_destination(GATEWAY, "openai", "", "", OWN_KEY, {}))
+MISTRAL = chat_of(gateway_destination(GATEWAY, "mistral", "", "", OWN_KEY, {}))
+COHERE = chat_of(gateway_destination(GATEWAY, "cohere", "", "", OWN_KEY, {}))
+CUSTOM = chat_of(direct_destination("custom", "https://llm.example.com/v1", OWN_KEY))
 
 
 @pytest.mark.parametrize(
@@ -86,12 +93,12 @@ def test_null_is_as_good_as_absent(field: str) -> None:
     assert (request.stream, request.wants_usage, request.demand.asked_output) == (False, False, None)
 
 
-def chat(more: dict[str, Any], with_provider: bool = False) -> ChatRequest:
+def chat(more: dict[str, Any], with_provider: bool = False) -> Call:
     """A request with these fields beside the two that must be there."""
     return parse(orjson.dumps({"model": "m", "messages": MESSAGES} | more), with_provider)
 
 
-def sent(request: ChatRequest, endpoint: Endpoint, limit: int | None = None, model: str = "m") -> bytes:
+def sent(request: Call, endpoint: Endpoint, limit: int | None = None, model: str = "m") -> bytes:
     """What goes upstream."""
     return upstream_body(request, endpoint, Changes(model, limit))
 
@@ -139,7 +146,7 @@ def test_stream_options_of_the_client_are_kept(options: object, expected: object
         (OPENAI, {}, None, {}),
         (OPENAI, {}, 9, {"max_completion_tokens": 9}),
         (CUSTOM, {}, 9, {"max_tokens": 9}),
-        (ANTHROPIC, {}, 9, {"max_tokens": 9}),
+        (COHERE, {}, 9, {"max_tokens": 9}),
         (OPENAI, {"max_tokens": None}, 9, {"max_tokens": None, "max_completion_tokens": 9}),
         (OPENAI, {"max_tokens": 50}, 9, {"max_tokens": 9}),
         (OPENAI, {"max_completion_tokens": 50}, 9, {"max_completion_tokens": 9}),
@@ -166,7 +173,7 @@ def test_output_limits(
 
 def test_compat_names_vendor_and_model() -> None:
     """In the model's name."""
-    assert orjson.loads(sent(chat({}), ANTHROPIC))["model"] == "anthropic/m"
+    assert orjson.loads(sent(chat({}), COHERE))["model"] == "cohere/m"
     assert orjson.loads(sent(chat({}), OPENAI, model="other"))["model"] == "other"
 
 
@@ -186,8 +193,8 @@ def test_large_integers_survive_a_rewrite() -> None:
     """A seed beyond 64 bits isn't turned into a float."""
     raw = b'{"model":"m","messages":[{"content":"\xc3\xbc"}],"seed":123456789012345678901234567890}'
 
-    assert sent(parse(raw), ANTHROPIC) == (
-        b'{"model":"anthropic/m","messages":[{"content":"\xc3\xbc"}],"seed":123456789012345678901234567890}'
+    assert sent(parse(raw), COHERE) == (
+        b'{"model":"cohere/m","messages":[{"content":"\xc3\xbc"}],"seed":123456789012345678901234567890}'
     )
 
 

@@ -1,0 +1,107 @@
+"""One request as the client sent it, whichever family it is of: checked as far as routing, holding and
+relaying need, no further.
+
+Unknown fields are vendors' business and go on unchanged; new ones appear every month.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from edge.worst_case import Demand
+from tollkeeper.errors import Reason, TollkeeperError
+
+if TYPE_CHECKING:
+    from edge.families import Family
+
+MAX_MODEL_CHARS = 256
+MAX_CHOICES = 128
+MAX_OUTPUT_TOKENS = 100_000_000
+
+
+@dataclass(slots=True)
+class Call:
+    """One parsed request. `body` is the parsed JSON and is never changed; empty where `raw` isn't JSON."""
+
+    family: "Family"
+    raw: bytes
+    body: dict[str, Any]
+    model: str
+    demand: Demand
+    provider: str | None = None
+    """Chooses among rules; None: the client named none."""
+    stream: bool = False
+    wants_usage: bool = True
+    """The client asked for usage in a stream, or gets it in any case."""
+    end_user: str = ""
+    ambiguous: bool = False
+    """A field that decides what is billed is written twice: parsers disagree about which one counts, so the
+    body isn't forwarded as it came, but as it was understood here."""
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """The body as a JSON object. Raises INVALID_ARGUMENT."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise invalid_field(f"The body is not valid JSON: {error}.", None, "invalid_json") from None
+    if type(body) is not dict:
+        raise invalid_field("The body must be a JSON object.", None, "invalid_json")
+    return body
+
+
+def quoted(*names: str) -> tuple[tuple[str, bytes], ...]:
+    """Names for `is_ambiguous`, made once."""
+    return tuple((name, f'"{name}"'.encode()) for name in names)
+
+
+def is_ambiguous(raw: bytes, body: dict[str, Any], deciding: tuple[tuple[str, bytes], ...]) -> bool:
+    """Whether one of the `deciding` fields (`quoted`) may be written more than once."""
+    for name, in_quotes in deciding:  # noqa: SIM110 - a generator costs three times as much
+        if name in body and raw.count(in_quotes) != 1:
+            return True
+    return False
+
+
+def model_of(body: dict[str, Any]) -> str:
+    """The `model`. Raises INVALID_ARGUMENT."""
+    model = body.get("model")
+    if type(model) is str and 0 < len(model) <= MAX_MODEL_CHARS:
+        return model
+    if model is None:
+        raise invalid_field("You must provide a model parameter.", "model", "missing_required_parameter")
+    message = f"'model' must be a text of 1 to {MAX_MODEL_CHARS} characters."
+    raise invalid_field(message, "model", "invalid_type")
+
+
+def flag_of(body: dict[str, Any], name: str) -> bool:
+    """A field that is true or false; absent and null are false. Raises INVALID_ARGUMENT."""
+    value = body.get(name)
+    if value is None or type(value) is bool:
+        return bool(value)
+    raise invalid_field(f"'{name}' must be true or false.", name, "invalid_type")
+
+
+def check_count(body: dict[str, Any], name: str, most: int) -> None:
+    """A whole number from 1 on, or nothing. Raises INVALID_ARGUMENT."""
+    value = body.get(name)
+    if value is None or (type(value) is int and 1 <= value <= most):
+        return
+    code = "invalid_value" if type(value) is int else "invalid_type"
+    raise invalid_field(f"'{name}' must be a whole number from 1 to {most}.", name, code)
+
+
+def provider_of(body: dict[str, Any]) -> str | None:
+    """A `provider` that isn't a text belongs to the vendor (OpenRouter has an object there) and is left
+    alone."""
+    provider = body.get("provider")
+    return provider if type(provider) is str else None
+
+
+def invalid_field(message: str, param: str | None, code: str) -> TollkeeperError:
+    """INVALID_ARGUMENT with OpenAI's `param` and `code`."""
+    metadata = {"code": code}
+    if param is not None:
+        metadata["param"] = param
+    return TollkeeperError(Reason.INVALID_ARGUMENT, message, metadata)

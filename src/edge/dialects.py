@@ -1,0 +1,20 @@
+"""The shapes in which clients of inference read errors, whole or as the last event of a stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.errors import Rendered, event, render
+from tollkeeper.errors import TollkeeperError
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One vendor's way of saying that something failed."""
+
+    render: Callable[[TollkeeperError], Rendered]
+    event: Callable[[TollkeeperError], bytes]
+    """The last event of a stream that broke. SDKs raise on it; without it a cut answer would look
+    complete."""
+
+
+OPENAI = Dialect(render, event)

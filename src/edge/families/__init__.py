@@ -1,0 +1,30 @@
+"""What the edge serves: one family for each path of a vendor's API that apps call (docs/architecture.md)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sanic.request import Request
+
+from edge.call import Call
+from edge.dialects import OPENAI, Dialect
+from edge.formats import Format
+from tollkeeper.operations import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of request."""
+
+    name: str
+    """Label `route` of the metrics."""
+    parse: Callable[[Request, bool], Call]
+    """Reads a request; the flag says that a text `provider` in its body chooses among rules and is not
+    forwarded. Raises INVALID_ARGUMENT, with the field's name as `param`."""
+    formats: Mapping[Wire, Format] = field(hash=False)
+    """How it is said in each format that it can be sent in."""
+    dialect: Dialect = OPENAI
+    """What its clients read errors in."""
+    passed_headers: tuple[str, ...] = ()
+    """Headers of clients that go to the vendor."""
+    relays_body: bool = False
+    """A body goes on as it comes, even when it is no stream of events."""

@@ -1,0 +1,86 @@
+"""Chat completions: POST /v1/chat/completions."""
+
+from typing import Any
+
+from sanic.request import Request
+
+from edge.call import (
+    MAX_CHOICES,
+    MAX_OUTPUT_TOKENS,
+    Call,
+    check_count,
+    flag_of,
+    invalid_field,
+    is_ambiguous,
+    json_object,
+    model_of,
+    provider_of,
+    quoted,
+)
+from edge.families import Family
+from edge.formats.chat_openai import ChatOpenai
+from edge.labels import end_user_of
+from edge.worst_case import demand
+from tollkeeper.operations import Wire
+
+_DECIDING = quoted("model", "n", "max_tokens", "max_completion_tokens", "stream")
+
+
+def parse(raw: bytes, with_provider: bool = False) -> Call:
+    """Reads a body. Raises INVALID_ARGUMENT, with the field's name as `param`."""
+    body = json_object(raw)
+    model = model_of(body)
+    _check_messages(body)
+    stream = flag_of(body, "stream")
+    wants_usage = _wants_usage(body)
+    check_count(body, "n", MAX_CHOICES)
+    check_count(body, "max_tokens", MAX_OUTPUT_TOKENS)
+    check_count(body, "max_completion_tokens", MAX_OUTPUT_TOKENS)
+    return Call(
+        CHAT,
+        raw,
+        body,
+        model,
+        demand(body, len(raw)),
+        provider_of(body) if with_provider else None,
+        stream,
+        wants_usage,
+        end_user_of(body),
+        is_ambiguous(raw, body, _DECIDING),
+    )
+
+
+def _read(request: Request, with_provider: bool) -> Call:
+    return parse(request.body, with_provider)
+
+
+def _check_messages(body: dict[str, Any]) -> None:
+    messages = body.get("messages")
+    if messages is None:
+        raise invalid_field(
+            "Missing required parameter: 'messages'.", "messages", "missing_required_parameter"
+        )
+    if type(messages) is not list:
+        raise invalid_field("'messages' must be an array of objects.", "messages", "invalid_type")
+    if not messages:
+        raise invalid_field("'messages' must hold at least one message.", "messages", "empty_array")
+    for index, message in enumerate(messages):
+        if type(message) is not dict:
+            name = f"messages[{index}]"
+            raise invalid_field(f"'{name}' must be an object.", name, "invalid_type")
+
+
+def _wants_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    if type(options) is not dict:
+        raise invalid_field("'stream_options' must be an object.", "stream_options", "invalid_type")
+    wanted = options.get("include_usage")
+    if wanted is None or type(wanted) is bool:
+        return bool(wanted)
+    name = "stream_options.include_usage"
+    raise invalid_field(f"'{name}' must be true or false.", name, "invalid_type")
+
+
+CHAT = Family("chat", _read, {Wire.OPENAI: ChatOpenai()})

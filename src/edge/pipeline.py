@@ -1,0 +1,219 @@
+"""One request of any family, from its parsing to its settled record (DESIGN §5)."""
+
+from time import monotonic
+
+import structlog
+from sanic.request import Request
+
+from edge import metrics
+from edge.admission import Ledger, Open, UsageState
+from edge.answer import Answer, error_answer
+from edge.call import Call
+from edge.client_address import ClientAddresses
+from edge.config import EdgeSettings
+from edge.families import Family
+from edge.grants import GrantView
+from edge.hangup import Client, EdgeProtocol, HangupPolicy
+from edge.labels import TAGS_HEADER, tags_of
+from edge.planning import Plan, Planner
+from edge.relay import CLIENT_GONE_STATUS, Relay
+from edge.upstream.failover import Attempts, Forwarder
+from edge.upstream.transport import InvalidRequest, encode_headers
+from tollkeeper.errors import Reason, TollkeeperError
+
+log = structlog.get_logger()
+
+_METADATA_HEADER = "x-tollkeeper-metadata"
+
+
+class Pipeline:
+    """Serves requests with what the worker's requests share."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        ledger: Ledger,
+        planner: Planner,
+        forwarder: Forwarder,
+        hangups: HangupPolicy,
+    ) -> None:
+        self._ledger = ledger
+        self._planner = planner
+        self._forwarder = forwarder
+        self._hangups = hangups
+        self._addresses = ClientAddresses(settings.trusted_proxies)
+        self._max_in_flight = settings.max_in_flight
+        self._forward_headers = settings.forward_headers
+        self._with_metadata = settings.gateway_metadata
+        self.in_flight = 0
+
+    async def handle(self, request: Request, family: Family, with_provider: bool) -> Answer | None:
+        """The answer, or None when it was streamed. Every refusal is an answer too.
+
+        `with_provider`: a `provider` in the body chooses among rules.
+        """
+        started = monotonic()
+        if self.in_flight >= self._max_in_flight:
+            busy = TollkeeperError(
+                Reason.UNAVAILABLE, "This gateway is busy. Try again in a moment.", retry_after_s=1
+            )
+            return self._refusal(busy, family, started)
+        self.in_flight += 1
+        grant: GrantView | None = None
+        call: Call | None = None
+        tags: tuple[str, ...] = ()
+        try:
+            grant = await self._ledger.authorize(secret_of(request))
+            self._addresses.check(request, grant)
+            header = request.headers.get(TAGS_HEADER)
+            if header is not None:
+                tags = tags_of(header)
+            call = family.parse(request, with_provider)
+            plan, opened = await self._planner.admit(grant, call, tags)
+            if plan.clamped:
+                metrics.clamped()
+        except TollkeeperError as error:
+            return self._refusal(error, family, started, grant, call, tags)
+        else:
+            return await self._serve(request, call, plan, opened, started)
+        finally:
+            self.in_flight -= 1
+
+    async def grant_of(self, request: Request) -> GrantView:
+        """The grant of the key that a request shows. Raises like `Ledger.authorize`, and
+        ADDRESS_NOT_ALLOWED."""
+        grant = await self._ledger.authorize(secret_of(request))
+        self._addresses.check(request, grant)
+        return grant
+
+    # From the first byte on
+
+    async def _serve(
+        self, request: Request, call: Call, plan: Plan, opened: Open, started: float
+    ) -> Answer | None:
+        """`opened` is finished when this returns or raises, whatever happens."""
+        client = Client(self._hangups)
+        protocol = request.stream.protocol if request.stream is not None else None
+        attempts: Attempts | None = None
+        provider = ""
+        try:
+            if isinstance(protocol, EdgeProtocol):
+                protocol.client = client
+            attempts = Attempts(
+                self._forwarder,
+                self._ledger,
+                opened,
+                call,
+                plan.candidates,
+                plan.attempts,
+                plan.sent_limit,
+                self._forwarded(request, call.family),
+            )
+            upstream = await attempts.first_answer()
+            provider = upstream.candidate.route.rule.provider_type
+            relay = Relay(self._ledger, opened, call, upstream, client, started, _clamp_line(plan))
+            if upstream.complete and not (call.stream and upstream.head.is_event_stream):
+                attempts.ended = True
+                return relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
+            attempts.ended = True
+            await relay.stream(request)
+            return None
+        except TollkeeperError as error:
+            return self._failed(error, call, opened, client)
+        except Exception:
+            log.exception("request failed", request_id=opened.usage_id)
+            return self._failed(TollkeeperError(Reason.INTERNAL, ""), call, opened, client)
+        finally:
+            if attempts is not None:
+                attempts.close()
+            if attempts is None or not attempts.ended:
+                self._abandon(opened, client, attempts)
+            self._ledger.finish(opened)
+            client.release()
+            if isinstance(protocol, EdgeProtocol):
+                protocol.client = None
+            metrics.request_ended(
+                call.family.name, provider, opened.status, call.stream, monotonic() - started
+            )
+
+    def _failed(self, error: TollkeeperError, call: Call, opened: Open, client: Client) -> Answer:
+        rendered = call.family.dialect.render(error)
+        opened.status = CLIENT_GONE_STATUS if client.gone else rendered.status
+        return error_answer(rendered, opened.usage_id)
+
+    def _abandon(self, opened: Open, client: Client, attempts: Attempts | None) -> None:
+        """The attempt under way was cut off before it answered: cancelled, or by a fault of ours."""
+        why = "client_hangup" if client.gone else "cancelled"
+        if attempts is None or not attempts.sent:
+            opened.end_attempt(UsageState.USAGE_STATE_VOIDED, why="not_sent")
+        else:
+            opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, why=why)
+            metrics.estimated(why)
+        if client.gone:
+            opened.status = CLIENT_GONE_STATUS
+
+    def _forwarded(self, request: Request, family: Family) -> bytes:
+        """Client headers that the family or a setting sends on. One that can't be a header line is left
+        out."""
+        names = family.passed_headers + self._forward_headers
+        lines = b""
+        for name in names:
+            for value in request.headers.getall(name, ()):
+                try:
+                    lines += encode_headers([(name.encode(), value.encode("utf-8", "surrogateescape"))])
+                except InvalidRequest:
+                    log.warning("header not forwarded", header=name)
+        return lines
+
+    def _refusal(
+        self,
+        error: TollkeeperError,
+        family: Family,
+        started: float,
+        grant: GrantView | None = None,
+        call: Call | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> Answer:
+        rendered = family.dialect.render(error)
+        elapsed_s = monotonic() - started
+        metrics.refused(error.reason_name)
+        metrics.request_ended(family.name, "", rendered.status, False, elapsed_s)
+        if grant is None:
+            return error_answer(rendered)
+        refusal_id = self._ledger.refusals.note(
+            grant,
+            error,
+            requested_model=call.model if call is not None else "",
+            stream=call is not None and call.stream,
+            end_user=call.end_user if call is not None else "",
+            tags=tags,
+            latency_s=elapsed_s,
+        )
+        return error_answer(rendered, refusal_id)
+
+
+def secret_of(request: Request) -> str:
+    """The virtual key a client shows: as a bearer, or in the headers other vendors' SDKs use. Raises
+    INVALID_API_KEY."""
+    headers = request.headers
+    shown = headers.get("authorization")
+    if shown is not None:
+        scheme, _, secret = shown.partition(" ")
+        if scheme.lower() != "bearer":
+            raise _no_key("The Authorization header must be 'Bearer' and a key.")
+        return str(secret).strip()
+    secret = headers.get("x-api-key") or headers.get("api-key")
+    if not secret:
+        raise _no_key("You didn't provide an API key. Send it as 'Authorization: Bearer <key>'.")
+    return str(secret).strip()
+
+
+def _no_key(message: str) -> TollkeeperError:
+    return TollkeeperError(Reason.INVALID_API_KEY, message)
+
+
+def _clamp_line(plan: Plan) -> bytes:
+    """The header that owns up to a lowered limit."""
+    if not plan.clamped or plan.sent_limit is None:
+        return b""
+    return b"x-tollkeeper-clamped-max-tokens: %d\r\n" % plan.sent_limit

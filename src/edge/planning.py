@@ -1,0 +1,163 @@
+"""Which attempts a request gets, what each may cost at most, and what is held for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from edge.admission import AttemptPlan, Ledger, Open
+from edge.call import Call
+from edge.grants import GrantView
+from edge.prices import PriceView
+from edge.routing import Candidate, Route, RouteTable, candidates
+from edge.upstream.cloudflare import Gateway
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.money import MAX_NANOUSD, format_usd
+
+# Keys whose route tables are kept; the oldest goes when more are in use.
+MAX_ROUTE_TABLES = 4096
+
+
+@dataclass(slots=True)
+class Plan:
+    """What may be tried, with the worst case of each try."""
+
+    candidates: list[Candidate]
+    attempts: list[AttemptPlan]
+    dearest_nanousd: int
+    sent_limit: int | None
+    """Written into the body; None: the client's own limit, or none, stands."""
+    clamped: bool
+
+
+class Planner:
+    """Plans and admits for one worker."""
+
+    def __init__(self, ledger: Ledger, gateway: Gateway | None, fallback_output_tokens: int) -> None:
+        """`fallback_output_tokens` counts where neither client, key nor price names an output limit."""
+        self._ledger = ledger
+        self._gateway = gateway
+        self._fallback_output = fallback_output_tokens
+        self._tables: dict[bytes, RouteTable] = {}
+
+    def table(self, grant: GrantView) -> RouteTable:
+        """The routes of a grant, worked out on its first request."""
+        table = self._tables.get(grant.key_hash)
+        if table is None or table.grant is not grant:
+            if table is None and len(self._tables) >= MAX_ROUTE_TABLES:
+                del self._tables[next(iter(self._tables))]
+            table = self._tables[grant.key_hash] = RouteTable(grant, self._gateway)
+        return table
+
+    async def admit(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> tuple[Plan, Open]:
+        """Holds the worst case. Raises what routing, prices, limits and budgets say against the request."""
+        options = self._options(grant, call)
+        plan = self._plan(grant, call, options, None)
+        if grant.cost_limits:
+            plan = self._within_cost_limit(grant, call, plan)
+        try:
+            return plan, await self._begin(grant, call, plan, tags)
+        except TollkeeperError as error:
+            largest = _explain(error, call, plan)
+            if not grant.clamp_output or not largest or error.reason != Reason.INSUFFICIENT_QUOTA:
+                raise
+            if largest >= self._limit(grant, call, options[0].price):
+                raise
+        plan = self._plan(grant, call, options, largest)
+        try:
+            opened = await self._begin(grant, call, plan, tags)
+        except TollkeeperError as error:
+            _explain(error, call, plan)
+            raise
+        return plan, opened
+
+    def _options(self, grant: GrantView, call: Call) -> list[Candidate]:
+        routes = self.table(grant).routes(call.family, call.stream, call.model, call.provider)
+        return self._priced(grant, routes, call.model)
+
+    def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
+        try:
+            return candidates(routes, partial(self._ledger.price, grant), model)
+        except TollkeeperError as error:
+            if error.reason == Reason.MODEL_NOT_PRICED:
+                self._ledger.missing_models.count(grant.customer_id, model)
+            raise
+
+    async def _begin(self, grant: GrantView, call: Call, plan: Plan, tags: tuple[str, ...]) -> Open:
+        return await self._ledger.begin(
+            grant,
+            plan.attempts[0],
+            requested_model=call.model,
+            stream=call.stream,
+            end_user=call.end_user,
+            tags=tags,
+            hold_nanousd=plan.dearest_nanousd,
+        )
+
+    def _plan(self, grant: GrantView, call: Call, options: list[Candidate], clamped_to: int | None) -> Plan:
+        attempts = []
+        dearest = 0
+        demand = call.demand
+        for option in options:
+            price = option.price
+            limit = clamped_to if clamped_to is not None else self._limit(grant, call, price)
+            hold = min(demand.hold_nanousd(price.worst, price.context_tokens, limit), MAX_NANOUSD)
+            dearest = max(dearest, hold)
+            attempts.append(AttemptPlan(option.route.rule, option.route.model, price, hold))
+        sent_limit = clamped_to
+        if sent_limit is None and demand.asked_output is None and demand.choice_count:
+            sent_limit = grant.default_output_limit or None
+        return Plan(options, attempts, dearest, sent_limit, clamped_to is not None)
+
+    def _within_cost_limit(self, grant: GrantView, call: Call, plan: Plan) -> Plan:
+        """The plan, with a lowered output limit where the key clamps. Raises COST_LIMIT_EXCEEDED."""
+        limit_nanousd = grant.max_cost_nanousd(call.model)
+        if limit_nanousd is None or plan.dearest_nanousd <= limit_nanousd:
+            return plan
+        largest = _largest_output(call, plan.candidates, limit_nanousd)
+        if grant.clamp_output and largest:
+            return self._plan(grant, call, plan.candidates, largest)
+        raise _too_dear(limit_nanousd, plan.dearest_nanousd, largest)
+
+    def _limit(self, grant: GrantView, call: Call, price: PriceView) -> int:
+        """The output limit in force for each choice (L12)."""
+        return (
+            call.demand.asked_output
+            or grant.default_output_limit
+            or price.max_output_tokens
+            or price.context_tokens
+            or self._fallback_output
+        )
+
+
+def _explain(error: TollkeeperError, call: Call, plan: Plan) -> int | None:
+    """Adds to a refusal what would have fitted; returns it as an output limit, None where nobody knows."""
+    metadata = error.metadata
+    metadata["hold_nanousd"] = str(plan.dearest_nanousd)
+    fits = metadata.get("fits_nanousd")
+    if fits is None:
+        return None
+    largest = _largest_output(call, plan.candidates, int(fits))
+    if largest is not None:
+        metadata["largest_max_tokens"] = str(largest)
+    return largest
+
+
+def _largest_output(call: Call, options: Sequence[Candidate], fits_nanousd: int) -> int | None:
+    """The largest limit that fits whichever candidate serves; None when output costs nothing."""
+    limits = [
+        call.demand.largest_output(option.price.worst, option.price.context_tokens, fits_nanousd)
+        for option in options
+    ]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _too_dear(limit_nanousd: int, hold_nanousd: int, largest: int | None) -> TollkeeperError:
+    message = (
+        f"One request of this key may cost at most ${format_usd(limit_nanousd)}, and this one may cost up to "
+        f"${format_usd(hold_nanousd)}. "
+    )
+    message += f"With max_tokens up to {largest} it would fit." if largest else "No output would fit."
+    metadata = {"limit_nanousd": str(limit_nanousd), "hold_nanousd": str(hold_nanousd), "param": "max_tokens"}
+    if largest is not None:
+        metadata["largest_max_tokens"] = str(largest)
+    return TollkeeperError(Reason.COST_LIMIT_EXCEEDED, message, metadata)
