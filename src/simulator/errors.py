@@ -60,6 +60,8 @@ class VendorError(Exception):
             # A message of its own is a refusal of its own: the table's code and param don't go with it.
             code_ = param_ = None
         self.status = status
+        self.message = message or message_
+        self.code = code or code_
         self.steering = code == STEERING_CODE
         """Whether it is the simulator that can't understand what it is asked for."""
         self.body = orjson.dumps(

@@ -9,9 +9,10 @@ from simulator.bill import Bill, Finish
 from simulator.chat import Answer
 from simulator.gates import Gates
 from simulator.http import JSON, Connection, head
+from simulator.shapes import Shape
 from simulator.steering import Steering
-from simulator.stream import Script, script
-from simulator.whole import GARBAGE, completion
+from simulator.stream import Script
+from simulator.whole import GARBAGE
 
 AT_ONCE_BYTES = 256 * 1024
 """Streams up to this size are written in one go."""
@@ -33,6 +34,7 @@ class Exchange:
     """Header lines of the answer, but for its type and length."""
     chunks_understood: bool
     wait_limit_s: float
+    shape: Shape
     billed: bool = False
 
     @property
@@ -58,7 +60,7 @@ class Exchange:
     def play(self) -> None:
         """Answer now, or start answering."""
         if self.answer.call.stream:
-            self._play_stream(script(self.answer))
+            self._play_stream(self.shape.script(self.answer))
         elif self.steering.paced:
             self.connection.start(self._slow_whole())
         else:
@@ -70,7 +72,7 @@ class Exchange:
         if self.steering.garbage:
             self.connection.respond(200, GARBAGE, self.headers, b"text/html")
         else:
-            self.connection.respond(200, completion(self.answer), self.headers)
+            self.connection.respond(200, self.shape.whole(self.answer), self.headers)
 
     async def _slow_whole(self) -> None:
         steering, connection = self.steering, self.connection
@@ -95,7 +97,7 @@ class Exchange:
             self._send_whole()
         else:
             self.charge(self.answer.usage.completion, "complete")
-            body = completion(self.answer)
+            body = self.shape.whole(self.answer)
             await self._write(self._head(b"content-length: %d\r\n" % len(body), JSON) + body)
         self._settle_connection()
         return None
@@ -103,7 +105,7 @@ class Exchange:
     async def _cut_whole(self) -> None:
         """Send half of the body, though the length promises all of it."""
         self.charge(self.answer.usage.completion, "cut")
-        body = completion(self.answer)
+        body = self.shape.whole(self.answer)
         await self._write(self._head(b"content-length: %d\r\n" % len(body), JSON) + body[: len(body) // 2])
         await self.connection.emptied()
         self.connection.cut(reset=self.steering.rst)
@@ -186,7 +188,7 @@ class Exchange:
 
     def _stream_head(self) -> bytes:
         return self._head(
-            b"transfer-encoding: chunked\r\n" if self.chunks_understood else b"", b"text/event-stream"
+            b"transfer-encoding: chunked\r\n" if self.chunks_understood else b"", self.shape.stream_type
         )
 
     def _head(self, framing: bytes, content_type: bytes) -> bytes:

@@ -15,6 +15,7 @@ from simulator.bill import Finish
 from simulator.chat import Answer, tool_arguments, usage_json, words
 from simulator.cloudflare import fresh_id
 from simulator.errors import VendorError
+from simulator.steering import Steering
 
 _GARBAGE = (b"data: {broken", b"<!DOCTYPE html><html><body>oops</body></html>", b"data: 17", b": \xff\xfe")
 _WHOLE_PRODUCTION = 1 << 62
@@ -41,16 +42,27 @@ class Script:
 
 def script(answer: Answer) -> Script:
     """Write the script of an answer."""
-    steering = answer.call.steering
+    payloads, produced, content_events = _events(answer)
+    return steered(answer.call.steering, _framed(answer, payloads), produced, content_events, _error(answer))
+
+
+def broken_off() -> VendorError:
+    """What a vendor says in the middle of a stream that it can't go on with."""
+    return VendorError(500, "Upstream closed the stream.", code="upstream_disconnected")
+
+
+def steered(
+    steering: Steering, events: list[bytes], produced: list[int], content_events: int, error: bytes
+) -> Script:
+    """The script of whole `events`, with the misbehaviour asked for: `error` is the event that ends a stream
+    badly. The first `content_events` come before the answer is told to be complete."""
     if steering.garbage:
         eol = b"\n\n"
         return Script([each + eol for each in _GARBAGE], [_WHOLE_PRODUCTION] * 4, 4, "error", False)
-    payloads, produced, content_events = _events(answer)
-    made = Script(_framed(answer, payloads), produced, content_events, "complete", False)
+    made = Script(events, produced, content_events, "complete", False)
     ends = steering.error_event_after
-    if ends is not None and ends < len(payloads):
-        error = VendorError(500, "Upstream closed the stream.", code="upstream_disconnected").body
-        made.events[ends:] = _framed(answer, [error])
+    if ends is not None and ends < len(events):
+        made.events[ends:] = [error]
         made.produced[ends:] = [made.produced[ends - 1] if ends else 0]
         made.billed_before, made.finish = min(ends, content_events), "error"
     ends = steering.cut_after
@@ -98,6 +110,10 @@ def _events(answer: Answer) -> tuple[list[bytes], list[int], int]:
 
 def _usage(answer: Answer, produced: int) -> bytes:
     return b',"usage":%b}' % orjson.dumps(usage_json(answer.usage.so_far(produced)))
+
+
+def _error(answer: Answer) -> bytes:
+    return _framed(answer, [broken_off().body])[0]
 
 
 def _framed(answer: Answer, payloads: list[bytes]) -> list[bytes]:

@@ -15,6 +15,7 @@ from simulator.gateways import Gateways
 from simulator.http import Connection, Request
 from simulator.player import Exchange
 from simulator.settings import Settings
+from simulator.shapes import OPENAI, Shape
 
 ROUTES_LIMIT = 1024
 EVENT_ID_LIMIT = 256
@@ -59,7 +60,7 @@ class Vendor:
             logged = error.code not in _REFUSED_CALLERS
             connection.respond(error.status, error.body, cloudflare.headers(event_id, logged=logged))
         except VendorError as error:
-            connection.respond(error.status, error.body, _headers(route, event_id))
+            connection.respond(error.status, _shape(route).error(error), _headers(route, event_id))
 
     def _route(self, target: bytes) -> Route:
         path = target.partition(b"?")[0]
@@ -94,6 +95,7 @@ class Vendor:
             headers=_headers(route, event_id),
             chunks_understood=request.chunks_understood,
             wait_limit_s=self.settings.wait_limit_s,
+            shape=_shape(route),
         )
         if steering.code is None and steering.status is None:
             exchange.play()
@@ -128,6 +130,10 @@ class Vendor:
         return call, named[0]
 
 
+def _shape(route: Route) -> Shape:
+    return OPENAI
+
+
 async def _fail_later(exchange: Exchange) -> None:
     await asyncio.sleep(exchange.steering.first_byte_ms / 1000)
     _fail(exchange)
@@ -138,19 +144,21 @@ def _fail(exchange: Exchange) -> None:
     steering = exchange.steering
     error: GatewayError | VendorError
     if steering.code is not None:
-        error = GatewayError(steering.code, status=steering.status)
+        refused = GatewayError(steering.code, status=steering.status)
+        status, body = refused.status, refused.body
     else:
         error = VendorError(
             steering.status or 500,
             code=steering.error,
             kind=steering.error if steering.error == "insufficient_quota" else None,
         )
+        status, body = error.status, exchange.shape.error(error)
     headers = exchange.headers
     if steering.retry_after is not None:
         headers += b"retry-after: %b\r\n" % steering.retry_after.encode()
     if steering.billed:
-        exchange.charge(0, "error", error.status)
-    exchange.connection.respond(error.status, error.body, headers)
+        exchange.charge(0, "error", status)
+    exchange.connection.respond(status, body, headers)
 
 
 def _event_id(request: Request, route: Route) -> str:
