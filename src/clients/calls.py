@@ -18,7 +18,17 @@ _LONGEST_PAUSE_S = 2.0
 
 # Answered alike however often they are sent: reads, and what the ledger recognises by its ids (L5, L17).
 _REPEATABLE_PREFIXES = ("Get", "List", "Query")
-_REPEATABLE = frozenset({"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"})
+_REPEATABLE = frozenset(
+    {
+        "Authorize",
+        "AcquireLease",
+        "ReturnLease",
+        "Settle",
+        "CloseIncarnation",
+        "FindKeptObjects",
+        "ScanKeptObjects",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Self
 
 import structlog
 
-from control.audit_retention import AuditRetention
 from control.cloudflare.api import Api
 from control.cloudflare.gateways import Gateways
 from control.cloudflare.models import ModelCatalogue
@@ -30,6 +29,7 @@ from control.metrics_server import MetricsServer
 from control.partitions import Partitions
 from control.probe import GatewayAddress, Probe
 from control.provisioner import GatewayPlan, Provisioner
+from control.retention import Retention, old_audit_entries
 from control.server import Server, Service
 from control.services.api_tokens import ApiTokensService
 from control.services.audit import AuditService
@@ -50,7 +50,7 @@ from control.services.teams import TeamsService
 from control.services.templates import TemplatesService
 from control.services.usage import UsageService
 from control.services.users import UsersService
-from control.store import credentials
+from control.store import credentials, kept_objects
 from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
@@ -106,7 +106,10 @@ class Control:
         )
         self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
         days = settings.audit_retention_days
-        self._audit_retention = AuditRetention(self.database, timedelta(days=days)) if days else None
+        self._retentions = [Retention(self.database, "kept_objects", kept_objects.remove_expired)]
+        if days:
+            old = old_audit_entries(timedelta(days=days))
+            self._retentions.append(Retention(self.database, "audit_entries", old))
         self._server = Server(settings, self._interceptor(), self._services(key_ring), Health(database_url))
 
     @property
@@ -129,9 +132,9 @@ class Control:
                 stack.push_async_callback(self._cloudflare.close)
             self.provisioner.start()
             stack.push_async_callback(self.provisioner.close)
-            if self._audit_retention is not None:
-                self._audit_retention.start()
-                stack.push_async_callback(self._audit_retention.close)
+            for retention in self._retentions:
+                retention.start()
+                stack.push_async_callback(retention.close)
             self._serve_metrics(stack)
             # Before it starts: a start that is cut short is drained as well.
             stack.push_async_callback(self._server.stop)

@@ -30,6 +30,7 @@ from edge.control_link import ControlLink
 from edge.grant_cache import GrantCache, GrantSettings, unavailable
 from edge.grants import GrantView, RuleView
 from edge.journal import Journal, JournalSettings
+from edge.kept_objects import KeptObjects
 from edge.lease_book import LeaseBook
 from edge.lease_desk import LeaseDesk
 from edge.leases import Lease
@@ -107,6 +108,7 @@ class Ledger:
         self.prices = PriceBook()
         self.missing_models = MissingModels(self.link)
         self._ids = UsageIds()
+        self.kept_objects = KeptObjects(self.link, clock)
         self.refusals = Refusals(self.link, self._ids, clock.wall_s)
         self.book = LeaseBook(self.incarnation_id, settings.idle_lease_s)
         self.grants = GrantCache(
@@ -368,7 +370,9 @@ class Ledger:
         self.journal.end(sequence, payload)
         self.book.release(lease, opened.held_nanousd, cost, now_s)
         waiting = self.desk.waiting_count > 0
-        urgent = waiting or lease.exact or now_s < lease.marked_until_s
+        urgent = waiting or lease.exact or now_s < lease.marked_until_s or opened.keeps
+        if opened.keeps:
+            self.kept_objects.made(opened.grant.customer_id, opened.usage_id, opened.record.kept_objects)
         self.settler.add(Finished(sequence, payload, lease, cost), urgent=urgent)
         if waiting:
             self.desk.released(opened.grant.key_id)

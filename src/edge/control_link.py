@@ -18,6 +18,8 @@ AUTHORIZE_TIMEOUT_S = 2.0
 RETURN_TIMEOUT_S = 5.0
 SETTLE_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 15.0
+# Finding an object may wait for its settlement.
+KEPT_OBJECTS_TIMEOUT_S = 5.0
 
 # Nobody can tell whether the call took effect.
 UNKNOWN_OUTCOMES = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.INTERNAL})
@@ -53,6 +55,10 @@ class ControlLink:
         self._close = _method(channel, "CloseIncarnation", messages.CloseIncarnationResponse.FromString)
         self._count = _method(channel, "CountMissingModels", messages.CountMissingModelsResponse.FromString)
         self._refused = _method(channel, "ReportRefusals", messages.ReportRefusalsResponse.FromString)
+        self._find = _method(channel, "FindKeptObjects", messages.FindKeptObjectsResponse.FromString)
+        self._scan = _method(channel, "ScanKeptObjects", messages.ScanKeptObjectsResponse.FromString)
+        self._report = _method(channel, "ReportKeptObject", messages.ReportKeptObjectResponse.FromString)
+        self._delete = _method(channel, "DeleteKeptObject", messages.DeleteKeptObjectResponse.FromString)
         self._watch = channel.unary_stream(
             f"{SERVICE}Watch",
             request_serializer=edge_pb2.WatchRequest.SerializeToString,
@@ -105,6 +111,37 @@ class ControlLink:
     async def report_refusals(self, request: edge_pb2.ReportRefusalsRequest) -> None:
         """Tells which requests were refused."""
         await self._call("ReportRefusals", self._refused, request.SerializeToString(), RETURN_TIMEOUT_S)
+
+    async def find_kept_objects(
+        self, request: edge_pb2.FindKeptObjectsRequest
+    ) -> Sequence[edge_pb2.FoundObject]:
+        """Which ids are of objects that vendors keep for a customer."""
+        data = request.SerializeToString()
+        answer: edge_pb2.FindKeptObjectsResponse = await self._call(
+            "FindKeptObjects", self._find, data, KEPT_OBJECTS_TIMEOUT_S
+        )
+        return answer.objects
+
+    async def scan_kept_objects(
+        self, request: edge_pb2.ScanKeptObjectsRequest
+    ) -> Sequence[edge_pb2.FoundObject]:
+        """A customer's objects of a kind, the newest first."""
+        data = request.SerializeToString()
+        answer: edge_pb2.ScanKeptObjectsResponse = await self._call(
+            "ScanKeptObjects", self._scan, data, KEPT_OBJECTS_TIMEOUT_S
+        )
+        return answer.objects
+
+    async def report_kept_object(self, request: edge_pb2.ReportKeptObjectRequest) -> None:
+        """Books the end of a pending object."""
+        data = request.SerializeToString()
+        await self._call("ReportKeptObject", self._report, data, SETTLE_TIMEOUT_S)
+
+    async def delete_kept_object(self, customer_id: str, object_id: str) -> None:
+        """Forgets an object that its vendor deleted."""
+        request = edge_pb2.DeleteKeptObjectRequest(customer_id=customer_id, object_id=object_id)
+        data = request.SerializeToString()
+        await self._call("DeleteKeptObject", self._delete, data, KEPT_OBJECTS_TIMEOUT_S)
 
     async def watch(self, request: edge_pb2.WatchRequest) -> AsyncGenerator[edge_pb2.WatchResponse, None]:
         """Pushes, until the stream ends or breaks."""

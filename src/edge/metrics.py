@@ -79,6 +79,11 @@ _estimated = Counter(
 _withheld = Counter(
     "tollkeeper_edge_sse_events_withheld_total", "Usage events kept from clients that didn't ask for them."
 )
+_kept_objects = Counter(
+    "tollkeeper_edge_kept_objects_total",
+    "Ids of objects kept by vendors that were looked up: known, found, missing, refused.",
+    ("outcome",),
+)
 _clamped = Counter(
     "tollkeeper_edge_clamped_total", "Requests whose output limit was lowered to what their budget covers."
 )
@@ -225,6 +230,12 @@ def refusals_not_logged(count: int) -> None:
 def withheld(count: int) -> None:
     """Usage events that clients didn't get."""
     _withheld.inc(count)
+
+
+def kept_objects_found(outcome: str, count: int) -> None:
+    """Ids of kept objects were looked up."""
+    if count:
+        _kept_objects.labels(outcome).inc(count)
 
 
 def clamped() -> None:

@@ -8,6 +8,7 @@ from edge.grants import GrantView, RuleView
 from edge.leases import Lease
 from edge.prices import PriceView
 from tollkeeper.cost import UsageCounts
+from tollkeeper.ids import is_object_id
 from tollkeeper.v1 import edge_pb2
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ _REPORTED = UsageState.USAGE_STATE_REPORTED
 _ESTIMATED = UsageState.USAGE_STATE_ESTIMATED
 _VOIDED = UsageState.USAGE_STATE_VOIDED
 IN_DOUBT = "in_doubt"
+# As many as the contract takes.
+MAX_KEPT_OBJECTS = 100
 # Counts that most requests don't have.
 _FIRST_RARE = UsageCounts._fields.index("cache_write_1h_tokens")
 _NONE_RARE = UsageCounts()[_FIRST_RARE:]
@@ -71,6 +74,7 @@ class Open:
         "first_byte_ms",
         "grant",
         "held_nanousd",
+        "keeps",
         "lease",
         "record",
         "response_model",
@@ -95,6 +99,7 @@ class Open:
         self.first_byte_ms = 0
         self.cf_log_id = ""
         self.cached = False
+        self.keeps = False
         self._ledger = ledger
 
     # ---- what the routes read and say
@@ -147,6 +152,18 @@ class Open:
         if why:
             attempt.why = why
         return cost
+
+    def keep(self, object_id: str, kind: str, *, pending: bool = False) -> None:
+        """Says that the vendor of the attempt under way keeps something under this id (DESIGN §7); an id that
+        can't be one is left out. `pending`: what it cost is told by its end only, so the attempt ends as an
+        estimate.
+        """
+        if is_object_id(object_id) and len(self.record.kept_objects) < MAX_KEPT_OBJECTS:
+            provider_id = self._attempt.provider_id
+            self.record.kept_objects.add(
+                object_id=object_id, kind=kind, provider_id=provider_id, pending=pending
+            )
+            self.keeps = True
 
     # ---- what the ledger does with it
 

@@ -1,4 +1,4 @@
-"""UUIDv7 (RFC 9562 §5.7): ids that sort by the time they were made."""
+"""UUIDv7 (RFC 9562 §5.7): ids that sort by the time they were made. And what vendors' ids may look like."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from uuid import UUID
 
 _RANDOM_BYTES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OBJECT_ID = re.compile(r"[!-~]{1,200}")
 _CANONICAL = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -33,3 +34,8 @@ def first_at(moment: datetime) -> UUID:
 def is_uuid(text: str) -> bool:
     """Whether the text is a UUID in canonical form."""
     return _CANONICAL.fullmatch(text) is not None
+
+
+def is_object_id(text: str) -> bool:
+    """Whether the text can be a vendor's id of something it keeps."""
+    return _OBJECT_ID.fullmatch(text) is not None

@@ -28,7 +28,15 @@ from tollkeeper.v1.teams_pb2 import (
 )
 
 # What is sent again without a request id, beside reads: the ledger knows it by its ids.
-REPEATABLE_WRITES = {"Authorize", "AcquireLease", "ReturnLease", "Settle", "CloseIncarnation"}
+REPEATABLE_WRITES = {
+    "Authorize",
+    "AcquireLease",
+    "ReturnLease",
+    "Settle",
+    "CloseIncarnation",
+    "FindKeptObjects",
+    "ScanKeptObjects",
+}
 Ask = Callable[[str, Any], Awaitable[Any]]
 
 

@@ -103,6 +103,8 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
         self.calls: list[tuple[str, Any]] = []
         self.posted: dict[str, edge_pb2.UsageRecord] = {}
         self.received: list[edge_pb2.UsageRecord] = []
+        self.reported: dict[str, edge_pb2.ReportKeptObjectRequest] = {}
+        self.deleted: set[tuple[str, str]] = set()
         self.outcome_of: Callable[[edge_pb2.UsageRecord], int | None] = lambda record: None
         self.closed_incarnations: dict[str, int] = {}
         self.streams: list[asyncio.Queue[edge_pb2.WatchResponse | None]] = []
@@ -326,6 +328,54 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
         for lease in self.leases.values():
             lease.closed = lease.closed or lease.incarnation_id == request.incarnation_id
         return edge_pb2.CloseIncarnationResponse()
+
+    async def FindKeptObjects(self, request: edge_pb2.FindKeptObjectsRequest, context: Context) -> Any:
+        """What the customer's posted records made; doesn't wait."""
+        return await self._serve("FindKeptObjects", request, context, self._find)
+
+    def _find(self, request: edge_pb2.FindKeptObjectsRequest) -> edge_pb2.FindKeptObjectsResponse:
+        made = self._made(request.customer_id)
+        found = [made[object_id] for object_id in request.object_ids if object_id in made]
+        return edge_pb2.FindKeptObjectsResponse(objects=found)
+
+    async def ScanKeptObjects(self, request: edge_pb2.ScanKeptObjectsRequest, context: Context) -> Any:
+        """All of a kind, the newest first."""
+        return await self._serve("ScanKeptObjects", request, context, self._scan)
+
+    def _scan(self, request: edge_pb2.ScanKeptObjectsRequest) -> edge_pb2.ScanKeptObjectsResponse:
+        made = [each for each in self._made(request.customer_id).values() if each.kind == request.kind]
+        return edge_pb2.ScanKeptObjectsResponse(objects=made[::-1])
+
+    async def ReportKeptObject(self, request: edge_pb2.ReportKeptObjectRequest, context: Context) -> Any:
+        """Takes note."""
+        return await self._serve("ReportKeptObject", request, context, self._report)
+
+    def _report(self, request: edge_pb2.ReportKeptObjectRequest) -> edge_pb2.ReportKeptObjectResponse:
+        self.reported[request.object_id] = request
+        return edge_pb2.ReportKeptObjectResponse(outcome=Outcome.POSTED)
+
+    async def DeleteKeptObject(self, request: edge_pb2.DeleteKeptObjectRequest, context: Context) -> Any:
+        """Forgets it."""
+        return await self._serve("DeleteKeptObject", request, context, self._delete)
+
+    def _delete(self, request: edge_pb2.DeleteKeptObjectRequest) -> edge_pb2.DeleteKeptObjectResponse:
+        self.deleted.add((request.customer_id, request.object_id))
+        return edge_pb2.DeleteKeptObjectResponse()
+
+    def _made(self, customer_id: str) -> dict[str, edge_pb2.FoundObject]:
+        return {
+            kept.object_id: edge_pb2.FoundObject(
+                object_id=kept.object_id,
+                kind=kept.kind,
+                provider_id=kept.provider_id,
+                usage_id=record.usage_id,
+                pending=kept.pending and kept.object_id not in self.reported,
+            )
+            for record in self.posted.values()
+            if record.customer_id == customer_id
+            for kept in record.kept_objects
+            if (customer_id, kept.object_id) not in self.deleted
+        }
 
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: Context

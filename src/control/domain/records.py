@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control.domain.kept_objects import problem_of
 from control.domain.price_plans import MAX_MARKUP_PPM, MIN_MARKUP_PPM
 from tollkeeper.cost import PriceRates, UsageCounts, cost_nanousd
 from tollkeeper.ids import is_uuid
@@ -75,6 +76,8 @@ def check(record: edge_pb2.UsageRecord) -> None:
         _check_time("end_time of a window", window.end_time)
     if len({window.budget_id for window in record.windows}) < len(record.windows):
         raise RejectedRecord("two windows of one budget")
+    if record.kept_objects and (problem := problem_of(record.kept_objects)):
+        raise RejectedRecord(problem)
 
 
 def _check_id(name: str, value: str) -> None:
@@ -129,7 +132,24 @@ def prepare(
     )
 
 
-def _state_of(states: Set[int]) -> int:
+def report(
+    record: edge_pb2.UsageRecord, request: edge_pb2.ReportKeptObjectRequest, prices: Mapping[str, PriceRates]
+) -> None:
+    """Makes the report of an estimated record whose end is known now: its last attempt has this usage.
+    Raises RejectedRecord for an unknown price."""
+    attempt = record.attempts[-1]
+    attempt.state = REPORTED
+    attempt.usage.CopyFrom(request.usage)
+    attempt.cost_nanousd = _attempt_cost(attempt, prices)
+    attempt.ClearField("why")
+    record.state = _state_of({each.state for each in record.attempts})
+    record.cost_nanousd = sum(_attempt_cost(each, prices) for each in record.attempts)
+    record.response_model = request.response_model or record.response_model
+    record.finish = request.finish or record.finish
+    record.kept_objects.extend(request.kept_objects)
+
+
+def _state_of(states: Set[edge_pb2.UsageState]) -> edge_pb2.UsageState:
     """What the attempts make of a record: an estimate anywhere makes it one, and what may cost is not void
     (L13)."""
     for state in (ESTIMATED, REPORTED):

@@ -103,6 +103,10 @@ _METHODS = {
         "CloseIncarnation": _EDGE,
         "CountMissingModels": _EDGE,
         "ReportRefusals": _EDGE,
+        "FindKeptObjects": _EDGE,
+        "ScanKeptObjects": _EDGE,
+        "ReportKeptObject": _EDGE,
+        "DeleteKeptObject": _EDGE,
         "Watch": _EDGE,
     },
     "SessionsService": {

@@ -11,7 +11,7 @@ from control.domain import ledger as rules
 from control.domain.ledger import Label, Lease, LeaseState, Part, WindowKey
 from control.domain.records import ESTIMATED, REPORTED, VOIDED, PreparedRecord
 from control.domain.rollups import Sum, Sums
-from control.store import chains, ledger, request_log, rollups
+from control.store import chains, kept_objects, ledger, request_log, rollups
 from control.store.ledger import StoredRecord
 from control.store.rows import Target
 from tollkeeper.v1 import edge_pb2
@@ -160,7 +160,8 @@ def _entry(usage_id: str, number: int, lease: Lease, part: Part, estimated: bool
 
 
 async def save(connection: Target, customer_id: str, posting: Posting, now: datetime, sums: Sums) -> None:
-    """Writes entries, replaced records, the request log, rollups, and what is kept for a person."""
+    """Writes entries, replaced records, the request log, what vendors keep, rollups, and what is kept for a
+    person."""
     await ledger.replace_records(connection, [record.row for record, _ in posting.better])
     await ledger.set_costs(
         connection, customer_id, {lease_id: stored.cost_nanousd for lease_id, stored in posting.lost.items()}
@@ -188,8 +189,11 @@ async def save(connection: Target, customer_id: str, posting: Posting, now: date
             for r in posting.conflicts
         ],
     )
+    reported = [record for record, _ in posting.better]
     await request_log.add(connection, [record.log_row for record in posting.fresh])
-    await request_log.replace(connection, [record.log_row for record, _ in posting.better])
+    await request_log.replace(connection, [record.log_row for record in reported])
+    await kept_objects.add(connection, [*posting.fresh, *reported], now)
+    await kept_objects.reported(connection, reported)
     await rollups.add(connection, customer_id, sums)
 
 

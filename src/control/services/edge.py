@@ -16,6 +16,8 @@ from control.ledger import closing
 from control.ledger.queue import LedgerQueue
 from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
+from control.services import kept_objects
+from control.services.edge_checks import check_acquire, check_reports, check_uuid, check_watch
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
 from control.store.ledger import database_now
@@ -28,13 +30,10 @@ from tollkeeper.v1 import edge_pb2, edge_pb2_grpc
 
 Outcome = edge_pb2.SettleOutcome
 MAX_RECORDS_PER_SETTLE = 1000
-MAX_REPORTS = 10_000
-MAX_HOLDS = 10_000
 MAX_MISSING_COUNTS = 1000
 MAX_REFUSALS = 1000
 # Of one model since the last call, a few seconds ago.
 MAX_MISSED_REQUESTS = 1_000_000_000
-MAX_EDGE_NAME_CHARS = 300
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -76,7 +75,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self, request: edge_pb2.AcquireLeaseRequest, context: "Context"
     ) -> edge_pb2.AcquireLeaseResponse:
         """Grants, refuses, or waits for holds to go."""
-        _check_acquire(request)
+        check_acquire(request)
         try:
             response = await self._queue.acquire(request, request.wait.ToTimedelta().total_seconds())
         except TollkeeperError as error:
@@ -89,7 +88,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self, request: edge_pb2.ReturnLeaseRequest, context: "Context"
     ) -> edge_pb2.ReturnLeaseResponse:
         """Takes reports."""
-        _check_reports(request.reports)
+        check_reports(request.reports)
         await self._settle_all((), request.reports)
         return edge_pb2.ReturnLeaseResponse()
 
@@ -97,7 +96,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         """Books records, customer by customer."""
         if len(request.records) > MAX_RECORDS_PER_SETTLE:
             raise invalid(f"At most {MAX_RECORDS_PER_SETTLE} records a call.")
-        _check_reports(request.reports)
+        check_reports(request.reports)
         # Booking goes on when the caller hangs up: it has to be told the truth when it asks again.
         outcomes = await asyncio.shield(self._settle_all(request.records, request.reports))
         for outcome in outcomes:
@@ -108,7 +107,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self, request: edge_pb2.CloseIncarnationRequest, context: "Context"
     ) -> edge_pb2.CloseIncarnationResponse:
         """Frees all leases of a life that is over."""
-        _check_uuid("incarnation_id", request.incarnation_id)
+        check_uuid("incarnation_id", request.incarnation_id)
         freed, gap_count = await closing.close_incarnation(
             self._database, request.incarnation_id, request.last_sequence
         )
@@ -123,7 +122,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         if len(request.counts) > MAX_MISSING_COUNTS:
             raise invalid(f"At most {MAX_MISSING_COUNTS} models a call.")
         for count in request.counts:
-            _check_uuid("customer_id", count.customer_id)
+            check_uuid("customer_id", count.customer_id)
             if not 0 <= count.request_count <= MAX_MISSED_REQUESTS:
                 raise invalid("request_count is out of range.", field="request_count")
         async with self._database.write() as connection:
@@ -144,11 +143,43 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         await log_refusals(self._database, [log_row(refusal, now) for refusal in request.refusals])
         return edge_pb2.ReportRefusalsResponse()
 
+    async def FindKeptObjects(
+        self, request: edge_pb2.FindKeptObjectsRequest, context: "Context"
+    ) -> edge_pb2.FindKeptObjectsResponse:
+        """Which of some vendor's ids are the customer's."""
+        found = await kept_objects.find(self._database, request)
+        return edge_pb2.FindKeptObjectsResponse(objects=found)
+
+    async def ScanKeptObjects(
+        self, request: edge_pb2.ScanKeptObjectsRequest, context: "Context"
+    ) -> edge_pb2.ScanKeptObjectsResponse:
+        """What is kept for a customer, of one kind."""
+        listed = await kept_objects.newest(self._database, request)
+        return edge_pb2.ScanKeptObjectsResponse(objects=listed)
+
+    async def ReportKeptObject(
+        self, request: edge_pb2.ReportKeptObjectRequest, context: "Context"
+    ) -> edge_pb2.ReportKeptObjectResponse:
+        """Books the end of what was pending."""
+        record = await kept_objects.reported_record(self._database, self._rates, request)
+        if record is None:
+            return edge_pb2.ReportKeptObjectResponse(outcome=Outcome.DUPLICATE)
+        (outcome,) = await asyncio.shield(self._settle_all([record], ()))
+        self._metrics.records.labels(Outcome.Name(outcome).lower()).inc()
+        return edge_pb2.ReportKeptObjectResponse(outcome=outcome, cost_nanousd=record.cost_nanousd)
+
+    async def DeleteKeptObject(
+        self, request: edge_pb2.DeleteKeptObjectRequest, context: "Context"
+    ) -> edge_pb2.DeleteKeptObjectResponse:
+        """Forgets what a vendor deleted."""
+        await kept_objects.remove(self._database, request)
+        return edge_pb2.DeleteKeptObjectResponse()
+
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: "Context"
     ) -> AsyncIterator[edge_pb2.WatchResponse]:
         """Pushes until the edge is too slow or the server drains."""
-        _check_watch(request)
+        check_watch(request)
         arrived_s = time.monotonic()
         async with self._database.write() as connection:
             alive = await incarnations.register(connection, request.incarnation_id, request.edge_name)
@@ -245,39 +276,3 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         if reports:
             await self._queue.settle(customer_id, (), reports)
         return outcomes
-
-
-def _check_acquire(request: edge_pb2.AcquireLeaseRequest) -> None:
-    for name in ("incarnation_id", "customer_id", "key_id", "lease_id"):
-        _check_uuid(name, getattr(request, name))
-    if request.top_up < 1:
-        raise invalid("top_up starts at 1.")
-    if len(request.holds_nanousd) > MAX_HOLDS or any(hold < 0 for hold in request.holds_nanousd):
-        raise invalid("holds_nanousd is out of range.")
-    if request.wanted_nanousd < 0:
-        raise invalid("wanted_nanousd is out of range.")
-    _check_reports(request.reports)
-
-
-def _check_reports(reports: Sequence[edge_pb2.LeaseReport]) -> None:
-    if len(reports) > MAX_REPORTS:
-        raise invalid(f"At most {MAX_REPORTS} reports a call.")
-    for report in reports:
-        _check_uuid("lease_id", report.lease_id)
-        if min(report.returned_nanousd, report.undrawn_nanousd, report.in_flight_nanousd) < 0:
-            raise invalid("An amount of a report is negative.")
-
-
-def _check_watch(request: edge_pb2.WatchRequest) -> None:
-    _check_uuid("incarnation_id", request.incarnation_id)
-    if len(request.edge_name) > MAX_EDGE_NAME_CHARS:
-        raise invalid(f"edge_name is longer than {MAX_EDGE_NAME_CHARS} characters.", field="edge_name")
-    for lease_id in request.lease_ids:
-        _check_uuid("lease_ids", lease_id)
-    for customer in request.customers:
-        _check_uuid("customer_id", customer.customer_id)
-
-
-def _check_uuid(name: str, value: str) -> None:
-    if not is_uuid(value):
-        raise invalid(f"{name} is not a UUID.")

@@ -180,6 +180,7 @@ def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Ru
         provider_enabled=not row["disabled"],
         base_url=row["base_url"],
         direct=row["direct"],
+        shared=row["provider_customer_id"] == PLATFORM_CUSTOMER_ID,
         credential="" if sealed is None else open_credential(sealed, context),
         stored_key_alias=row["stored_key_alias"],
         allowed_models=row["allowed_models"],

@@ -733,6 +733,28 @@ refused_records = Table(
     _time("create_time"),
 )
 
+# What vendors keep for a customer, found by the vendor's id: nobody else gets at it (DESIGN §7). Every
+# look-up knows the customer, so there is no directory of these ids.
+kept_objects = Table(
+    "kept_objects",
+    metadata,
+    _customer(),
+    Column("object_id", Text, primary_key=True),
+    # The vendor's word: response, file, batch, ...
+    Column("kind", Text, nullable=False),
+    _id("provider_id"),
+    # Of the request that made it. Its order is the order of making.
+    _id("usage_id"),
+    # edge.proto UsageRecord as it was estimated, until its end is reported (L15).
+    Column("pending_record", LargeBinary),
+    _time("create_time"),
+    # When the vendor has forgotten it too; absent: never by itself.
+    _time("expire_time", nullable=True),
+    Index("kept_objects_by_kind", "customer_id", "kind", "usage_id", "object_id"),
+    Index("kept_objects_by_usage", "customer_id", "usage_id"),
+    Index("kept_objects_by_expire_time", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
+)
+
 # Sums by dimension and hour, kept as entries are posted, so that nothing sums a log.
 rollups = Table(
     "rollups",

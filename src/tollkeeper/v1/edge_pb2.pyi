@@ -109,7 +109,7 @@ class Grant(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +124,7 @@ class Rule(_message.Message):
     MODEL_REWRITE_FIELD_NUMBER: _ClassVar[int]
     DIRECT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
@@ -138,7 +139,8 @@ class Rule(_message.Message):
     model_rewrite: str
     direct: bool
     weight: int
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ...) -> None: ...
+    shared: bool
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ..., shared: _Optional[bool] = ...) -> None: ...
 
 class WindowRef(_message.Message):
     __slots__ = ("budget_id", "start_time", "end_time", "scope", "hard", "limit_nanousd", "spent_nanousd", "held_nanousd")
@@ -299,7 +301,7 @@ class Usage(_message.Message):
     def __init__(self, input_tokens: _Optional[int] = ..., cached_input_tokens: _Optional[int] = ..., cache_write_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., requests: _Optional[int] = ..., web_searches: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., image_input_tokens: _Optional[int] = ..., image_output_tokens: _Optional[int] = ..., images: _Optional[int] = ..., seconds: _Optional[int] = ..., characters: _Optional[int] = ..., service_tier: _Optional[str] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id", "end_user", "tags", "router_id")
+    __slots__ = ("usage_id", "incarnation_id", "sequence", "customer_id", "key_id", "team_id", "user_id", "lease_id", "windows", "attempts", "state", "cost_nanousd", "hold_nanousd", "requested_model", "response_model", "status", "begin_time", "latency_ms", "first_byte_ms", "stream", "failover", "cached", "finish", "cf_log_id", "end_user", "tags", "router_id", "kept_objects")
     USAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -327,6 +329,7 @@ class UsageRecord(_message.Message):
     END_USER_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEPT_OBJECTS_FIELD_NUMBER: _ClassVar[int]
     usage_id: str
     incarnation_id: str
     sequence: int
@@ -354,7 +357,20 @@ class UsageRecord(_message.Message):
     end_user: str
     tags: _containers.RepeatedScalarFieldContainer[str]
     router_id: str
-    def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., router_id: _Optional[str] = ...) -> None: ...
+    kept_objects: _containers.RepeatedCompositeFieldContainer[KeptObject]
+    def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., router_id: _Optional[str] = ..., kept_objects: _Optional[_Iterable[_Union[KeptObject, _Mapping]]] = ...) -> None: ...
+
+class KeptObject(_message.Message):
+    __slots__ = ("object_id", "kind", "provider_id", "pending")
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    object_id: str
+    kind: str
+    provider_id: str
+    pending: bool
+    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., pending: _Optional[bool] = ...) -> None: ...
 
 class SettleRequest(_message.Message):
     __slots__ = ("incarnation_id", "records", "reports")
@@ -451,6 +467,90 @@ class RefusedRequest(_message.Message):
     def __init__(self, usage_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., router_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., requested_model: _Optional[str] = ..., stream: _Optional[bool] = ..., status: _Optional[int] = ..., reason: _Optional[str] = ..., scope: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., omitted_count: _Optional[int] = ...) -> None: ...
 
 class ReportRefusalsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FindKeptObjectsRequest(_message.Message):
+    __slots__ = ("customer_id", "object_ids", "wait")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_IDS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    object_ids: _containers.RepeatedScalarFieldContainer[str]
+    wait: _duration_pb2.Duration
+    def __init__(self, customer_id: _Optional[str] = ..., object_ids: _Optional[_Iterable[str]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class FindKeptObjectsResponse(_message.Message):
+    __slots__ = ("objects",)
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[FoundObject]
+    def __init__(self, objects: _Optional[_Iterable[_Union[FoundObject, _Mapping]]] = ...) -> None: ...
+
+class FoundObject(_message.Message):
+    __slots__ = ("object_id", "kind", "provider_id", "usage_id", "pending")
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    object_id: str
+    kind: str
+    provider_id: str
+    usage_id: str
+    pending: bool
+    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., usage_id: _Optional[str] = ..., pending: _Optional[bool] = ...) -> None: ...
+
+class ScanKeptObjectsRequest(_message.Message):
+    __slots__ = ("customer_id", "kind", "page_size", "before_object_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    kind: str
+    page_size: int
+    before_object_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., kind: _Optional[str] = ..., page_size: _Optional[int] = ..., before_object_id: _Optional[str] = ...) -> None: ...
+
+class ScanKeptObjectsResponse(_message.Message):
+    __slots__ = ("objects",)
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[FoundObject]
+    def __init__(self, objects: _Optional[_Iterable[_Union[FoundObject, _Mapping]]] = ...) -> None: ...
+
+class ReportKeptObjectRequest(_message.Message):
+    __slots__ = ("customer_id", "object_id", "usage", "response_model", "finish", "kept_objects")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    KEPT_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    object_id: str
+    usage: Usage
+    response_model: str
+    finish: str
+    kept_objects: _containers.RepeatedCompositeFieldContainer[KeptObject]
+    def __init__(self, customer_id: _Optional[str] = ..., object_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., response_model: _Optional[str] = ..., finish: _Optional[str] = ..., kept_objects: _Optional[_Iterable[_Union[KeptObject, _Mapping]]] = ...) -> None: ...
+
+class ReportKeptObjectResponse(_message.Message):
+    __slots__ = ("outcome", "cost_nanousd")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
+    outcome: SettleOutcome
+    cost_nanousd: int
+    def __init__(self, outcome: _Optional[_Union[SettleOutcome, str]] = ..., cost_nanousd: _Optional[int] = ...) -> None: ...
+
+class DeleteKeptObjectRequest(_message.Message):
+    __slots__ = ("customer_id", "object_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    object_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., object_id: _Optional[str] = ...) -> None: ...
+
+class DeleteKeptObjectResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

@@ -71,6 +71,26 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.FromString,
                 _registered_method=True)
+        self.FindKeptObjects = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/FindKeptObjects',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsResponse.FromString,
+                _registered_method=True)
+        self.ScanKeptObjects = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/ScanKeptObjects',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.FromString,
+                _registered_method=True)
+        self.ReportKeptObject = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/ReportKeptObject',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectResponse.FromString,
+                _registered_method=True)
+        self.DeleteKeptObject = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/DeleteKeptObject',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/tollkeeper.v1.EdgeService/Watch',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.WatchRequest.SerializeToString,
@@ -137,6 +157,36 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindKeptObjects(self, request, context):
+        """Which of these ids are of objects that vendors keep for the customer (DESIGN §7). Waits up to `wait` for those that
+        aren't there: what was made a moment ago may not be settled yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScanKeptObjects(self, request, context):
+        """A customer's kept objects of one kind, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportKeptObject(self, request, context):
+        """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
+        estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteKeptObject(self, request, context):
+        """Forgets an object that its vendor deleted. One that isn't there is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27).
         """
@@ -181,6 +231,26 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.ReportRefusals,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.SerializeToString,
+            ),
+            'FindKeptObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindKeptObjects,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsResponse.SerializeToString,
+            ),
+            'ScanKeptObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScanKeptObjects,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.SerializeToString,
+            ),
+            'ReportKeptObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportKeptObject,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectResponse.SerializeToString,
+            ),
+            'DeleteKeptObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteKeptObject,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -379,6 +449,114 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/ReportRefusals',
             tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.ReportRefusalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindKeptObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/FindKeptObjects',
+            tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.FindKeptObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScanKeptObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/ScanKeptObjects',
+            tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportKeptObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/ReportKeptObject',
+            tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteKeptObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/DeleteKeptObject',
+            tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,18 @@ class EdgeServiceStub:
     """Requests refused because nobody could bill their model. Best effort: no request waits for it."""
     ReportRefusals: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ReportRefusalsRequest, _edge_pb2.ReportRefusalsResponse]
     """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
+    FindKeptObjects: _grpc.UnaryUnaryMultiCallable[_edge_pb2.FindKeptObjectsRequest, _edge_pb2.FindKeptObjectsResponse]
+    """Which of these ids are of objects that vendors keep for the customer (DESIGN §7). Waits up to `wait` for those that
+    aren't there: what was made a moment ago may not be settled yet.
+    """
+    ScanKeptObjects: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ScanKeptObjectsRequest, _edge_pb2.ScanKeptObjectsResponse]
+    """A customer's kept objects of one kind, the newest first."""
+    ReportKeptObject: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ReportKeptObjectRequest, _edge_pb2.ReportKeptObjectResponse]
+    """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
+    estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
+    """
+    DeleteKeptObject: _grpc.UnaryUnaryMultiCallable[_edge_pb2.DeleteKeptObjectRequest, _edge_pb2.DeleteKeptObjectResponse]
+    """Forgets an object that its vendor deleted. One that isn't there is no error."""
     Watch: _grpc.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -91,6 +103,18 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     """Requests refused because nobody could bill their model. Best effort: no request waits for it."""
     ReportRefusals: _aio.UnaryUnaryMultiCallable[_edge_pb2.ReportRefusalsRequest, _edge_pb2.ReportRefusalsResponse]  # type: ignore[assignment]
     """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
+    FindKeptObjects: _aio.UnaryUnaryMultiCallable[_edge_pb2.FindKeptObjectsRequest, _edge_pb2.FindKeptObjectsResponse]  # type: ignore[assignment]
+    """Which of these ids are of objects that vendors keep for the customer (DESIGN §7). Waits up to `wait` for those that
+    aren't there: what was made a moment ago may not be settled yet.
+    """
+    ScanKeptObjects: _aio.UnaryUnaryMultiCallable[_edge_pb2.ScanKeptObjectsRequest, _edge_pb2.ScanKeptObjectsResponse]  # type: ignore[assignment]
+    """A customer's kept objects of one kind, the newest first."""
+    ReportKeptObject: _aio.UnaryUnaryMultiCallable[_edge_pb2.ReportKeptObjectRequest, _edge_pb2.ReportKeptObjectResponse]  # type: ignore[assignment]
+    """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
+    estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
+    """
+    DeleteKeptObject: _aio.UnaryUnaryMultiCallable[_edge_pb2.DeleteKeptObjectRequest, _edge_pb2.DeleteKeptObjectResponse]  # type: ignore[assignment]
+    """Forgets an object that its vendor deleted. One that isn't there is no error."""
     Watch: _aio.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]  # type: ignore[assignment]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -163,6 +187,42 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_edge_pb2.ReportRefusalsResponse, _abc.Awaitable[_edge_pb2.ReportRefusalsResponse]]:
         """Requests refused before anything was sent, for the request log. Best effort: no request waits for it."""
+
+    @_abc_1.abstractmethod
+    def FindKeptObjects(
+        self,
+        request: _edge_pb2.FindKeptObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.FindKeptObjectsResponse, _abc.Awaitable[_edge_pb2.FindKeptObjectsResponse]]:
+        """Which of these ids are of objects that vendors keep for the customer (DESIGN §7). Waits up to `wait` for those that
+        aren't there: what was made a moment ago may not be settled yet.
+        """
+
+    @_abc_1.abstractmethod
+    def ScanKeptObjects(
+        self,
+        request: _edge_pb2.ScanKeptObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.ScanKeptObjectsResponse, _abc.Awaitable[_edge_pb2.ScanKeptObjectsResponse]]:
+        """A customer's kept objects of one kind, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ReportKeptObject(
+        self,
+        request: _edge_pb2.ReportKeptObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.ReportKeptObjectResponse, _abc.Awaitable[_edge_pb2.ReportKeptObjectResponse]]:
+        """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
+        estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteKeptObject(
+        self,
+        request: _edge_pb2.DeleteKeptObjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.DeleteKeptObjectResponse, _abc.Awaitable[_edge_pb2.DeleteKeptObjectResponse]]:
+        """Forgets an object that its vendor deleted. One that isn't there is no error."""
 
     @_abc_1.abstractmethod
     def Watch(

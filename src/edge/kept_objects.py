@@ -1,0 +1,139 @@
+"""Whose an object is that a vendor keeps, and where it is kept (DESIGN §7).
+
+One `KeptObjects` per worker. What the worker itself made it knows; others are asked of the control plane and
+remembered. That isn't the steady state: only requests that name such an object come here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from edge import metrics
+from edge.clock import Clock
+from edge.control_link import ControlLink
+from edge.grants import GrantView
+from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.ids import is_object_id
+from tollkeeper.v1 import edge_pb2
+
+# What was found, and what wasn't: beyond it the oldest is forgotten, and asked for again.
+MAX_KNOWN = 20_000
+MAX_MISSING = 20_000
+# Guessing ids costs the control plane a look each; the same guess is answered from here for so long.
+MISSING_S = 5.0
+# What another worker made a moment ago may not be settled yet.
+WAIT_S = 2.0
+# Look-ups of a worker under way; beyond it clients are asked to come back.
+MAX_LOOK_UPS = 256
+
+
+class KeptObject(NamedTuple):
+    """One object of a customer's."""
+
+    object_id: str
+    kind: str
+    provider_id: str
+    usage_id: str
+    pending: bool
+    """What it cost isn't known yet."""
+
+
+class KeptObjects:
+    """Finds, reports and forgets."""
+
+    def __init__(self, link: ControlLink, clock: Clock) -> None:
+        self._link = link
+        self._now_s = clock.now_s
+        self._known: dict[tuple[str, str], KeptObject] = {}
+        # Until when each id counts as missing.
+        self._missing: dict[tuple[str, str], float] = {}
+        self._look_ups = 0
+
+    async def find(self, grant: GrantView, object_ids: Sequence[str]) -> list[KeptObject]:
+        """The customer's objects with these ids, in their order.
+
+        Raises NOT_FOUND for the first that isn't the customer's, as for one that never was; UNAVAILABLE.
+        """
+        known = {object_id: self._known.get((grant.customer_id, object_id)) for object_id in object_ids}
+        unknown = [object_id for object_id, kept in known.items() if kept is None]
+        if unknown:
+            self._refuse_missing(grant.customer_id, unknown)
+            known |= {each.object_id: each for each in await self._ask(grant.customer_id, unknown)}
+        metrics.kept_objects_found("known", len(known) - len(unknown))
+        found = []
+        for object_id, kept in known.items():
+            if kept is None:
+                raise self._not_found(grant.customer_id, object_id)
+            found.append(kept)
+        return found
+
+    async def newest(self, grant: GrantView, kind: str, before: str, count: int) -> list[KeptObject]:
+        """The customer's objects of a kind, the newest first; `before` names one to go on from, or nothing.
+        Raises UNAVAILABLE."""
+        request = edge_pb2.ScanKeptObjectsRequest(
+            customer_id=grant.customer_id, kind=kind, before_object_id=before, page_size=count
+        )
+        return [_kept(each) for each in await self._link.scan_kept_objects(request)]
+
+    async def report(self, request: edge_pb2.ReportKeptObjectRequest) -> None:
+        """Tells what a pending object cost in the end. May be told again. Raises NOT_FOUND, UNAVAILABLE."""
+        await self._link.report_kept_object(request)
+        self._known.pop((request.customer_id, request.object_id), None)
+
+    async def forget(self, grant: GrantView, object_id: str) -> None:
+        """Its vendor deleted it. Raises UNAVAILABLE."""
+        self._known.pop((grant.customer_id, object_id), None)
+        await self._link.delete_kept_object(grant.customer_id, object_id)
+
+    def made(self, customer_id: str, usage_id: str, objects: Iterable[edge_pb2.KeptObject]) -> None:
+        """This worker's own, which it knows before the control plane does."""
+        for kept in objects:
+            self._missing.pop((customer_id, kept.object_id), None)
+            if not kept.pending:
+                self._remember(
+                    customer_id, KeptObject(kept.object_id, kept.kind, kept.provider_id, usage_id, False)
+                )
+
+    def _remember(self, customer_id: str, kept: KeptObject) -> None:
+        while len(self._known) >= MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        # An id that is there already stays what it is, as in the control plane.
+        self._known.setdefault((customer_id, kept.object_id), kept)
+
+    async def _ask(self, customer_id: str, object_ids: Sequence[str]) -> list[KeptObject]:
+        if self._look_ups >= MAX_LOOK_UPS:
+            metrics.kept_objects_found("refused", len(object_ids))
+            raise TollkeeperError(
+                Reason.UNAVAILABLE, "Too many objects are being looked up. Try again.", retry_after_s=1
+            )
+        request = edge_pb2.FindKeptObjectsRequest(customer_id=customer_id, object_ids=object_ids)
+        request.wait.FromMicroseconds(int(WAIT_S * 1e6))
+        self._look_ups += 1
+        try:
+            found = [_kept(each) for each in await self._link.find_kept_objects(request)]
+        finally:
+            self._look_ups -= 1
+        metrics.kept_objects_found("found", len(found))
+        for kept in found:
+            # Another worker may report a pending one's end: that is asked for each time.
+            if not kept.pending:
+                self._remember(customer_id, kept)
+        return found
+
+    def _refuse_missing(self, customer_id: str, object_ids: Iterable[str]) -> None:
+        now_s = self._now_s()
+        for object_id in object_ids:
+            if not is_object_id(object_id) or self._missing.get((customer_id, object_id), 0.0) > now_s:
+                raise self._not_found(customer_id, object_id)
+
+    def _not_found(self, customer_id: str, object_id: str) -> TollkeeperError:
+        metrics.kept_objects_found("missing", 1)
+        if is_object_id(object_id):
+            self._missing.pop((customer_id, object_id), None)
+            while len(self._missing) >= MAX_MISSING:
+                del self._missing[next(iter(self._missing))]
+            self._missing[customer_id, object_id] = self._now_s() + MISSING_S
+        return TollkeeperError(Reason.NOT_FOUND, f"No object with id {object_id[:200]!r} was found.")
+
+
+def _kept(found: edge_pb2.FoundObject) -> KeptObject:
+    return KeptObject(found.object_id, found.kind, found.provider_id, found.usage_id, found.pending)
