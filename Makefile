@@ -48,8 +48,8 @@ format: $(INSTALLED) ## Format the code and fix what the linter can
 protos: $(INSTALLED) ## Generate src/tollkeeper/v1 from proto/
 	@scripts/protos
 
-bench: $(INSTALLED) ## Measure the edge against a bare forwarder and nginx
-	@$(BIN)/python -m benchmarks.bench $(ARGS)
+bench: $(INSTALLED) ## Measure the edge against a bare forwarder and nginx (BASE=COMMIT: against that commit)
+	@$(BIN)/python -m benchmarks.$(if $(BASE),compare --base $(BASE),bench) $(ARGS)
 
 bench-revocation: $(INSTALLED) ## Measure how soon a revoked key is refused everywhere
 	@$(BIN)/python -m benchmarks.revocation $(ARGS)

@@ -9,101 +9,29 @@ programs; docs/benchmarks.md tells what each figure means.
 """
 
 import argparse
-import os
-import statistics
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
-from benchmarks import cpu, load, nginx, stack
+from benchmarks import cpu, families, load, nginx, peers, stack
 from benchmarks.cpu import EDGE_CPU, OTHERS_CPU
+from benchmarks.families import EVENT_TOKENS, EVENTS, Family, chat_body
 from benchmarks.load import LoadFailed, Outcome, Target
-from benchmarks.stack import MODEL, Stack
+from benchmarks.peers import Peer, Sample
+from benchmarks.stack import Stack
 
-LIMIT_S = 235
+LIMIT_S = 600
 WARM_UP_S = 2
-BODY_BYTES = 200
-EVENT_TOKENS = 200
-# Beside the words: the role, the finish and [DONE]. The usage is kept from clients that don't ask for it.
-EVENTS = EVENT_TOKENS + 3
 SPACED_MS = 5
+FAMILY_ROUNDS = 3
+FAMILY_SECONDS = 2
+FAMILY_WARM_UP_S = 1
 # The edge's requests and its rivals' are told apart on the simulator's bill by the provider.
-EDGE_PROVIDER, RIVALS_PROVIDER = "openai", "groq"
-RIVALS_PATH = f"/v1/{'0' * 32}/default/{RIVALS_PROVIDER}/chat/completions"
+RIVALS_PATH = f"/v1/{'0' * 32}/default/{stack.RIVALS_PROVIDER}/chat/completions"
 RIVALS_SECRET = "sk-" + "0" * 32
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One round: processor time per request by part, and what the load saw."""
-
-    cpu_us: dict[str, float]
-    outcome: Outcome
-
-    @property
-    def rps(self) -> float:
-        return self.outcome.requests / self.outcome.took_s
-
-
-@dataclass
-class Peer:
-    """One of those compared. `parts` are the processes whose time is counted, its own first."""
-
-    name: str
-    target: Target
-    parts: dict[str, int]
-    finish: Callable[[], object] = lambda: None
-    samples: list[Sample] = field(default_factory=list)
-
-    def measure(self, loading: Callable[[Target], Outcome]) -> Sample:
-        """Loads it and waits until it has finished its work, which counts too."""
-        before = {part: cpu.used_s(pid) for part, pid in self.parts.items()}
-        outcome = loading(self.target)
-        self.finish()
-        used_s = {part: cpu.used_s(pid) - before[part] for part, pid in self.parts.items()}
-        return Sample({part: used_s[part] * 1e6 / outcome.requests for part in self.parts}, outcome)
-
-    def cpu_us(self, part: str = "own") -> float:
-        return statistics.median(sample.cpu_us[part] for sample in self.samples)
-
-    @property
-    def rps(self) -> float:
-        return statistics.median(sample.rps for sample in self.samples)
-
-    def latency_ms(self, percentile: str) -> float:
-        latencies: list[float] = [getattr(sample.outcome, percentile) for sample in self.samples]
-        return statistics.median(latencies) / 1e3
-
-
-def chat_body(text: str = "", stream: bool = False) -> str:
-    """A request of 200 bytes, the text among them."""
-    options = '"stream":true,' if stream else ""
-    head = f'{{"model":"{MODEL}",{options}"messages":[{{"role":"user","content":"{text}'
-    return head + "x" * (BODY_BYTES - len(head) - 4) + '"}]}'
-
-
-@contextmanager
-def bare_forwarder(upstream_url: str) -> Iterator[tuple[int, str]]:
-    """Its process and URL."""
-    command = [sys.executable, "-m", "benchmarks.bare_forwarder", "--port", "0", "--upstream", upstream_url]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {EDGE_CPU}),
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("listening on "):
-            raise SystemExit("the bare forwarder didn't start")
-        yield process.pid, f"http://127.0.0.1:{line.split()[-1]}"
-    finally:
-        process.kill()
-        process.wait()
 
 
 class Bench:
@@ -111,12 +39,9 @@ class Bench:
 
     def __init__(self, running: Stack, secret: str, exit_stack: ExitStack) -> None:
         self.stack = running
-        edge_parts = {"own" if part == "edge" else part: running.pids[part] for part in stack.PARTS}
-        self.edge = Peer(
-            "edge", Target(running.chat_url, secret, chat_body()), edge_parts, finish=self.wait_settled
-        )
+        self.edge = peers.edge("edge", running, Target(running.chat_url, secret, chat_body()))
         self.direct = self._target(running.simulator_url)
-        pid, url = exit_stack.enter_context(bare_forwarder(running.simulator_url))
+        pid, url = exit_stack.enter_context(peers.bare_forwarder(running.simulator_url))
         self.bare = Peer("bare forwarder", self._target(url), {"own": pid})
         self.nginx: Peer | None = None
         upstream = urlsplit(running.simulator_url).netloc
@@ -129,9 +54,6 @@ class Bench:
     @property
     def peers(self) -> list[Peer]:
         return [self.edge, self.bare, *([self.nginx] if self.nginx else [])]
-
-    def wait_settled(self) -> None:
-        stack.settled(self.stack, EDGE_PROVIDER)
 
     def full_load(self, rounds: int, seconds: float) -> None:
         """Interleaved rounds of all peers, after one that warms them up."""
@@ -168,9 +90,23 @@ class Bench:
             streams.samples.append(sample)
         return (streams.cpu_us() - peer.cpu_us()) / EVENTS
 
+    def families(self, served: Iterable[Family], secret: str) -> list[Peer]:
+        """Each family of the edge at full load, in turns."""
+        measured = {
+            family: peers.edge(family.name, self.stack, family.target(self.stack.edge_url, secret))
+            for family in served
+        }
+        for round_number in range(-1, FAMILY_ROUNDS):
+            for family, peer in measured.items():
+                seconds = FAMILY_SECONDS if round_number >= 0 else FAMILY_WARM_UP_S
+                sample = self._measure(peer, partial(family.loading, seconds=seconds, cpu=OTHERS_CPU))
+                if round_number >= 0:
+                    peer.samples.append(sample)
+        return list(measured.values())
+
     def _measure(self, peer: Peer, loading: Callable[[Target], Outcome]) -> Sample:
         sample = peer.measure(loading)
-        if peer.finish == self.wait_settled:
+        if "control" in peer.parts:
             self.answered += sample.outcome.requests
             self.cut += load.CONNECTIONS
         return sample
@@ -184,7 +120,7 @@ def audit(bench: Bench) -> None:
 
     wrk leaves up to 16 requests unanswered when its time is over; they were sent all the same.
     """
-    billed = bench.stack.billed(EDGE_PROVIDER)
+    billed = bench.stack.billed()
     sent, voided = bench.stack.usage_records()
     print(f"\nanswered {bench.answered}, sent {billed}, posted {sent}, never sent {voided}")
     if sent != billed or not bench.answered <= sent <= bench.answered + bench.cut:
@@ -215,6 +151,14 @@ def print_events(events: dict[str, tuple[float, float]]) -> None:
         print(f"{name:28}{burst_us:11.1f} µs{spaced_us:10.1f} µs")
 
 
+def family_line(peer: Peer) -> str:
+    """For programs: one family."""
+    return (
+        f"BENCH_FAMILY name={peer.name} cpu_us={peer.cpu_us():.1f} rps={peer.rps:.0f}"
+        f" control_cpu_us={peer.cpu_us('control'):.1f} postgres_cpu_us={peer.cpu_us('postgres'):.1f}"
+    )
+
+
 def last_line(bench: Bench, paced: list[Peer], event_us: float, rss_mb: float) -> str:
     """For programs."""
     direct, edge = paced[:2]
@@ -230,14 +174,13 @@ def last_line(bench: Bench, paced: list[Peer], event_us: float, rss_mb: float) -
     )
 
 
-def run(rounds: int, seconds: float) -> None:
+def run(rounds: int, seconds: float, served: Sequence[Family]) -> None:
     """All of it. Raises SystemExit when something fails, LoadFailed when a request did."""
-    with ExitStack() as exit_stack:
-        running = exit_stack.enter_context(stack.running(workers=1, limit_s=LIMIT_S))
-        for part, pid in running.pids.items():
-            cpu.pin(pid, EDGE_CPU if part == "edge" else OTHERS_CPU)
+    with stack.limited(LIMIT_S), ExitStack() as exit_stack:
+        running = exit_stack.enter_context(stack.running(workers=1))
+        peers.pin(running)
         with stack.Admin(running) as admin:
-            secret = admin.create_budgeted_key()
+            secret, family_secret = admin.create_budgeted_key(), admin.create_key_of_all_vendors()
         bench = Bench(running, secret, exit_stack)
         if bench.nginx is None:
             print("nginx isn't installed: skipped")
@@ -246,12 +189,15 @@ def run(rounds: int, seconds: float) -> None:
             peer.name: (bench.event_us(peer, 0, 2, 3), bench.event_us(peer, SPACED_MS, 1, 4))
             for peer in (bench.edge, bench.bare)
         }
+        measured = bench.families(served, family_secret)
         paced = bench.half_load(rounds=5, seconds=3)
         rss_mb = cpu.peak_rss_mb(running.pids["edge"])
         print_peers(f"full load, {load.CONNECTIONS} connections", bench.peers)
         print_peers("at half of that rate", paced)
         print_events(events)
         audit(bench)
+        for peer in measured:
+            print(family_line(peer))
         print(last_line(bench, paced, events["edge"][1], rss_mb), flush=True)
 
 
@@ -261,11 +207,11 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5, help="of load, per round and peer")
+    parser.add_argument("--families", default="", metavar="NAMES", help="only these, separated by commas")
     options = parser.parse_args()
-    if (os.cpu_count() or 1) <= OTHERS_CPU:
-        raise SystemExit("two cores are needed")
+    cpu.need_two_cores()
     try:
-        run(options.rounds, options.seconds)
+        run(options.rounds, options.seconds, families.named(options.families))
     except (LoadFailed, TimeoutError) as error:
         raise SystemExit(f"FAILED: {error}") from error
 

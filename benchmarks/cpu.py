@@ -10,6 +10,12 @@ EDGE_CPU, OTHERS_CPU = 0, 1
 LOWEST_PRIORITY = 19
 
 
+def need_two_cores() -> None:
+    """Raises SystemExit where there is only one."""
+    if (os.cpu_count() or 1) <= OTHERS_CPU:
+        raise SystemExit("two cores are needed")
+
+
 def used_s(pid: int) -> float:
     """User and system seconds of a process and all its descendants, those included that have ended since.
 

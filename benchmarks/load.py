@@ -30,9 +30,9 @@ import uvloop
 CONNECTIONS = 16
 WRK_SCRIPT = """
 wrk.method = "POST"
-wrk.body = [==[%s]==]
-wrk.headers["content-type"] = "application/json"
-wrk.headers["authorization"] = "Bearer %s"
+wrk.body = %s
+wrk.headers["content-type"] = %s
+wrk.headers[%s] = %s
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format("requests %%d failed %%d p50_us %%d p99_us %%d took_us %%d\\n", summary.requests,
@@ -53,6 +53,14 @@ class Target:
     url: str
     secret: str
     body: str
+    content_type: str = "application/json"
+    key_header: str = "authorization"
+    """Where the key is: vendors' own SDKs send theirs elsewhere."""
+
+    @property
+    def credential(self) -> str:
+        """That header's value."""
+        return f"Bearer {self.secret}" if self.key_header == "authorization" else self.secret
 
     @property
     def address(self) -> tuple[str, int]:
@@ -64,7 +72,7 @@ class Target:
         host, port = self.address
         return (
             f"POST {urlsplit(self.url).path} HTTP/1.1\r\nhost: {host}:{port}\r\n"
-            f"content-type: application/json\r\nauthorization: Bearer {self.secret}\r\n"
+            f"content-type: {self.content_type}\r\n{self.key_header}: {self.credential}\r\n"
             f"content-length: {len(self.body.encode())}\r\n\r\n{self.body}"
         ).encode()
 
@@ -104,7 +112,9 @@ def _checked(target: Target, outcome: Outcome) -> Outcome:
 def _wrk(target: Target, seconds: float, cpu: int) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
-        script.write_text(WRK_SCRIPT % (target.body, target.secret))
+        values = (target.body, target.content_type, target.key_header, target.credential)
+        # These are ASCII, whose JSON strings Lua reads alike.
+        script.write_text(WRK_SCRIPT % tuple(json.dumps(value) for value in values))
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(script), target.url]
         output = _run(command, seconds, cpu)
     found = re.search(r"requests (\d+) failed (\d+) p50_us (\d+) p99_us (\d+) took_us (\d+)", output)

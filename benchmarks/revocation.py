@@ -16,7 +16,7 @@ import time
 import psutil
 
 from benchmarks import stack
-from benchmarks.bench import chat_body
+from benchmarks.families import chat_body
 from benchmarks.load import Connection, Target
 from benchmarks.stack import Admin, Stack
 
@@ -95,7 +95,7 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=300, help="of revocations")
     count = parser.parse_args().count
-    with stack.running(workers=WORKERS, limit_s=LIMIT_S) as running:
+    with stack.limited(LIMIT_S), stack.running(workers=WORKERS) as running:
         took_ms = sorted(asyncio.run(measure(running, count)))
     p50_ms, p99_ms, max_ms = statistics.median(took_ms), took_ms[int(count * 0.99)], took_ms[-1]
     print(f"REVOCATION n={count} p50_ms={p50_ms:.1f} p99_ms={p99_ms:.1f} max_ms={max_ms:.1f}", flush=True)
