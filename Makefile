@@ -9,7 +9,7 @@ export VENV
 export TOLLKEEPER_DATA_DIR ?= .tollkeeper
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-full check format protos bench bench-revocation bench-control chaos mutants lock clean
+.PHONY: help install run test test-full check format protos bench bench-streams bench-revocation bench-control chaos mutants lock clean
 
 help: ## Show this help
 	@echo "Tollkeeper: virtual keys, hard budgets and an exact ledger in front of AI providers"
@@ -50,6 +50,9 @@ protos: $(INSTALLED) ## Generate src/tollkeeper/v1 from proto/
 
 bench: $(INSTALLED) ## Measure the edge against a bare forwarder and nginx (BASE=COMMIT: against that commit)
 	@$(BIN)/python -m benchmarks.$(if $(BASE),compare --base $(BASE),bench) $(ARGS)
+
+bench-streams: $(INSTALLED) ## Measure a thousand streams at once through one worker
+	@$(BIN)/python -m benchmarks.streams $(ARGS)
 
 bench-revocation: $(INSTALLED) ## Measure how soon a revoked key is refused everywhere
 	@$(BIN)/python -m benchmarks.revocation $(ARGS)

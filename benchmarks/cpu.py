@@ -43,6 +43,11 @@ def peak_rss_mb(pid: int) -> float:
     return max(_peak_rss_bytes(process.pid) for process in _tree(pid)) / 1e6
 
 
+def rss_mb(pid: int) -> float:
+    """What the largest process of the tree has resident now, in MB (10^6 bytes)."""
+    return max(process.memory_info().rss for process in _tree(pid)) / 1e6
+
+
 def _tree(pid: int) -> Iterator[psutil.Process]:
     root = psutil.Process(pid)
     yield root

@@ -106,7 +106,8 @@ class EdgeSettings(BaseSettings):
     max_response_bytes: int = Field(64 * MIB, ge=1024, le=512 * MIB)
     # Of each worker; what comes on top is told to come back in a second.
     max_in_flight: int = Field(1024, ge=1, le=100_000)
-    upstream_connections: int = Field(512, ge=1, le=100_000)
+    # Each request under way has one, a stream for as long as it lasts.
+    upstream_connections: int = Field(1024, ge=1, le=100_000)
 
     connect_timeout_s: float = Field(5.0, gt=0, le=60)
     first_byte_timeout_s: float = Field(300.0, gt=0, le=3600)
