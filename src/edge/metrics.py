@@ -104,6 +104,11 @@ _connections = Gauge(
     ("state",),
     multiprocess_mode="livesum",
 )
+_spool_bytes = Gauge(
+    "tollkeeper_edge_upload_spool_bytes",
+    "Uploads that wait on disk until the fields behind them are read.",
+    multiprocess_mode="livesum",
+)
 _ledger = Gauge(
     "tollkeeper_edge_ledger",
     "The ledger side of all workers, summed: what each name means is in docs/metrics.md.",
@@ -256,6 +261,11 @@ def push_arrived(seconds: float) -> None:
 def worker_restarted() -> None:
     """Counted by the parent."""
     _worker_restarts.inc()
+
+
+def spooled(total_bytes: int) -> None:
+    """Bytes of uploads on disk now."""
+    _spool_bytes.set(total_bytes)
 
 
 def set_gauges(

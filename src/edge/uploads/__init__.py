@@ -1,0 +1,1 @@
+"""Requests whose bodies are files: read as they come, never held in memory."""

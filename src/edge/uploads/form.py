@@ -1,0 +1,271 @@
+"""multipart/form-data as it arrives: text fields are read, files go through or wait on disk.
+
+A form is never passed on as it came, but written anew from what was understood here: a vendor must not read
+another `model` out of it than the one that is paid for.
+
+    form = await Form.begin(request.stream, content_type, spools)   # up to its first file, or its end
+    if "model" not in form: await form.read_to_end()                # its files now wait on disk
+    upload = form.upload({"model": "other"}, fixed={"model"})       # at any time; again only when it was read
+    form.close()
+"""
+
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Protocol
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from edge.call import invalid_field
+from edge.uploads.spool import Spool, Spools
+from edge.upstream.upload import Upload
+from tollkeeper.errors import TollkeeperError
+
+# All text of one form: prompts are tens of kilobytes.
+MAX_FIELD_BYTES = 1_048_576
+# OpenAI takes at most sixteen images and some two dozen fields.
+MAX_PARTS = 128
+_SAFE_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+class Observer(Protocol):
+    """Sees the bytes of the files as they pass, once."""
+
+    def feed(self, data: bytes) -> None:
+        """Raises TollkeeperError for what must not go on."""
+
+    def end(self) -> None:
+        """A file is complete. Raises TollkeeperError."""
+
+
+@dataclass(slots=True)
+class FilePart:
+    """One file of a form, `size` bytes from `start` in what waits on disk; `size` None while it arrives."""
+
+    name: str
+    head: bytes
+    start: int = 0
+    size: int | None = None
+
+
+class Form:
+    """One form. Made by `begin`."""
+
+    def __init__(self, events: "AsyncIterator[MultipartSegment | bytes | None]", spools: Spools) -> None:
+        self._events = events
+        self._spool = Spool(spools)
+        self._boundary = f"tollkeeper{token_hex(16)}"
+        self._arriving: FilePart | None = None
+        self._field_bytes = 0
+        self._streaming = False
+        self.observer: Observer | None = None
+        self.fields: list[tuple[str, str]] = []
+        """In order; those behind the first file once it was read to its end."""
+        self.files: list[FilePart] = []
+
+    @classmethod
+    async def begin(cls, source: AsyncIterator[bytes], content_type: str, spools: Spools) -> "Form":
+        """Reads up to the first file's bytes, or to the end of a form without files. Raises
+        INVALID_ARGUMENT, and what the source raises."""
+        kind, options = parse_options_header(content_type)
+        boundary = options.get("boundary")
+        if kind != "multipart/form-data" or not boundary:
+            message = "Send the body as multipart/form-data, with its boundary in the Content-Type header."
+            raise invalid_field(message, None, "invalid_form")
+        try:
+            parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+        except MultipartError as error:
+            raise _unreadable(error) from None
+        form = cls(_events(source, parser), spools)
+        await form._advance()
+        return form
+
+    # What it says
+
+    def __contains__(self, name: str) -> bool:
+        return any(each == name for each, _ in self.fields)
+
+    def text(self, name: str) -> str | None:
+        """A field's value, None without one. Raises INVALID_ARGUMENT when it is there twice: vendors would
+        disagree which one counts."""
+        values = [value for each, value in self.fields if each == name]
+        if len(values) > 1:
+            raise invalid_field(f"'{name}' is given {len(values)} times.", name, "duplicate_parameter")
+        return values[0] if values else None
+
+    @property
+    def content_type(self) -> bytes:
+        """Of what `upload` sends."""
+        return b"multipart/form-data; boundary=%b" % self._boundary.encode()
+
+    @property
+    def is_read(self) -> bool:
+        """Everything is here, so it can be sent more than once."""
+        return self._arriving is None and not self._streaming
+
+    @property
+    def file_bytes(self) -> int | None:
+        """Of all files; None while one arrives."""
+        return self._spool.size if self.is_read else None
+
+    # What becomes of it
+
+    async def read_to_end(self) -> None:
+        """Files wait on disk from now on. Raises INVALID_ARGUMENT, UNAVAILABLE (no room)."""
+        while self._arriving is not None:
+            part = self._arriving
+            part.start = self._spool.size
+            async for piece in self._file():
+                await self._spool.write(piece)
+            part.size = self._spool.size - part.start
+            await self._advance()
+
+    def upload(self, changes: Mapping[str, str | None], fixed: Collection[str] = ()) -> Upload:
+        """The form as a body to send, with other values in some fields (None: without it).
+
+        Of a form that still arrives it can be had once, and a field of `fixed` that comes behind the file
+        ends it with INVALID_ARGUMENT: it was decided upon without it.
+        """
+        fields = b"".join(self._field(*each) for each in _changed(self.fields, changes))
+        if self.is_read:
+            length = len(fields) + len(self._last_line())
+            length += sum(len(self._part(part)) + (part.size or 0) + 2 for part in self.files)
+            return Upload(self._stored(fields), length)
+        assert not self._streaming, "a form that arrives can be sent once"
+        self._streaming = True
+        return Upload(self._arrive(fields, changes, fixed), None)
+
+    def close(self) -> None:
+        """Lets go of what waits on disk. Idempotent."""
+        self._spool.close()
+
+    # Reading
+
+    async def _advance(self) -> None:
+        """Reads fields up to the next file or the end."""
+        self._arriving = None
+        async for event in self._events:
+            assert isinstance(event, MultipartSegment)
+            if event.filename is None:
+                self.fields.append((_name(event), await self._value(event)))
+            else:
+                self._arriving = FilePart(_name(event), _file_head(event))
+                self.files.append(self._arriving)
+                return
+
+    async def _value(self, segment: MultipartSegment) -> str:
+        value = bytearray()
+        async for piece in self._events:
+            if piece is None:
+                break
+            assert isinstance(piece, bytes)
+            value += piece
+            self._field_bytes += len(piece)
+            if self._field_bytes > MAX_FIELD_BYTES:
+                message = f"The text fields of the form are larger than {MAX_FIELD_BYTES} bytes."
+                raise invalid_field(message, segment.name, "string_above_max_length")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            message = f"'{segment.name}' is not UTF-8 text."
+            raise invalid_field(message, segment.name, "invalid_type") from None
+
+    async def _file(self) -> AsyncIterator[bytes]:
+        """The bytes of the file that arrives."""
+        observer = self.observer
+        async for piece in self._events:
+            if piece is None:
+                break
+            assert isinstance(piece, bytes)
+            if observer is not None:
+                observer.feed(piece)
+            yield piece
+        if observer is not None:
+            observer.end()
+
+    # Writing
+
+    async def _stored(self, fields: bytes) -> AsyncIterator[bytes]:
+        if fields:
+            yield fields
+        for part in self.files:
+            yield self._part(part)
+            async for piece in self._spool.pieces(part.start, part.size or 0):
+                yield piece
+            yield b"\r\n"
+        yield self._last_line()
+
+    async def _arrive(
+        self, fields: bytes, changes: Mapping[str, str | None], fixed: Collection[str]
+    ) -> AsyncIterator[bytes]:
+        written = fields
+        while (part := self._arriving) is not None:
+            yield written + self._part(part)
+            async for piece in self._file():
+                yield piece
+            known = len(self.fields)
+            await self._advance()
+            late = self.fields[known:]
+            for name, _ in late:
+                if name in fixed:
+                    message = f"'{name}' must come before the file, or be given once."
+                    raise invalid_field(message, name, "invalid_form")
+            written = b"\r\n" + b"".join(self._field(*each) for each in _changed(late, changes, add=False))
+        yield written + self._last_line()
+
+    def _field(self, name: str, value: str) -> bytes:
+        head = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
+        return b"%b%b\r\n" % (head.encode(), value.encode())
+
+    def _part(self, part: FilePart) -> bytes:
+        return b"--%b\r\n%b\r\n" % (self._boundary.encode(), part.head)
+
+    def _last_line(self) -> bytes:
+        return b"--%b--\r\n" % self._boundary.encode()
+
+
+async def _events(
+    source: AsyncIterator[bytes], parser: PushMultipartParser
+) -> AsyncIterator[MultipartSegment | bytes | None]:
+    try:
+        async for chunk in source:
+            if chunk:
+                for event in parser.parse(chunk):
+                    yield event
+        parser.close()
+    except MultipartError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: MultipartError) -> TollkeeperError:
+    return invalid_field(f"The form can't be read: {error}.", None, "invalid_form")
+
+
+def _changed(
+    fields: Collection[tuple[str, str]], changes: Mapping[str, str | None], add: bool = True
+) -> list[tuple[str, str]]:
+    kept = [each for each in fields if each[0] not in changes]
+    if add:
+        kept += [(name, value) for name, value in changes.items() if value is not None]
+    return kept
+
+
+def _name(segment: MultipartSegment) -> str:
+    if not segment.name:
+        raise invalid_field("A part of the form has no name.", None, "invalid_form")
+    return str(segment.name)
+
+
+def _file_head(segment: MultipartSegment) -> bytes:
+    name, filename = _quoted(_name(segment)), _quoted(segment.filename or "")
+    head = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
+    kind = segment.header("Content-Type")
+    if kind is not None and _SAFE_TYPE.fullmatch(kind):
+        head += f"Content-Type: {kind}\r\n"
+    return head.encode()
+
+
+def _quoted(value: str) -> str:
+    """As browsers write names and file names (HTML, multipart/form-data encoding)."""
+    return value.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
