@@ -24,8 +24,10 @@ class RuleView:
         "provider_name",
         "provider_type",
         "rule_id",
+        "statuses",
         "stored_key_alias",
         "weight",
+        "when",
     )
 
     def __init__(self, rule: edge_pb2.Rule) -> None:
@@ -43,6 +45,8 @@ class RuleView:
         self.model_rewrite = rule.model_rewrite
         self.direct = rule.direct
         self.weight = rule.weight
+        self.statuses = frozenset(rule.statuses)
+        self.when = rule.when
 
     def __repr__(self) -> str:
         return f"RuleView({self.rule_id}, {self.provider_type}, {self.provider_name!r})"

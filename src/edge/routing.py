@@ -20,9 +20,10 @@ from edge.upstream.cloudflare import (
     gateway_destination,
 )
 from edge.upstream.failures import InvalidRequest
+from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.provider_types import goes_direct
-from tollkeeper.routing import asked_model, drawn, plan, prepare, with_prices
+from tollkeeper.routing import FOLLOWING, asked_model, drawn, plan, prepare, with_prices
 
 log = structlog.get_logger()
 
@@ -66,7 +67,16 @@ class _Routes:
 class RouteTable:
     """All routes of one grant."""
 
-    __slots__ = ("_cache", "_customer_models", "_destinations", "_models", "_rules", "grant")
+    __slots__ = (
+        "_asks_facts",
+        "_cache",
+        "_customer_models",
+        "_destinations",
+        "_found",
+        "_models",
+        "_rules",
+        "grant",
+    )
 
     def __init__(self, grant: GrantView, gateway: Gateway | None) -> None:
         """`gateway` None: no Cloudflare account is configured, only direct providers can be served."""
@@ -75,20 +85,31 @@ class RouteTable:
         self._customer_models = ModelList(grant.customer_allowed_models)
         self._destinations = {rule: destination_of(rule, grant, gateway) for rule in grant.rules}
         self._rules = prepare(grant.rules, lambda rule: self._destinations[rule] is not None)
+        self._asks_facts = any(each.when is not None for each in self._rules)
         self._cache: dict[tuple[str, bool, str, str | None], _Routes] = {}
+        self._found: dict[tuple[str, bool, str], dict[RuleView, Route | None]] = {}
 
-    def routes(self, family: Family, stream: bool, model: str, provider: str | None) -> tuple[Route, ...]:
+    def routes(
+        self,
+        family: Family,
+        stream: bool,
+        model: str,
+        provider: str | None,
+        facts: Callable[[], Facts] = Facts,
+    ) -> tuple[Route, ...]:
         """Routes in the order in which they are tried, at least one. `provider` keeps those whose provider
-        has this type, slug or name.
+        has this type, slug or name; `facts` is asked where rules have expressions.
 
         Raises ROUTER_WITHOUT_RULES, MODEL_NOT_ALLOWED, INVALID_ARGUMENT (no such provider),
         ALL_PROVIDERS_FAILED (those that take the model are switched off or can't be reached),
         ENDPOINT_NOT_SUPPORTED (none of them serves the family).
         """
+        if self._asks_facts:
+            return self._planned(family, stream, model, provider, facts()).order()
         asked = family.name, stream, model, provider
         cached = self._cache.get(asked)
         if cached is None:
-            cached = self._find(family, stream, model, provider)
+            cached = self._planned(family, stream, model, provider, None)
             if len(self._cache) >= MAX_CACHED_MODELS:
                 self._cache.clear()
             self._cache[asked] = cached
@@ -118,8 +139,10 @@ class RouteTable:
     def _allows(self, model: str) -> bool:
         return self._models.allows(model) and self._customer_models.allows(model)
 
-    def _find(self, family: Family, stream: bool, model: str, provider: str | None) -> _Routes:
-        found = {rule: self._route(rule, family, stream, model) for rule in self.grant.rules}
+    def _planned(
+        self, family: Family, stream: bool, model: str, provider: str | None, facts: Facts | None
+    ) -> _Routes:
+        found = self._routes_of(family, stream, model)
         planned = plan(
             self._rules,
             self._models,
@@ -127,12 +150,25 @@ class RouteTable:
             model,
             provider,
             lambda rule: found[rule] is not None,
+            facts,
         )
         if planned.refusal is not None:
             raise planned.refusal
         groups = tuple(tuple(route for rule in group if (route := found[rule])) for group in planned.groups)
         drawn_anew = any(len(group) > 1 for group in groups)
         return _Routes(groups, () if drawn_anew else tuple(group[0] for group in groups))
+
+    def _routes_of(self, family: Family, stream: bool, model: str) -> dict[RuleView, Route | None]:
+        """What each rule comes to for a model."""
+        asked = family.name, stream, model
+        found = self._found.get(asked)
+        if found is None:
+            found = {rule: self._route(rule, family, stream, model) for rule in self.grant.rules}
+            if len(self._found) >= MAX_CACHED_MODELS:
+                self._found.clear()
+            if self._asks_facts:  # else what was planned from it is kept
+                self._found[asked] = found
+        return found
 
     def _route(self, rule: RuleView, family: Family, stream: bool, model: str) -> Route | None:
         """None where the rule's provider doesn't serve the family."""
@@ -152,10 +188,14 @@ def candidates(
 ) -> list[Candidate]:
     """Routes whose model has a price, in order. Raises MODEL_NOT_PRICED when there is none: nobody could bill
     it."""
-    priced, _, refusal = with_prices(routes, lambda route: price_of(route.rule, route.model), model)
+    priced, _, refusal = with_prices(routes, lambda route: price_of(route.rule, route.model), _waits, model)
     if refusal is not None:
         raise refusal
     return [Candidate(route, price) for route, price in priced]
+
+
+def _waits(route: Route) -> bool:
+    return route.rule.condition in FOLLOWING
 
 
 def destination_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Destination | None:

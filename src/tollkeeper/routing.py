@@ -5,18 +5,27 @@ Pure: rules go in as the contract's `Rule` or as what the edge made of it, and c
 they are tried. Prices are asked for afterwards (`with_prices`), since they change with time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.expressions import Expression, ExpressionError, Facts, compile_expression
 from tollkeeper.model_match import ModelList
 from tollkeeper.provider_types import find_type
 
 PRIMARY = "primary"
 FALLBACK = "fallback"
-CONDITIONS = (PRIMARY, FALLBACK)
+ON_STATUS = "on_status"
+ON_RATE_LIMIT = "on_rate_limit"
+ON_TIMEOUT = "on_timeout"
+# In the order in which rules of one priority are tried: what answers to one kind of failure comes before what
+# answers to all.
+CONDITIONS = (PRIMARY, ON_STATUS, ON_RATE_LIMIT, ON_TIMEOUT, FALLBACK)
+# Tried only after a failure of their kind, so never first.
+FOLLOWING = frozenset({ON_STATUS, ON_RATE_LIMIT, ON_TIMEOUT})
+_RANKS = {condition: rank for rank, condition in enumerate(CONDITIONS)}
 
 
 class RoutingRule(Protocol):
@@ -26,6 +35,10 @@ class RoutingRule(Protocol):
     def priority(self) -> int: ...
     @property
     def condition(self) -> str: ...
+    @property
+    def statuses(self) -> Collection[int]: ...
+    @property
+    def when(self) -> str: ...
     @property
     def weight(self) -> int: ...
     @property
@@ -62,15 +75,37 @@ class Skip(StrEnum):
     """Its provider's settings lead nowhere."""
     NOT_PRICED = "not_priced"
     """Nobody could bill the model at this provider."""
+    WHEN = "when"
+    """Its expression isn't true of the request."""
+    NEVER_FIRST = "never_first"
+    """It waits for a failure, and no rule is tried before it."""
+
+
+class Failure(StrEnum):
+    """How an attempt ended that brought no answer, as conditions ask for it."""
+
+    RATE_LIMIT = "rate_limit"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+    REFUSED = "refused"
+    """The vendor won't have this request: final, but for rules that name the status."""
+
+
+class Ending(NamedTuple):
+    """The end of the attempt before. `status` 0: no answer."""
+
+    status: int
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[R]):
-    """A rule with its list of models made ready for asking."""
+    """A rule with its list of models and its expression made ready for asking."""
 
     rule: R
     models: ModelList
     reachable: bool
+    when: Expression | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +123,11 @@ class Plan(Generic[R]):
 
 
 def prepare(rules: Iterable[R], reachable: Callable[[R], bool]) -> list[Prepared[R]]:
-    """Rules in the order in which they are tried: by priority, in one priority primary ones before fallbacks,
-    and then those with a weight before those without; else as they were given."""
-    prepared = [Prepared(rule, ModelList(rule.allowed_models), reachable(rule)) for rule in rules]
+    """Rules in the order in which they are tried: by priority, in one priority by condition, and then those
+    with a weight before those without; else as they were given."""
+    prepared = [
+        Prepared(rule, ModelList(rule.allowed_models), reachable(rule), _when(rule)) for rule in rules
+    ]
     return sorted(prepared, key=lambda each: _rank(each.rule))
 
 
@@ -101,9 +138,11 @@ def plan(
     model: str,
     provider: str | None,
     serves: Callable[[R], bool],
+    facts: Facts | None = None,
 ) -> Plan[R]:
     """What becomes of a request for `model`; `provider` keeps rules whose provider has this type, slug, name
-    or id. `serves` says of a reachable rule whether its provider serves such requests."""
+    or id. `serves` says of a reachable rule whether its provider serves such requests. Without `facts` no
+    expression is asked."""
     if not prepared:
         return _refused((), Reason.ROUTER_WITHOUT_RULES, "The router of this key has no rules yet.")
     if not key_models.allows(model):
@@ -114,7 +153,9 @@ def plan(
     taken: list[R] = []
     skipped: list[tuple[R, Skip]] = []
     for each in prepared:
-        skip = _skip(each, model, provider, serves)
+        skip = _skip(each, model, provider, serves, facts)
+        if skip is None and not taken and waits(each.rule):
+            skip = Skip.NEVER_FIRST
         if skip is None:
             taken.append(each.rule)
         else:
@@ -136,22 +177,43 @@ def drawn(groups: Sequence[Sequence[T]], weight: Callable[[T], int], random: Cal
 
 
 def with_prices(
-    routes: Iterable[T], price_of: Callable[[T], P | None], model: str
-) -> tuple[list[tuple[T, P]], list[T], TollkeeperError | None]:
-    """Routes that can be billed with their prices, those that can't, and the refusal when all can't."""
+    routes: Iterable[T], price_of: Callable[[T], P | None], waits_for: Callable[[T], bool], model: str
+) -> tuple[list[tuple[T, P]], list[tuple[T, Skip]], TollkeeperError | None]:
+    """Routes that can be billed with their prices, the others, and the refusal when none is left.
+
+    `waits_for` tells the routes that can't be the first (`waits`).
+    """
     priced: list[tuple[T, P]] = []
-    unpriced: list[T] = []
+    skipped: list[tuple[T, Skip]] = []
     for route in routes:
         price = price_of(route)
         if price is None:
-            unpriced.append(route)
+            skipped.append((route, Skip.NOT_PRICED))
+        elif not priced and waits_for(route):
+            skipped.append((route, Skip.NEVER_FIRST))
         else:
             priced.append((route, price))
     if priced:
-        return priced, unpriced, None
+        return priced, skipped, None
     message = f"The model {model!r} has no price, so it can't be served. Ask for a price to be added."
     metadata = {"param": "model", "model": model}
-    return priced, unpriced, TollkeeperError(Reason.MODEL_NOT_PRICED, message, metadata)
+    return priced, skipped, TollkeeperError(Reason.MODEL_NOT_PRICED, message, metadata)
+
+
+def waits(rule: RoutingRule) -> bool:
+    """Whether a rule is tried only after a failure of its kind."""
+    return rule.condition in FOLLOWING
+
+
+def answers_to(rule: RoutingRule, ending: Ending) -> bool:
+    """Whether a rule is tried after an attempt that ended like this."""
+    if rule.condition == ON_STATUS:
+        return ending.status in rule.statuses
+    if rule.condition == ON_RATE_LIMIT:
+        return ending.failure is Failure.RATE_LIMIT
+    if rule.condition == ON_TIMEOUT:
+        return ending.failure is Failure.TIMEOUT
+    return ending.failure is not Failure.REFUSED
 
 
 def asked_model(rule: RoutingRule, model: str) -> str:
@@ -162,12 +224,28 @@ def asked_model(rule: RoutingRule, model: str) -> str:
 _MODEL = {"param": "model"}
 
 
-def _rank(rule: RoutingRule) -> tuple[int, bool, bool]:
+def _rank(rule: RoutingRule) -> tuple[int, int, bool]:
     # A condition that isn't known is as good as none.
-    return rule.priority, rule.condition == FALLBACK, rule.weight == 0
+    return rule.priority, _RANKS.get(rule.condition, 0), rule.weight == 0
 
 
-def _skip(each: Prepared[R], model: str, provider: str | None, serves: Callable[[R], bool]) -> Skip | None:
+def _when(rule: RoutingRule) -> Expression | None:
+    if not rule.when:
+        return None
+    try:
+        return compile_expression(rule.when)
+    except ExpressionError:
+        # Of a newer control plane: what can't be understood isn't taken for true.
+        return lambda facts: False
+
+
+def _skip(
+    each: Prepared[R],
+    model: str,
+    provider: str | None,
+    serves: Callable[[R], bool],
+    facts: Facts | None,
+) -> Skip | None:
     if provider is not None and not _is_provider(each.rule, provider):
         return Skip.OTHER_PROVIDER
     if not each.models.allows(model):
@@ -176,7 +254,9 @@ def _skip(each: Prepared[R], model: str, provider: str | None, serves: Callable[
         return Skip.DISABLED
     if not each.reachable:
         return Skip.UNREACHABLE
-    return None if serves(each.rule) else Skip.OPERATION
+    if not serves(each.rule):
+        return Skip.OPERATION
+    return None if facts is None or each.when is None or each.when(facts) else Skip.WHEN
 
 
 def _grouped(rules: Sequence[R]) -> tuple[tuple[R, ...], ...]:
@@ -219,6 +299,9 @@ def _none_left(skipped: tuple[tuple[R, Skip], ...], model: str, provider: str | 
     if Skip.OPERATION in reasons:
         message = f"No provider for the model {model!r} serves this kind of request."
         return _refused(skipped, Reason.ENDPOINT_NOT_SUPPORTED, message)
+    if Skip.WHEN in reasons:
+        message = f"No rule of this key's router for the model {model!r} takes this request."
+        return _refused(skipped, Reason.MODEL_NOT_ALLOWED, message, _MODEL)
     message = f"No rule of this key's router takes the model {model!r}."
     return _refused(skipped, Reason.MODEL_NOT_ALLOWED, message, _MODEL)
 

@@ -17,15 +17,20 @@ from edge.upstream.limits import Origin
 from tests.control.gateway import authorize, make_key, make_provider, make_router, refused
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.expressions import Facts
 from tollkeeper.ids import uuid7
+from tollkeeper.routing import CONDITIONS
 from tollkeeper.v1 import edge_pb2
 from tollkeeper.v1.customers_pb2 import Customer, UpdateCustomerRequest
 from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
 from tollkeeper.v1.prices_pb2 import CreatePriceRequest, ListPricesRequest, Price, Rates
 from tollkeeper.v1.providers_pb2 import Provider, UpdateProviderRequest
 from tollkeeper.v1.routers_pb2 import (
+    CreateRouterRequest,
+    Deadlines,
     DryRunRouterRequest,
     DryRunRouterResponse,
+    Retries,
     Router,
     RoutingRule,
     UpdateRouterRequest,
@@ -86,6 +91,32 @@ async def test_attempts_in_order_with_prices_and_skipped_rules_with_reasons(cont
     assert (told.refusal, told.refusal_message) == (Reason.ERROR_REASON_UNSPECIFIED, "")
     named = await dry(cli, router_id=router.router_id, provider="a")
     assert [each.provider_name for each in named.attempts] == ["a"]
+
+
+async def test_conditions_and_settings_are_shown(control: RunningControl) -> None:
+    """Statuses, expressions, retries, deadlines; a rule whose expression isn't true says so."""
+    cli = await control.cli()
+    await control.customer("acme")
+    await global_price(cli, "gpt-4o")
+    provider_id = (await make_provider(cli, "acme")).provider_id
+    rules = [
+        RoutingRule(provider_id=provider_id, when='"batch" in tags || prompt_bytes > 1000'),
+        RoutingRule(provider_id=provider_id, priority=2),
+        RoutingRule(provider_id=provider_id, priority=2, condition="on_status", statuses=[429, 400]),
+    ]
+    settings = {"retries": Retries(count=1), "deadlines": Deadlines(total_ms=5000)}
+    router = Router(customer_id="acme", name="main", rules=rules, **settings)
+    made = await cli.routers.CreateRouter(CreateRouterRequest(router=router))
+    told = await dry(cli, router_id=made.router_id)
+    assert [(each.condition, list(each.statuses)) for each in told.attempts] == [
+        ("primary", []),
+        ("on_status", [400, 429]),
+    ]
+    assert [(each.rule_id, each.reason) for each in told.skipped] == [(made.rules[0].rule_id, "when")]
+    assert (told.retries, told.deadlines) == (settings["retries"], settings["deadlines"])
+    for fields in ({"tags": ["batch"]}, {"prompt_bytes": 2000}):
+        told = await dry(cli, router_id=made.router_id, **fields)
+        assert [each.when for each in told.attempts] == [rules[0].when, "", ""]
 
 
 async def test_a_keys_own_lists_and_router_count(control: RunningControl) -> None:
@@ -187,8 +218,9 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
     rules = [
         RoutingRule(
             provider_id=random.choice(providers),
-            priority=random.randint(1, 3),
-            condition=random.choice(["primary", "fallback"]),
+            priority=random.randint(1, 3) if number else 1,
+            condition=random.choice(CONDITIONS) if number else "primary",
+            when=random.choice(["", "", "stream", "!stream && size(key_id) > 0", 'model.startsWith("gpt")']),
             # Weights that leave no doubt about the order.
             weight=random.choice([0, 0, 1_000_000]) if number else 0,
             allowed_models=random.choice([[], ["*o*"], ["gpt-*", "own"]]),
@@ -196,6 +228,8 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
         )
         for number in range(random.randint(0, 7))
     ]
+    for rule in rules:
+        rule.statuses.extend([503] if rule.condition == "on_status" else [])
     await set_rules(cli, router, *rules)
     key = await make_key(cli, "acme", router_id=router.router_id, allowed_models=["*-*", "own"])
     view = GrantView(b"h" * 32, await authorize(edge, key.raw_key), 0.0, 0.0)
@@ -206,13 +240,13 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
     ]
     book.apply(edge_pb2.PriceBook(version=1, prices=prices, full=True, last=True), 0.0)
     table = RouteTable(view, GATEWAY)
-    for model in models:
-        told = await dry(cli, model, key_id=key.key.key_id)
+    for model, stream in [(model, stream) for model in models for stream in (False, True)]:
+        told = await dry(cli, model, key_id=key.key.key_id, stream=stream)
+        facts = Facts(model=model, stream=stream, key_id=view.key_id)
         refusal = None
         try:
-            found = candidates(
-                table.routes(CHAT, False, model, None), lambda r, m: _price(view, book, r, m), model
-            )
+            routes = table.routes(CHAT, stream, model, None, lambda facts=facts: facts)
+            found = candidates(routes, lambda r, m: _price(view, book, r, m), model)
         except TollkeeperError as error:
             refusal = error
         if refusal is not None:

@@ -1,5 +1,8 @@
 """RoutersService over real gRPC and a real database."""
 
+from typing import Any
+
+import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from control.domain.identity import Role
@@ -11,9 +14,11 @@ from tollkeeper.v1.customers_pb2 import Customer, GetCustomerRequest, UpdateCust
 from tollkeeper.v1.keys_pb2 import GetKeyRequest
 from tollkeeper.v1.routers_pb2 import (
     CreateRouterRequest,
+    Deadlines,
     DeleteRouterRequest,
     GetRouterRequest,
     ListRoutersRequest,
+    Retries,
     Router,
     RoutingRule,
     UpdateRouterRequest,
@@ -69,6 +74,17 @@ UNSOUND = [
     (RoutingRule(provider_id="mine", weight=-1), Reason.INVALID_ARGUMENT),
     (RoutingRule(provider_id="mine", weight=1_000_001), Reason.INVALID_ARGUMENT),
     (RoutingRule(provider_id="mine", condition="sometimes"), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", condition="on_status"), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", condition="on_status", statuses=[399]), Reason.INVALID_ARGUMENT),
+    (
+        RoutingRule(provider_id="mine", condition="on_status", statuses=range(500, 533)),
+        Reason.INVALID_ARGUMENT,
+    ),
+    (RoutingRule(provider_id="mine", statuses=[500]), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", condition="fallback", statuses=[500]), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", when="prompt_bytes <"), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", when="cheap"), Reason.INVALID_ARGUMENT),
+    (RoutingRule(provider_id="mine", when="stream" + " " * 500 + "&& stream"), Reason.INVALID_ARGUMENT),
     (RoutingRule(provider_id="mine", allowed_models=[f"m{n}" for n in range(501)]), Reason.INVALID_ARGUMENT),
 ]
 
@@ -87,6 +103,82 @@ async def test_one_unsound_rule_changes_nothing(control: RunningControl) -> None
         with refused(reason):
             await cli.routers.UpdateRouter(UpdateRouterRequest(router=changed))
         assert await cli.routers.GetRouter(named) == router
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"retries": Retries(count=6)}, "retries.count"),
+        ({"retries": Retries(count=-1)}, "retries.count"),
+        ({"retries": Retries(backoff_ms=30_001)}, "retries.backoff_ms"),
+        ({"retries": Retries(backoff_ms=200, max_backoff_ms=100)}, "retries.backoff_ms"),
+        ({"deadlines": Deadlines(total_ms=3_600_001)}, "deadlines.total_ms"),
+        ({"deadlines": Deadlines(idle_ms=-1)}, "deadlines.idle_ms"),
+        ({"deadlines": Deadlines(first_byte_ms=2000, total_ms=1000)}, "deadlines.first_byte_ms"),
+    ],
+)
+async def test_unsound_settings_change_nothing(
+    control: RunningControl, fields: dict[str, Any], field: str
+) -> None:
+    """Numbers out of range, and ones that contradict each other, are named."""
+    cli = await control.cli()
+    await control.customer("acme")
+    with refused(Reason.INVALID_ARGUMENT) as refusal:
+        router = Router(customer_id="acme", name="main", **fields)
+        await cli.routers.CreateRouter(CreateRouterRequest(router=router))
+    assert refusal.metadata["field"] == field
+
+
+async def test_routers_are_checked_as_a_whole(control: RunningControl) -> None:
+    """A rule that waits for a failure needs one before it; in one priority that is a primary one."""
+    cli = await control.cli()
+    await control.customer("acme")
+    provider_id = (await make_provider(cli, "acme")).provider_id
+
+    async def create(name: str, *rules: tuple[int, str]) -> Router:
+        made = [RoutingRule(provider_id=provider_id, priority=each[0], condition=each[1]) for each in rules]
+        router = Router(customer_id="acme", name=name, rules=made)
+        return await cli.routers.CreateRouter(CreateRouterRequest(router=router))
+
+    for unsound in ([(1, "on_timeout")], [(1, "on_timeout"), (1, "fallback")], [(2, ""), (1, "on_timeout")]):
+        with refused(Reason.INVALID_ARGUMENT) as refusal:
+            await create("unsound", *unsound)
+        assert refusal.metadata["field"] == "rules.condition"
+    await create("one", (1, "on_timeout"), (1, "primary"))
+    await create("two", (1, "fallback"), (2, "on_rate_limit"))
+
+
+async def test_conditions_and_settings_reach_the_grant(control: RunningControl) -> None:
+    """What a router says of statuses, expressions, retries and deadlines is kept, shown and granted."""
+    cli, edge = await control.cli(), await control.edge()
+    await control.customer("acme")
+    provider_id = (await make_provider(cli, "acme")).provider_id
+    rules = [
+        RoutingRule(provider_id=provider_id, when='  "x" in tags '),
+        RoutingRule(provider_id=provider_id, condition="on_status", statuses=[503, 401, 503]),
+    ]
+    retries = Retries(count=2, backoff_ms=100)
+    sent = Router(customer_id="acme", name="main", rules=rules, retries=retries)
+    router = await cli.routers.CreateRouter(CreateRouterRequest(router=sent))
+    assert [(rule.when, list(rule.statuses)) for rule in router.rules] == [
+        ('"x" in tags', []),
+        ("", [401, 503]),
+    ]
+    assert router.retries == retries
+    assert not router.HasField("deadlines")
+
+    deadlines = Deadlines(connect_ms=1, total_ms=9)
+    change = Router(customer_id="acme", router_id=router.router_id, deadlines=deadlines)
+    request = UpdateRouterRequest(router=change, update_mask=FieldMask(paths=["deadlines"]))
+    changed = await cli.routers.UpdateRouter(request)
+    assert (changed.retries, changed.deadlines) == (retries, deadlines)
+    made = await make_key(cli, "acme", router_id=router.router_id)
+    grant = await authorize(edge, made.raw_key)
+    assert (grant.retries, grant.deadlines) == (retries, deadlines)
+    assert [(rule.when, list(rule.statuses)) for rule in grant.rules] == [
+        ('"x" in tags', []),
+        ("", [401, 503]),
+    ]
 
 
 async def test_rules_name_providers_of_the_same_customer_only(control: RunningControl) -> None:

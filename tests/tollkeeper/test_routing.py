@@ -9,8 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.errors import Reason
+from tollkeeper.expressions import Facts
 from tollkeeper.model_match import ModelList
-from tollkeeper.routing import Plan, Skip, drawn, plan, prepare
+from tollkeeper.routing import (
+    Ending,
+    Failure,
+    Plan,
+    Skip,
+    answers_to,
+    drawn,
+    plan,
+    prepare,
+    waits,
+    with_prices,
+)
 from tollkeeper.v1 import edge_pb2
 
 Rule = edge_pb2.Rule
@@ -29,11 +41,12 @@ def planned(
     provider: str | None = None,
     unreachable: str = "",
     unserving: Sequence[str] = (),
+    facts: Facts | None = None,
 ) -> Plan[Rule]:
     """The plan; rules named in `unreachable` lead nowhere, those in `unserving` to other kinds of
     requests."""
     prepared = prepare(rules, lambda each: each.rule_id not in unreachable.split())
-    return plan(prepared, ALL, ALL, model, provider, lambda each: each.rule_id not in unserving)
+    return plan(prepared, ALL, ALL, model, provider, lambda each: each.rule_id not in unserving, facts)
 
 
 def groups(found: Plan[Rule]) -> list[list[str]]:
@@ -107,6 +120,80 @@ def test_refusals(rules: list[Rule], provider: str | None, reason: Reason) -> No
     assert found.refusal is not None
     assert found.refusal.reason == reason
     assert not found.groups
+
+
+def test_conditions_have_an_order_of_their_own() -> None:
+    """In one priority what answers to one kind of failure comes before what answers to all."""
+    conditions = ["fallback", "on_timeout", "on_status", "on_rate_limit", "primary"]
+    found = planned(*(rule(each, condition=each) for each in conditions))
+    assert groups(found) == [["primary"], ["on_status"], ["on_rate_limit"], ["on_timeout"], ["fallback"]]
+
+
+def test_rules_that_wait_for_a_failure_are_never_first() -> None:
+    """Whatever their priority, they come after a rule that doesn't wait; without one nothing is tried."""
+    late = rule("late", condition="on_timeout", priority=3)
+    early = rule("early", condition="on_status", statuses=[503])
+    found = planned(early, late, rule("first", priority=2))
+    assert groups(found) == [["first"], ["late"]]
+    assert found.skipped == ((early, Skip.NEVER_FIRST),)
+    refusal = planned(early, late).refusal
+    assert refusal is not None
+    assert refusal.reason == Reason.MODEL_NOT_ALLOWED
+
+
+def test_expressions_choose_among_rules() -> None:
+    """A rule takes what its expression is true of; one that can't be read takes nothing; unasked, all do."""
+    rules = [
+        rule("small", when="prompt_bytes < 100"),
+        rule("broken", when="prompt_bytes <"),
+        rule("any"),
+        rule("spare", when='"vip" in tags', condition="fallback"),
+    ]
+    assert groups(planned(*rules, facts=Facts(prompt_bytes=5))) == [["small"], ["any"]]
+    assert groups(planned(*rules, facts=Facts(prompt_bytes=500, tags=("vip",)))) == [["any"], ["spare"]]
+    assert groups(planned(*rules)) == [["small"], ["broken"], ["any"], ["spare"]]
+    refusal = planned(rules[0], facts=Facts(prompt_bytes=500)).refusal
+    assert refusal is not None
+    assert refusal.reason == Reason.MODEL_NOT_ALLOWED
+
+
+def test_a_rule_without_a_price_leaves_no_waiting_rule_first() -> None:
+    """What only the waiting rule could bill isn't served: there is nothing it could follow."""
+    first, waiting, last = rule("first"), rule("waiting", condition="on_timeout"), rule("last")
+    prices = {"waiting": 1, "last": 2}
+    found = with_prices([first, waiting, last], lambda each: prices.get(each.rule_id), waits, "m")
+    assert found == ([(last, 2)], [(first, Skip.NOT_PRICED), (waiting, Skip.NEVER_FIRST)], None)
+    *_, refusal = with_prices([first, waiting], lambda each: prices.get(each.rule_id), waits, "m")
+    assert refusal is not None
+    assert refusal.reason == Reason.MODEL_NOT_PRICED
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "failure", "answers"),
+    [
+        ("primary", 503, Failure.OTHER, True),
+        ("fallback", 0, Failure.TIMEOUT, True),
+        ("fallback", 429, Failure.RATE_LIMIT, True),
+        ("fallback", 400, Failure.REFUSED, False),
+        ("primary", 401, Failure.REFUSED, False),
+        ("on_status", 503, Failure.OTHER, True),
+        ("on_status", 500, Failure.OTHER, False),
+        ("on_status", 401, Failure.REFUSED, True),
+        ("on_status", 0, Failure.TIMEOUT, False),
+        ("on_timeout", 0, Failure.TIMEOUT, True),
+        ("on_timeout", 504, Failure.TIMEOUT, True),
+        ("on_timeout", 503, Failure.OTHER, False),
+        ("on_rate_limit", 429, Failure.RATE_LIMIT, True),
+        ("on_rate_limit", 529, Failure.OTHER, False),
+    ],
+)
+def test_a17_which_rule_answers_to_which_failure(
+    condition: str, status: int, failure: Failure, answers: bool
+) -> None:
+    """A17: a final refusal stays final, but for a rule that names its status."""
+    statuses = [401, 503] if condition == "on_status" else []
+    named = rule("a", condition=condition, statuses=statuses)
+    assert answers_to(named, Ending(status, failure)) is answers
 
 
 def test_lists_of_key_and_customer_both_count() -> None:

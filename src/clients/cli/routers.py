@@ -1,5 +1,6 @@
 """`tollkeeper routers`: ordered rules, which providers a request is tried at."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -15,11 +16,13 @@ from clients.cli.session import Session, collect
 from tollkeeper.v1.error_reason_pb2 import ErrorReason
 from tollkeeper.v1.routers_pb2 import (
     CreateRouterRequest,
+    Deadlines,
     DeleteRouterRequest,
     DryRunRouterRequest,
     DryRunRouterResponse,
     GetRouterRequest,
     ListRoutersRequest,
+    Retries,
     Router,
     RoutingRule,
     UpdateRouterRequest,
@@ -29,7 +32,9 @@ from tollkeeper.v1.routers_pb2_grpc import RoutersServiceStub
 app = noun()
 
 COLUMNS = {"router_id": "ID", "name": "NAME", "rules": "RULES", "platform": "PLATFORM"}
-RULE_FIELDS = frozenset({"provider", "priority", "models", "condition", "rewrite", "weight"})
+RULE_FIELDS = frozenset({"provider", "priority", "models", "condition", "status", "rewrite", "weight"})
+# An expression has commas of its own, so it comes last.
+WHEN = ",when="
 PLAN_COLUMNS = {
     "place": "",
     "provider_name": "PROVIDER",
@@ -37,6 +42,7 @@ PLAN_COLUMNS = {
     "upstream_model": "MODEL",
     "priority": "PRIORITY",
     "condition": "CONDITION",
+    "when": "WHEN",
     "first": "FIRST",
     "price": "PRICE",
     "skipped": "SKIPPED",
@@ -47,8 +53,24 @@ Rules = Annotated[
     typer.Option(
         "--rule",
         metavar="RULE",
-        help="provider=ID[,priority=N][,weight=N][,models=PATTERN]...[,condition=primary|fallback][,rewrite=MODEL];"
-        " repeatable.",
+        help="provider=ID[,priority=N][,weight=N][,models=PATTERN]...[,rewrite=MODEL][,condition=primary|fallback|"
+        "on_timeout|on_rate_limit|on_status,status=N...][,when=EXPRESSION]; repeatable.",
+    ),
+]
+Retrying = Annotated[
+    str | None,
+    typer.Option(
+        "--retries",
+        metavar="RETRIES",
+        help="How often a rule is tried again: count=N[,backoff_ms=N][,max_backoff_ms=N].",
+    ),
+]
+Waiting = Annotated[
+    str | None,
+    typer.Option(
+        "--deadlines",
+        metavar="DEADLINES",
+        help="How long requests wait, in milliseconds: [connect=N][,first_byte=N][,idle=N][,total=N].",
     ),
 ]
 
@@ -59,6 +81,8 @@ def create(
     customer: Customer,
     name: Name,
     rule: Rules = None,
+    retries: Retrying = None,
+    deadlines: Waiting = None,
     grant: Grant = None,
     grant_all: GrantAll = False,
 ) -> None:
@@ -67,6 +91,8 @@ def create(
         customer_id=customer,
         name=name,
         rules=[parse_rule(each) for each in rule or []],
+        retries=parse_retries(retries),
+        deadlines=parse_deadlines(deadlines),
         granted_to_all=grant_all,
         granted_customer_ids=granted_to(session, grant),
     )
@@ -104,6 +130,8 @@ def update(
     customer: Customer,
     name: NewName = None,
     rule: Rules = None,
+    retries: Retrying = None,
+    deadlines: Waiting = None,
     grant: Grant = None,
     grant_all: GrantAllOr = None,
     grant_none: GrantNone = False,
@@ -113,6 +141,8 @@ def update(
     fields = changes(
         name=name,
         rules=[parse_rule(each) for each in rule] if rule else None,
+        retries=parse_retries(retries),
+        deadlines=parse_deadlines(deadlines),
         **grants(session, grant, grant_all, grant_none),
     )
     request = UpdateRouterRequest(
@@ -142,12 +172,27 @@ def dry_run(
     provider: Annotated[
         str, typer.Option("--provider", help="As in the body: type, name or id of the only provider.")
     ] = "",
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="As the request's; repeatable.")] = None,
+    end_user: Annotated[str, typer.Option("--end-user", help="As the request's.")] = "",
+    prompt_bytes: Annotated[int, typer.Option("--prompt-bytes", help="Size of the body.")] = 0,
+    output_limit: Annotated[int, typer.Option("--output-limit", help="As the request's max_tokens.")] = 0,
+    stream: Annotated[bool, typer.Option("--stream", help="The answer is streamed.")] = False,
 ) -> None:
     """Show which attempts a request would get, and why other rules are passed over; nothing is sent."""
     if (router is None) == (key is None):
         raise UsageProblem("name a router, or a key with --key")
     named = {"router_id": router} if router is not None else {"key_id": key}
-    request = DryRunRouterRequest(customer_id=customer, model=model, provider=provider, **named)
+    request = DryRunRouterRequest(
+        customer_id=customer,
+        model=model,
+        provider=provider,
+        tags=tag or (),
+        end_user=end_user,
+        prompt_bytes=prompt_bytes,
+        output_limit=output_limit,
+        stream=stream,
+        **named,
+    )
     answer = RoutersServiceStub(session.channel()).DryRunRouter(request)
     if session.json:
         output.record(session, {**plain(answer), "refusal": _reason(answer.refusal)})
@@ -167,13 +212,16 @@ def _plan(answer: DryRunRouterResponse) -> list[Plain]:
     rows: list[Plain] = []
     for place, attempt in enumerate(answer.attempts, 1):
         row = {**nothing, **plain(attempt), "place": place, "price": attempt.price.price_id}
+        if attempt.statuses:
+            row["condition"] = f"{attempt.condition} {','.join(map(str, attempt.statuses))}"
         rows.append({**row, "first": f"{attempt.first_share:.0%}"})
     rows += [{**nothing, **plain(each), "skipped": each.reason} for each in answer.skipped]
     return rows
 
 
 def parse_rule(text: str) -> RoutingRule:
-    """`provider=ID,priority=1,models=gpt-*,models=o3*`. Raises UsageProblem."""
+    """`provider=ID,priority=1,models=gpt-*,models=o3*,when="x" in tags`. Raises UsageProblem."""
+    text, _, when = text.partition(WHEN)
     values = pairs(text, RULE_FIELDS)
     if "provider" not in values:
         raise UsageProblem(f"a rule needs a provider: {text!r}")
@@ -181,7 +229,24 @@ def parse_rule(text: str) -> RoutingRule:
         provider_id=single(values, "provider"),
         priority=number(single(values, "priority", "0"), "priority"),
         condition=single(values, "condition"),
+        statuses=[number(each, "status") for each in values.get("status", [])],
+        when=when,
         allowed_models=values.get("models", []),
         model_rewrite=single(values, "rewrite"),
         weight=number(single(values, "weight", "0"), "weight"),
     )
+
+
+def parse_retries(text: str | None) -> Retries | None:
+    """`count=2,backoff_ms=100`. Raises UsageProblem."""
+    return None if text is None else Retries(**_numbers(text, Retries.DESCRIPTOR.fields_by_name, ""))
+
+
+def parse_deadlines(text: str | None) -> Deadlines | None:
+    """`first_byte=5000,total=30000`, in milliseconds. Raises UsageProblem."""
+    return None if text is None else Deadlines(**_numbers(text, Deadlines.DESCRIPTOR.fields_by_name, "_ms"))
+
+
+def _numbers(text: str, fields: Iterable[str], unit: str) -> dict[str, int]:
+    values = pairs(text, frozenset(name.removesuffix(unit) for name in fields))
+    return {f"{name}{unit}": number(single(values, name), name) for name in values}

@@ -278,12 +278,25 @@ def router_part(message: routers_pb2.Router, providers: dict[str, str]) -> schem
                 provider=name_of(providers, rule.provider_id) or rule.provider_id,
                 priority=rule.priority,
                 condition=rule.condition,
+                statuses=list(rule.statuses),
+                when=rule.when,
                 allowed_models=list(rule.allowed_models),
                 model_rewrite=rule.model_rewrite,
                 weight=rule.weight,
             )
             for rule in message.rules
         ],
+        retries=schema.Retries(
+            count=message.retries.count,
+            backoff_ms=message.retries.backoff_ms,
+            max_backoff_ms=message.retries.max_backoff_ms,
+        ),
+        deadlines=schema.Deadlines(
+            connect_ms=message.deadlines.connect_ms,
+            first_byte_ms=message.deadlines.first_byte_ms,
+            idle_ms=message.deadlines.idle_ms,
+            total_ms=message.deadlines.total_ms,
+        ),
     )
 
 
@@ -297,12 +310,16 @@ def router_message(part: schema.Router, ids: Ids) -> routers_pb2.Router:
                 provider_id=id_of(ids.providers, "provider", rule.provider),
                 priority=rule.priority,
                 condition=rule.condition,
+                statuses=rule.statuses,
+                when=rule.when,
                 allowed_models=rule.allowed_models,
                 model_rewrite=rule.model_rewrite,
                 weight=rule.weight,
             )
             for rule in part.rules
         ],
+        retries=routers_pb2.Retries(**part.retries.model_dump()),
+        deadlines=routers_pb2.Deadlines(**part.deadlines.model_dump()),
     )
 
 

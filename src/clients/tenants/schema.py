@@ -183,9 +183,31 @@ class Rule(Part):
     provider: Name
     priority: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     condition: Name = "primary"
+    statuses: list[int] = []
+    when: str = ""
     allowed_models: Models = []
     model_rewrite: str = ""
     weight: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)]
+
+
+class Retries(Part):
+    """Of a router; zeros are the defaults."""
+
+    count: Annotated[int, Field(ge=0, le=5)] = 0
+    backoff_ms: Milliseconds = 0
+    max_backoff_ms: Milliseconds = 0
+
+
+class Deadlines(Part):
+    """Of a router; 0: as long as the edge's settings say."""
+
+    connect_ms: Milliseconds = 0
+    first_byte_ms: Milliseconds = 0
+    idle_ms: Milliseconds = 0
+    total_ms: Milliseconds = 0
 
 
 class Router(Part):
@@ -193,6 +215,8 @@ class Router(Part):
 
     name: OwnName
     rules: Annotated[list[Rule], Field(max_length=100)] = []
+    retries: Retries = Retries()
+    deadlines: Deadlines = Deadlines()
 
 
 class Key(Part):

@@ -3,24 +3,27 @@ granted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from control.domain.models import check_model
 from control.domain.prices import Prices
 from control.services.convert import resource_id
 from control.store.customers import load_customer
 from control.store.database import Connection
-from control.store.grants import load_rules, price_message
+from control.store.grants import Routing, load_routing, price_message
 from control.store.keys import load_key
 from control.store.prices import global_prices
 from control.store.resources import transaction_time
 from control.store.routers import load_router
 from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
+from tollkeeper.expressions import Facts
 from tollkeeper.model_match import ModelList
 from tollkeeper.provider_types import goes_direct, leads_somewhere
-from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, with_prices
+from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, waits, with_prices
 from tollkeeper.v1 import edge_pb2, prices_pb2, routers_pb2
 
 MAX_PROVIDER_CHARS = 200
+DEFAULT_OPERATION = "chat/completions"
 
 _Rule = edge_pb2.Rule
 
@@ -33,6 +36,9 @@ class _Asked:
     key_models: ModelList
     customer_models: ModelList
     refusal: TollkeeperError | None = None
+    key_id: str = ""
+    team_id: str = ""
+    user_id: str = ""
 
 
 async def dry_run(
@@ -44,14 +50,15 @@ async def dry_run(
         raise invalid(f"provider is longer than {MAX_PROVIDER_CHARS} characters.", field="provider")
     asked = await _asked(connection, customer_id, request)
     now = await transaction_time(connection)
-    rules: list[_Rule] = []
-    own: list[prices_pb2.Price] = []
+    routing = Routing()
     if asked.router_id:
-        rules, own = await load_rules(connection, customer_id, asked.router_id, now, lambda *_: "")
-    models = {asked_model(rule, model) for rule in rules}
+        routing = await load_routing(connection, customer_id, asked.router_id, now, lambda *_: "")
+    models = {asked_model(rule, model) for rule in routing.rules}
     rows = await global_prices(connection, sorted(models), now)
-    prices = Prices([price_message(row, now) for row in rows], own)
-    prepared = prepare(rules, lambda rule: leads_somewhere(rule.provider_type, rule.base_url, rule.direct))
+    prices = Prices([price_message(row, now) for row in rows], routing.own_prices)
+    prepared = prepare(
+        routing.rules, lambda rule: leads_somewhere(rule.provider_type, rule.base_url, rule.direct)
+    )
     planned = plan(
         prepared,
         asked.key_models,
@@ -59,10 +66,35 @@ async def dry_run(
         model,
         request.provider or None,
         lambda rule: True,  # a dry run is of chat, which all that lead somewhere serve
+        _facts(request, asked, now),
     )
     if asked.refusal is not None:
         planned = Plan((), (), asked.refusal)
-    return _answer(planned, prices, model)
+    answer = _answer(planned, prices, model)
+    if routing.retries is not None:
+        answer.retries.CopyFrom(routing.retries)
+    if routing.deadlines is not None:
+        answer.deadlines.CopyFrom(routing.deadlines)
+    return answer
+
+
+def _facts(request: routers_pb2.DryRunRouterRequest, asked: _Asked, now: datetime) -> Facts:
+    """What expressions are told: as an edge would, at this moment."""
+    now = now.astimezone(UTC)
+    return Facts(
+        model=request.model,
+        operation=request.operation or DEFAULT_OPERATION,
+        stream=request.stream,
+        prompt_bytes=request.prompt_bytes,
+        output_limit=request.output_limit,
+        end_user=request.end_user,
+        tags=tuple(request.tags),
+        key_id=asked.key_id,
+        team_id=asked.team_id,
+        user_id=asked.user_id,
+        hour=now.hour,
+        weekday=now.isoweekday(),
+    )
 
 
 async def _asked(
@@ -82,7 +114,8 @@ async def _asked(
     if key["disabled"] or key["revoke_time"] is not None:
         refusal = TollkeeperError(Reason.INVALID_API_KEY, "The API key is not valid.")
     router_id = key["router_id"] or customer["default_router_id"]
-    return _Asked(router_id, ModelList(key["allowed_models"]), customer_models, refusal)
+    owners = key["key_id"], key["team_id"] or "", key["user_id"] or ""
+    return _Asked(router_id, ModelList(key["allowed_models"]), customer_models, refusal, *owners)
 
 
 def _answer(planned: Plan[_Rule], prices: Prices, model: str) -> routers_pb2.DryRunRouterResponse:
@@ -90,14 +123,15 @@ def _answer(planned: Plan[_Rule], prices: Prices, model: str) -> routers_pb2.Dry
     likeliest = [rule for group in planned.groups for rule, _ in _shares(group)]
     refusal = planned.refusal
     priced: Iterable[tuple[_Rule, prices_pb2.Price]] = ()
-    unpriced: Sequence[_Rule] = ()
+    unpriced: Sequence[tuple[_Rule, Skip]] = ()
     if refusal is None:
         priced, unpriced, refusal = with_prices(
             likeliest,
             lambda rule: prices.of(rule.provider_type, rule.provider_id, asked_model(rule, model)),
+            waits,
             model,
         )
-    skipped = [*planned.skipped, *((rule, Skip.NOT_PRICED) for rule in unpriced)]
+    skipped = [*planned.skipped, *unpriced]
     return routers_pb2.DryRunRouterResponse(
         attempts=[_attempt(rule, price, model, shares[id(rule)]) for rule, price in priced],
         skipped=[
@@ -134,6 +168,8 @@ def _attempt(rule: _Rule, price: prices_pb2.Price, model: str, share: float) -> 
         direct=goes_direct(rule.provider_type, rule.base_url, rule.direct),
         priority=rule.priority,
         condition=rule.condition,
+        statuses=rule.statuses,
+        when=rule.when,
         weight=rule.weight,
         first_share=share,
         price=price,

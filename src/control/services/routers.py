@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from control.domain.models import check_allowed_models, check_model
+from control.domain.routing import deadlines_row, retries_row, rule_rows
 from control.services.audit import record_change
 from control.services.convert import (
     MAX_NAME_CHARS,
@@ -33,17 +33,12 @@ from control.store.database import Connection, Database
 from control.store.resource_grants import Kind
 from control.store.resources import lock_customer, transaction_time
 from control.store.rows import Row
-from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
-from tollkeeper.ids import is_uuid
-from tollkeeper.routing import CONDITIONS, PRIMARY
+from tollkeeper.errors import Reason, TollkeeperError, not_found
 from tollkeeper.v1 import routers_pb2, routers_pb2_grpc
 
 Router = routers_pb2.Router
 
-MAX_RULES = 100
-MAX_PRIORITY = 1_000_000
-MAX_WEIGHT = 1_000_000
-DEFAULT_PRIORITY = 1
+_CHANGEABLE = ("name", "rules", "retries", "deadlines", *GRANT_FIELDS)
 
 
 class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
@@ -97,7 +92,7 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
     ) -> routers_pb2.Router:
         """Changes the masked fields, the rules as a whole."""
         sent = request.router
-        fields = masked_fields(request.update_mask, sent, ("name", "rules", *GRANT_FIELDS))
+        fields = masked_fields(request.update_mask, sent, _CHANGEABLE)
 
         async def work(connection: Connection) -> Router:
             customer_id = await scoped_customer(connection, sent.customer_id)
@@ -158,7 +153,11 @@ async def create_router(
     name = checked_name(sent.name)
     if request.number_taken_name:
         name = await store.free_router_name(connection, customer_id, name, MAX_NAME_CHARS)
-    values = {"granted_to_all": sent.granted_to_all}
+    values = {
+        "granted_to_all": sent.granted_to_all,
+        "retries": retries_row(sent.retries),
+        "deadlines": deadlines_row(sent.deadlines),
+    }
     row = await store.insert_router(connection, customer_id, name, values)
     await _replace_rules(connection, customer_id, row["router_id"], sent.rules)
     if sent.granted_customer_ids:
@@ -189,6 +188,10 @@ async def _change(connection: Connection, row: Row, sent: Router, fields: frozen
     values: dict[str, object] = {"name": checked_name(sent.name)} if "name" in fields else {}
     if "granted_to_all" in fields:
         values["granted_to_all"] = sent.granted_to_all
+    if "retries" in fields:
+        values["retries"] = retries_row(sent.retries)
+    if "deadlines" in fields:
+        values["deadlines"] = deadlines_row(sent.deadlines)
     return await store.update_router(connection, row, values)
 
 
@@ -230,35 +233,13 @@ async def check_rules(
     connection: Connection, customer_id: str, rules: Sequence[routers_pb2.RoutingRule]
 ) -> list[dict[str, Any]]:
     """Rules as they are stored, over providers the customer may use. Raises INVALID_ARGUMENT, NOT_FOUND."""
-    if len(rules) > MAX_RULES:
-        raise invalid(f"A router has at most {MAX_RULES} rules.", field="rules")
-    rows = [_rule_row(rule) for rule in rules]
+    rows = rule_rows(rules)
     wanted = [row["provider_id"] for row in rows]
     live = await resource_grants.usable(connection, Kind.PROVIDER, customer_id, wanted)
     for provider_id in wanted:
         if provider_id not in live:
             raise not_found("provider", provider_id)
     return rows
-
-
-def _rule_row(rule: routers_pb2.RoutingRule) -> dict[str, Any]:
-    if not is_uuid(rule.provider_id):
-        raise not_found("provider", rule.provider_id)
-    if not 0 <= rule.priority <= MAX_PRIORITY:
-        raise invalid(f"A priority is from 1 to {MAX_PRIORITY}.", field="rules.priority")
-    if not 0 <= rule.weight <= MAX_WEIGHT:
-        raise invalid(f"A weight is from 0 to {MAX_WEIGHT}.", field="rules.weight")
-    if rule.condition not in ("", *CONDITIONS):
-        raise invalid(f"A condition is one of {', '.join(CONDITIONS)}.", field="rules.condition")
-    return {
-        "rule_id": rule.rule_id.lower(),
-        "priority": rule.priority or DEFAULT_PRIORITY,
-        "condition": rule.condition or PRIMARY,
-        "provider_id": rule.provider_id.lower(),
-        "allowed_models": check_allowed_models(rule.allowed_models),
-        "model_rewrite": check_model(rule.model_rewrite) if rule.model_rewrite else "",
-        "weight": rule.weight,
-    }
 
 
 async def _check_unused(
@@ -308,6 +289,8 @@ def _message(row: Row, rules: Sequence[Row], customer_id: str, granted: Sequence
                 rule_id=rule["rule_id"],
                 priority=rule["priority"],
                 condition=rule["condition"],
+                statuses=rule["statuses"],
+                when=rule["when"],
                 provider_id=rule["provider_id"],
                 allowed_models=rule["allowed_models"],
                 model_rewrite=rule["model_rewrite"],
@@ -315,6 +298,8 @@ def _message(row: Row, rules: Sequence[Row], customer_id: str, granted: Sequence
             )
             for rule in rules
         ],
+        retries=routers_pb2.Retries(**row["retries"]) if row["retries"] else None,
+        deadlines=routers_pb2.Deadlines(**row["deadlines"]) if row["deadlines"] else None,
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

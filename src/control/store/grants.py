@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +16,7 @@ from control.store.tables import PLATFORM_CUSTOMER_ID
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2, prices_pb2
 from tollkeeper.v1.keys_pb2 import ModelLimit
+from tollkeeper.v1.routers_pb2 import Deadlines, Retries
 
 # The version is read together with what it stands for, and that by one snapshot: a grant can't be newer than
 # it says.
@@ -53,7 +55,8 @@ _KEY = text(
 # router's owner, or to the platform's that are granted.
 _RULES = text(
     """
-    SELECT r.rule_id::text, r.priority, r.condition, r.weight, r.allowed_models, r.model_rewrite,
+    SELECT r.rule_id::text, r.priority, r.condition, r.statuses, r."when", r.weight, r.allowed_models,
+           r.model_rewrite, ro.retries, ro.deadlines,
            p.provider_id::text, p.customer_id::text AS provider_customer_id, p.name, p.provider_type,
            p.base_url, p.sealed_credential, p.stored_key_alias, p.disabled, p.direct
     FROM routers ro
@@ -146,24 +149,45 @@ async def _add_rules(
     now: datetime,
     open_credential: Callable[[bytes, str], str],
 ) -> None:
-    rules, prices = await load_rules(connection, grant.customer_id, router_id, now, open_credential)
-    grant.rules.extend(rules)
-    grant.own_prices.extend(prices)
+    routing = await load_routing(connection, grant.customer_id, router_id, now, open_credential)
+    grant.rules.extend(routing.rules)
+    grant.own_prices.extend(routing.own_prices)
+    if routing.retries is not None:
+        grant.retries.CopyFrom(routing.retries)
+    if routing.deadlines is not None:
+        grant.deadlines.CopyFrom(routing.deadlines)
 
 
-async def load_rules(
+class Routing(NamedTuple):
+    """What a router gives to grants: its rules with their providers, the own prices of those providers, and
+    its settings where it has any."""
+
+    rules: Sequence[edge_pb2.Rule] = ()
+    own_prices: Sequence[prices_pb2.Price] = ()
+    retries: Retries | None = None
+    deadlines: Deadlines | None = None
+
+
+async def load_routing(
     connection: AsyncConnection,
     customer_id: str,
     router_id: str,
     now: datetime,
     open_credential: Callable[[bytes, str], str],
-) -> tuple[list[edge_pb2.Rule], list[prices_pb2.Price]]:
-    """What a router gives to grants of a customer: its rules with their providers, and the own prices of
-    those providers. Nothing for a router that isn't there or isn't granted to the customer."""
+) -> Routing:
+    """What a router gives to grants of a customer; nothing where it isn't there, has no rules or isn't
+    granted to the customer."""
     values = {"customer_id": customer_id, "router_id": router_id, "platform": PLATFORM_CUSTOMER_ID}
     rows = await fetch_all(connection, _RULES, values)
-    rules = [_rule(row, open_credential) for row in rows]
-    return rules, await _own_prices(connection, customer_id, rows, now)
+    if not rows:
+        return Routing()
+    retries, deadlines = rows[0]["retries"], rows[0]["deadlines"]
+    return Routing(
+        [_rule(row, open_credential) for row in rows],
+        await _own_prices(connection, customer_id, rows, now),
+        Retries(**retries) if retries else None,
+        Deadlines(**deadlines) if deadlines else None,
+    )
 
 
 def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Rule:
@@ -173,6 +197,8 @@ def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Ru
         rule_id=row["rule_id"],
         priority=row["priority"],
         condition=row["condition"],
+        statuses=row["statuses"],
+        when=row["when"],
         weight=row["weight"],
         provider_id=row["provider_id"],
         provider_name=row["name"],
@@ -194,8 +220,6 @@ async def _own_prices(
     ids: dict[bool, set[str]] = {True: set(), False: set()}
     for rule in rules:
         ids[rule["provider_customer_id"] == PLATFORM_CUSTOMER_ID].add(rule["provider_id"])
-    if not rules:
-        return []
     values = {
         "customer_id": customer_id,
         "platform": PLATFORM_CUSTOMER_ID,

@@ -301,6 +301,9 @@ routers = Table(
     _id("router_id", primary_key=True),
     Column("name", Text, nullable=False),
     _flag("granted_to_all"),
+    # Numbers of routers.proto's Retries and Deadlines that aren't zero.
+    Column("retries", JSONB, nullable=False, server_default="{}"),
+    Column("deadlines", JSONB, nullable=False, server_default="{}"),
     _count("revision"),
     _time("create_time"),
     _time("delete_time", nullable=True),
@@ -317,6 +320,9 @@ routing_rules = Table(
     # Order among equal priorities.
     Column("position", Integer, nullable=False, server_default="0"),
     Column("condition", Text, nullable=False, server_default="primary"),
+    # Of the condition on_status.
+    Column("statuses", ARRAY(Integer), nullable=False, server_default="{}"),
+    _text("when"),
     _id("provider_id"),
     _texts("allowed_models"),
     _text("model_rewrite"),

@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tollkeeper.v1 import keys_pb2 as _keys_pb2
 from tollkeeper.v1 import price_plans_pb2 as _price_plans_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
+from tollkeeper.v1 import routers_pb2 as _routers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -55,7 +56,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute", "markup_ppm", "model_markups")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "retries", "deadlines", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute", "markup_ppm", "model_markups")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +72,8 @@ class Grant(_message.Message):
     CF_GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_IPS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     MODEL_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +99,8 @@ class Grant(_message.Message):
     cf_gateway_id: str
     expire_time: _timestamp_pb2.Timestamp
     router_id: str
+    retries: _routers_pb2.Retries
+    deadlines: _routers_pb2.Deadlines
     allowed_ips: _containers.RepeatedScalarFieldContainer[str]
     max_cost_nanousd: int
     model_limits: _containers.RepeatedCompositeFieldContainer[_keys_pb2.ModelLimit]
@@ -106,10 +111,10 @@ class Grant(_message.Message):
     customer_tokens_per_minute: int
     markup_ppm: int
     model_markups: _containers.RepeatedCompositeFieldContainer[_price_plans_pb2.ModelMarkup]
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., retries: _Optional[_Union[_routers_pb2.Retries, _Mapping]] = ..., deadlines: _Optional[_Union[_routers_pb2.Deadlines, _Mapping]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared", "statuses", "when")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +130,8 @@ class Rule(_message.Message):
     DIRECT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
@@ -140,7 +147,9 @@ class Rule(_message.Message):
     direct: bool
     weight: int
     shared: bool
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ..., shared: _Optional[bool] = ...) -> None: ...
+    statuses: _containers.RepeatedScalarFieldContainer[int]
+    when: str
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ..., shared: _Optional[bool] = ..., statuses: _Optional[_Iterable[int]] = ..., when: _Optional[str] = ...) -> None: ...
 
 class WindowRef(_message.Message):
     __slots__ = ("budget_id", "start_time", "end_time", "scope", "hard", "limit_nanousd", "spent_nanousd", "held_nanousd")

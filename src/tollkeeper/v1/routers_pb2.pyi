@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Router(_message.Message):
-    __slots__ = ("router_id", "customer_id", "name", "rules", "platform", "granted_to_all", "granted_customer_ids", "etag", "create_time", "delete_time", "removed")
+    __slots__ = ("router_id", "customer_id", "name", "rules", "platform", "granted_to_all", "granted_customer_ids", "retries", "deadlines", "etag", "create_time", "delete_time", "removed")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,8 @@ class Router(_message.Message):
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     GRANTED_TO_ALL_FIELD_NUMBER: _ClassVar[int]
     GRANTED_CUSTOMER_IDS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -35,14 +37,38 @@ class Router(_message.Message):
     platform: bool
     granted_to_all: bool
     granted_customer_ids: _containers.RepeatedScalarFieldContainer[str]
+    retries: Retries
+    deadlines: Deadlines
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
     removed: _providers_pb2.Removed
-    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[_providers_pb2.Removed, _Mapping]] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[_providers_pb2.Removed, _Mapping]] = ...) -> None: ...
+
+class Retries(_message.Message):
+    __slots__ = ("count", "backoff_ms", "max_backoff_ms")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    backoff_ms: int
+    max_backoff_ms: int
+    def __init__(self, count: _Optional[int] = ..., backoff_ms: _Optional[int] = ..., max_backoff_ms: _Optional[int] = ...) -> None: ...
+
+class Deadlines(_message.Message):
+    __slots__ = ("connect_ms", "first_byte_ms", "idle_ms", "total_ms")
+    CONNECT_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_BYTE_MS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_MS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
+    connect_ms: int
+    first_byte_ms: int
+    idle_ms: int
+    total_ms: int
+    def __init__(self, connect_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., idle_ms: _Optional[int] = ..., total_ms: _Optional[int] = ...) -> None: ...
 
 class RoutingRule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "allowed_models", "model_rewrite", "weight")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "allowed_models", "model_rewrite", "weight", "statuses", "when")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +76,8 @@ class RoutingRule(_message.Message):
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODEL_REWRITE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
@@ -57,7 +85,9 @@ class RoutingRule(_message.Message):
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     model_rewrite: str
     weight: int
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., weight: _Optional[int] = ...) -> None: ...
+    statuses: _containers.RepeatedScalarFieldContainer[int]
+    when: str
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., weight: _Optional[int] = ..., statuses: _Optional[_Iterable[int]] = ..., when: _Optional[str] = ...) -> None: ...
 
 class CreateRouterRequest(_message.Message):
     __slots__ = ("router", "request_id", "number_taken_name")
@@ -118,33 +148,49 @@ class DeleteRouterRequest(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., etag: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class DryRunRouterRequest(_message.Message):
-    __slots__ = ("customer_id", "router_id", "key_id", "model", "provider")
+    __slots__ = ("customer_id", "router_id", "key_id", "model", "provider", "stream", "prompt_bytes", "output_limit", "end_user", "tags", "operation")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    END_USER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     router_id: str
     key_id: str
     model: str
     provider: str
-    def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., key_id: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+    stream: bool
+    prompt_bytes: int
+    output_limit: int
+    end_user: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    operation: str
+    def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., key_id: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., stream: _Optional[bool] = ..., prompt_bytes: _Optional[int] = ..., output_limit: _Optional[int] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., operation: _Optional[str] = ...) -> None: ...
 
 class DryRunRouterResponse(_message.Message):
-    __slots__ = ("attempts", "skipped", "refusal", "refusal_message")
+    __slots__ = ("attempts", "skipped", "refusal", "refusal_message", "retries", "deadlines")
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
     attempts: _containers.RepeatedCompositeFieldContainer[PlannedAttempt]
     skipped: _containers.RepeatedCompositeFieldContainer[SkippedRule]
     refusal: _error_reason_pb2.ErrorReason
     refusal_message: str
-    def __init__(self, attempts: _Optional[_Iterable[_Union[PlannedAttempt, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedRule, _Mapping]]] = ..., refusal: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., refusal_message: _Optional[str] = ...) -> None: ...
+    retries: Retries
+    deadlines: Deadlines
+    def __init__(self, attempts: _Optional[_Iterable[_Union[PlannedAttempt, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedRule, _Mapping]]] = ..., refusal: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., refusal_message: _Optional[str] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ...) -> None: ...
 
 class PlannedAttempt(_message.Message):
-    __slots__ = ("rule_id", "provider_id", "provider_name", "provider_type", "upstream_model", "direct", "priority", "condition", "weight", "first_share", "price")
+    __slots__ = ("rule_id", "provider_id", "provider_name", "provider_type", "upstream_model", "direct", "priority", "condition", "weight", "first_share", "price", "statuses", "when")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +202,8 @@ class PlannedAttempt(_message.Message):
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     FIRST_SHARE_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     provider_id: str
     provider_name: str
@@ -167,7 +215,9 @@ class PlannedAttempt(_message.Message):
     weight: int
     first_share: float
     price: _prices_pb2.Price
-    def __init__(self, rule_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., upstream_model: _Optional[str] = ..., direct: _Optional[bool] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., weight: _Optional[int] = ..., first_share: _Optional[float] = ..., price: _Optional[_Union[_prices_pb2.Price, _Mapping]] = ...) -> None: ...
+    statuses: _containers.RepeatedScalarFieldContainer[int]
+    when: str
+    def __init__(self, rule_id: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., upstream_model: _Optional[str] = ..., direct: _Optional[bool] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., weight: _Optional[int] = ..., first_share: _Optional[float] = ..., price: _Optional[_Union[_prices_pb2.Price, _Mapping]] = ..., statuses: _Optional[_Iterable[int]] = ..., when: _Optional[str] = ...) -> None: ...
 
 class SkippedRule(_message.Message):
     __slots__ = ("rule_id", "provider_id", "provider_name", "provider_type", "reason")
