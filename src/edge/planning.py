@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import gmtime
 
 from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
@@ -11,6 +12,7 @@ from edge.prices import PriceView
 from edge.routing import Candidate, Route, RouteTable, candidates
 from edge.upstream.cloudflare import Gateway
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.expressions import Facts
 from tollkeeper.money import MAX_NANOUSD, format_usd
 
 # Keys whose route tables are kept; the oldest goes when more are in use.
@@ -50,7 +52,7 @@ class Planner:
 
     async def admit(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> tuple[Plan, Open]:
         """Holds the worst case. Raises what routing, prices, limits and budgets say against the request."""
-        options = self._options(grant, call)
+        options = self._options(grant, call, tags)
         plan = self._plan(grant, call, options, None)
         if grant.cost_limits:
             plan = self._within_cost_limit(grant, call, plan)
@@ -70,8 +72,10 @@ class Planner:
             raise
         return plan, opened
 
-    def _options(self, grant: GrantView, call: Call) -> list[Candidate]:
-        routes = self.table(grant).routes(call.family, call.stream, call.model, call.provider)
+    def _options(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
+        table = self.table(grant)
+        facts = _facts(grant, call, tags) if table.asks_facts else None
+        routes = table.routes(call.family, call.stream, call.model, call.provider, facts)
         return self._priced(grant, routes, call.model)
 
     def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
@@ -127,6 +131,25 @@ class Planner:
             or price.context_tokens
             or self._fallback_output
         )
+
+
+def _facts(grant: GrantView, call: Call, tags: tuple[str, ...]) -> Facts:
+    """What the expressions of rules may ask."""
+    now = gmtime()
+    return Facts(
+        model=call.model,
+        family=call.family.name,
+        stream=call.stream,
+        prompt_bytes=call.demand.prompt_bytes,
+        output_limit=call.demand.asked_output or 0,
+        end_user=call.end_user,
+        tags=tags,
+        key_id=grant.key_id,
+        team_id=grant.team_id,
+        user_id=grant.user_id,
+        hour=now.tm_hour,
+        weekday=now.tm_wday + 1,
+    )
 
 
 def _explain(error: TollkeeperError, call: Call, plan: Plan) -> int | None:

@@ -68,13 +68,13 @@ class RouteTable:
     """All routes of one grant."""
 
     __slots__ = (
-        "_asks_facts",
         "_cache",
         "_customer_models",
         "_destinations",
         "_found",
         "_models",
         "_rules",
+        "asks_facts",
         "grant",
     )
 
@@ -85,7 +85,8 @@ class RouteTable:
         self._customer_models = ModelList(grant.customer_allowed_models)
         self._destinations = {rule: destination_of(rule, grant, gateway) for rule in grant.rules}
         self._rules = prepare(grant.rules, lambda rule: self._destinations[rule] is not None)
-        self._asks_facts = any(each.when is not None for each in self._rules)
+        self.asks_facts = any(each.when is not None for each in self._rules)
+        """A rule has an expression, so that the order depends on more than the model."""
         self._cache: dict[tuple[str, bool, str, str | None], _Routes] = {}
         self._found: dict[tuple[str, bool, str], dict[RuleView, Route | None]] = {}
 
@@ -95,17 +96,17 @@ class RouteTable:
         stream: bool,
         model: str,
         provider: str | None,
-        facts: Callable[[], Facts] = Facts,
+        facts: Facts | None = None,
     ) -> tuple[Route, ...]:
         """Routes in the order in which they are tried, at least one. `provider` keeps those whose provider
-        has this type, slug or name; `facts` is asked where rules have expressions.
+        has this type, slug or name; `facts` are needed where the table `asks_facts`.
 
         Raises ROUTER_WITHOUT_RULES, MODEL_NOT_ALLOWED, INVALID_ARGUMENT (no such provider),
         ALL_PROVIDERS_FAILED (those that take the model are switched off or can't be reached),
         ENDPOINT_NOT_SUPPORTED (none of them serves the family).
         """
-        if self._asks_facts:
-            return self._planned(family, stream, model, provider, facts()).order()
+        if self.asks_facts:
+            return self._planned(family, stream, model, provider, facts).order()
         asked = family.name, stream, model, provider
         cached = self._cache.get(asked)
         if cached is None:
@@ -166,7 +167,7 @@ class RouteTable:
             found = {rule: self._route(rule, family, stream, model) for rule in self.grant.rules}
             if len(self._found) >= MAX_CACHED_MODELS:
                 self._found.clear()
-            if self._asks_facts:  # else what was planned from it is kept
+            if self.asks_facts:  # else what was planned from it is kept
                 self._found[asked] = found
         return found
 

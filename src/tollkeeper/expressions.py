@@ -5,7 +5,7 @@
 Compiled once (`compile_expression`) into closures, with every type checked then: what compiles can't fail
 later. There are no loops and no user-made patterns, so an expression costs at most what its length allows;
 that is why this isn't one of the CEL libraries, whose macros (`all`, `map`, …) let 500 characters run for
-hours (docs/decisions/0016-routing-expressions.md).
+hours (docs/decisions/0017-routing-expressions.md).
 """
 
 import operator
@@ -24,8 +24,8 @@ class Facts(NamedTuple):
 
     model: str = ""
     """As the client asked for it."""
-    operation: str = ""
-    """The path below the API's root, such as `chat/completions`."""
+    family: str = ""
+    """What is asked for: chat, completions, responses, embeddings, …, as the metrics name routes."""
     stream: bool = False
     prompt_bytes: int = 0
     """Size of the request's body without the images in it."""

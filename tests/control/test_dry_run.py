@@ -245,7 +245,7 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
         facts = Facts(model=model, stream=stream, key_id=view.key_id)
         refusal = None
         try:
-            routes = table.routes(CHAT, stream, model, None, lambda facts=facts: facts)
+            routes = table.routes(CHAT, stream, model, None, facts)
             found = candidates(routes, lambda r, m: _price(view, book, r, m), model)
         except TollkeeperError as error:
             refusal = error

@@ -16,7 +16,7 @@ from tollkeeper.expressions import (
 
 FACTS = Facts(
     model="gpt-4o",
-    operation="chat/completions",
+    family="chat",
     stream=True,
     prompt_bytes=50,
     output_limit=7,
@@ -39,7 +39,7 @@ FACTS = Facts(
         ("model != 'gpt-4o'", False),
         ('model.startsWith("gpt-")', True),
         ('model.endsWith("mini") || model.contains("4")', True),
-        ('operation == "embeddings"', False),
+        ('family == "embeddings"', False),
         ("prompt_bytes < 50", False),
         ("prompt_bytes <= 50 && prompt_bytes >= 50", True),
         ("output_limit > -1", True),

@@ -23,7 +23,7 @@ from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, waits, wi
 from tollkeeper.v1 import edge_pb2, prices_pb2, routers_pb2
 
 MAX_PROVIDER_CHARS = 200
-DEFAULT_OPERATION = "chat/completions"
+DEFAULT_FAMILY = "chat"
 
 _Rule = edge_pb2.Rule
 
@@ -83,7 +83,7 @@ def _facts(request: routers_pb2.DryRunRouterRequest, asked: _Asked, now: datetim
     now = now.astimezone(UTC)
     return Facts(
         model=request.model,
-        operation=request.operation or DEFAULT_OPERATION,
+        family=request.family or DEFAULT_FAMILY,
         stream=request.stream,
         prompt_bytes=request.prompt_bytes,
         output_limit=request.output_limit,

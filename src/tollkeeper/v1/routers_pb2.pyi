@@ -148,7 +148,7 @@ class DeleteRouterRequest(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., etag: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class DryRunRouterRequest(_message.Message):
-    __slots__ = ("customer_id", "router_id", "key_id", "model", "provider", "stream", "prompt_bytes", "output_limit", "end_user", "tags", "operation")
+    __slots__ = ("customer_id", "router_id", "key_id", "model", "provider", "stream", "prompt_bytes", "output_limit", "end_user", "tags", "family")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -159,7 +159,7 @@ class DryRunRouterRequest(_message.Message):
     OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     END_USER_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
-    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     router_id: str
     key_id: str
@@ -170,8 +170,8 @@ class DryRunRouterRequest(_message.Message):
     output_limit: int
     end_user: str
     tags: _containers.RepeatedScalarFieldContainer[str]
-    operation: str
-    def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., key_id: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., stream: _Optional[bool] = ..., prompt_bytes: _Optional[int] = ..., output_limit: _Optional[int] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., operation: _Optional[str] = ...) -> None: ...
+    family: str
+    def __init__(self, customer_id: _Optional[str] = ..., router_id: _Optional[str] = ..., key_id: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., stream: _Optional[bool] = ..., prompt_bytes: _Optional[int] = ..., output_limit: _Optional[int] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., family: _Optional[str] = ...) -> None: ...
 
 class DryRunRouterResponse(_message.Message):
     __slots__ = ("attempts", "skipped", "refusal", "refusal_message", "retries", "deadlines")
