@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import time
@@ -32,12 +32,15 @@ class Usage:
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    cache_write_1h: int = 0
+    """Within `cache_write`."""
+    web_searches: int = 0
 
     def so_far(self, produced: int) -> "Usage":
         """The same prompt with only the first `produced` completion tokens; reasoning comes first."""
         if produced >= self.completion:
             return self
-        return Usage(self.prompt, produced, self.cached, self.cache_write, min(self.reasoning, produced))
+        return replace(self, completion=produced, reasoning=min(self.reasoning, produced))
 
 
 class Bill:
@@ -84,8 +87,10 @@ class Bill:
             "prompt_tokens": usage.prompt,
             "cached_tokens": usage.cached,
             "cache_write_tokens": usage.cache_write,
+            "cache_write_1h_tokens": usage.cache_write_1h,
             "completion_tokens": usage.completion,
             "reasoning_tokens": usage.reasoning,
+            "web_searches": usage.web_searches,
             "status": status,
             "finish": finish,
             "stream": stream,

@@ -62,12 +62,7 @@ class Answer:
 
 def read_call(body: bytes, header: bytes | None, base: Steering, deployment: str = "") -> Call:
     """Check a request's body; `header` is its x-sim header. Raises VendorError."""
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise VendorError(400, "We could not parse the JSON body of your request.") from error
-    if not isinstance(request, dict):
-        raise VendorError(400, "The JSON body must be an object.")
+    request = body_of(body)
     model = request.get("model") or deployment
     if not isinstance(model, str) or not model:
         raise VendorError(400, "you must provide a model parameter")
@@ -76,18 +71,15 @@ def read_call(body: bytes, header: bytes | None, base: Steering, deployment: str
         raise VendorError(
             400, "Missing or wrong parameter: 'messages'.", param="messages", code="invalid_type"
         )
-    stream = _flag(request, "stream")
+    stream = flag_of(request, "stream")
     options = request.get("stream_options")
     if options is not None and not (stream and isinstance(options, dict)):
         raise VendorError(400, "'stream_options' needs 'stream'.", param="stream_options")
-    try:
-        model, steering = _steer(body, model, messages, header, base)
-    except SteeringError as error:
-        raise VendorError(400, str(error), code=STEERING_CODE) from error
+    model, steering = steer(body, model, messages, header, base)
     return Call(
         model=model,
         steering=steering,
-        prompt_tokens=_prompt_tokens(messages, len(body)) if steering.prompt is None else steering.prompt,
+        prompt_tokens=prompt_tokens(messages, len(body)) if steering.prompt is None else steering.prompt,
         stream=stream,
         include_usage=options is not None and options.get("include_usage") is True,
         choices=_count(request, "n", CHOICES_LIMIT) or 1,
@@ -110,12 +102,15 @@ def decide(call: Call) -> Answer:
         raise VendorError(400, f"sim: more than {TOKENS_LIMIT} tokens", code=STEERING_CODE)
     reasoning = min(steering.reasoning, tokens)
     cached = min(steering.cached, call.prompt_tokens)
+    written = min(max(steering.cache_write, steering.cache_write_1h), call.prompt_tokens - cached)
     usage = Usage(
         prompt=call.prompt_tokens,
         completion=tokens * call.choices,
         cached=cached,
-        cache_write=min(steering.cache_write, call.prompt_tokens - cached),
+        cache_write=written,
         reasoning=reasoning * call.choices,
+        cache_write_1h=min(steering.cache_write_1h, written),
+        web_searches=steering.web_searches,
     )
     reason = "tool_calls" if call.tools else "length" if limit is not None and tokens >= limit else "stop"
     return Answer(call, usage, tokens - reasoning, reason)
@@ -175,19 +170,34 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _steer(
+def body_of(body: bytes) -> dict[str, Any]:
+    """A request's body. Raises VendorError."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise VendorError(400, "We could not parse the JSON body of your request.") from error
+    if not isinstance(request, dict):
+        raise VendorError(400, "The JSON body must be an object.")
+    return request
+
+
+def steer(
     body: bytes, model: str, messages: list[dict[str, Any]], header: bytes | None, base: Steering
 ) -> tuple[str, Steering]:
-    """Model name, then message, then header: the later one wins."""
-    if "+" in model:
-        model, base = from_model(model, base)
-    if MARKER.encode() in body:
-        for message in reversed(messages):
-            if message.get("role") == "user":
-                base = from_message(_message_text(message), base)
-                break
-    if header is not None:
-        base = parse(header.decode("latin-1"), base)
+    """The model's plain name, and the steering by name, then message, then header: the later one wins.
+    Raises VendorError."""
+    try:
+        if "+" in model:
+            model, base = from_model(model, base)
+        if MARKER.encode() in body:
+            for message in reversed(messages):
+                if message.get("role") == "user":
+                    base = from_message(_message_text(message), base)
+                    break
+        if header is not None:
+            base = parse(header.decode("latin-1"), base)
+    except SteeringError as error:
+        raise VendorError(400, str(error), code=STEERING_CODE) from error
     return model, base
 
 
@@ -202,7 +212,8 @@ def _message_text(message: dict[str, Any]) -> str:
     return ""
 
 
-def _prompt_tokens(messages: list[dict[str, Any]], body_bytes: int) -> int:
+def prompt_tokens(messages: list[dict[str, Any]], body_bytes: int) -> int:
+    """Of all text in these messages."""
     characters = sum([len(_message_text(message)) for message in messages])
     return min(max(1, characters // 4 + 3 * len(messages)), body_bytes)
 
@@ -222,7 +233,8 @@ def _tools(request: dict[str, Any], model: str, steering: Steering) -> list[str]
     return names[:1] if request.get("parallel_tool_calls") is False else names
 
 
-def _flag(request: dict[str, Any], name: str) -> bool:
+def flag_of(request: dict[str, Any], name: str) -> bool:
+    """A field that is true or false. Raises VendorError."""
     value = request.get(name)
     if value is not None and not isinstance(value, bool):
         raise VendorError(

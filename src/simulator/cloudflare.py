@@ -52,9 +52,12 @@ _LISTED = frozenset(CHAT_PATHS) - {"perplexity-ai", "workers-ai"}
 _COMPAT_ALIASES = {"perplexity": "perplexity-ai"}
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
 _AZURE = re.compile(r"[^/]+/(?P<deployment>[^/]+)/chat/completions")
+_MESSAGES: dict[str, "Kind"] = {"v1/messages": "messages", "v1/messages/count_tokens": "count_tokens"}
 _DIRECT_CHAT = ("/v1/chat/completions", "/chat/completions")
 
-Kind = Literal["chat", "compat_chat", "compat_other", "models", "no_provider", "no_path"]
+Kind = Literal[
+    "chat", "compat_chat", "compat_other", "messages", "count_tokens", "models", "no_provider", "no_path"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) ->
     """Find the route of a path without its query string; `serves` tells whether a gateway exists."""
     if path in _DIRECT_CHAT:
         return Route("chat", path, "direct", direct=True)
+    if path[1:] in _MESSAGES:
+        return Route(_MESSAGES[path[1:]], path, "direct", direct=True)
     if path in ("/v1/models", "/models"):
         return Route("models", path, "direct", direct=True)
     parts = path.split("/", 5)
@@ -104,6 +109,8 @@ def _kind(provider: str, rest: str) -> tuple[Kind, str]:
         return "no_provider", ""
     if rest in CHAT_PATHS[provider]:
         return "chat", ""
+    if provider == "anthropic" and rest in _MESSAGES:
+        return _MESSAGES[rest], ""
     chat = f"{rest.removesuffix('models')}chat/completions"
     listed = rest.endswith("models") and provider in _LISTED and chat in CHAT_PATHS[provider]
     return ("models" if listed else "no_path"), ""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from simulator.anthropic.answer import message, message_script
+from simulator.anthropic.errors import error_body
 from simulator.chat import Answer
 from simulator.errors import VendorError
 from simulator.stream import Script, script
@@ -20,3 +22,4 @@ class Shape:
 
 
 OPENAI = Shape(completion, script, lambda error: error.body)
+ANTHROPIC = Shape(message, message_script, error_body)

@@ -31,6 +31,9 @@ class Steering:
     prompt: int | None = None
     cached: int = 0
     cache_write: int = 0
+    cache_write_1h: int = 0
+    web_searches: int = 0
+    tier: str | None = None
     reasoning: int = 0
     bytes: int = 0
     utf8: bool = False
@@ -75,7 +78,7 @@ class Steering:
 
 PLAIN = Steering()
 _FLAGS = frozenset(each.name for each in fields(Steering) if each.type is bool) - {"tokens_max"}
-_TEXTS = frozenset({"error", "retry_after", "gate"})
+_TEXTS = frozenset({"error", "retry_after", "gate", "tier"})
 _NUMBERS = frozenset(each.name for each in fields(Steering)) - _FLAGS - _TEXTS - {"tokens_max"}
 _KEYS = _FLAGS | _TEXTS | _NUMBERS | {"stall"}
 

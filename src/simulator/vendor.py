@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from simulator import cloudflare
+from simulator.anthropic.read import read_messages
 from simulator.bill import Bill
 from simulator.chat import Call, decide, read_call
 from simulator.cloudflare import Route
@@ -15,16 +16,18 @@ from simulator.gateways import Gateways
 from simulator.http import Connection, Request
 from simulator.player import Exchange
 from simulator.settings import Settings
-from simulator.shapes import OPENAI, Shape
+from simulator.shapes import ANTHROPIC, OPENAI, Shape
 
 ROUTES_LIMIT = 1024
 EVENT_ID_LIMIT = 256
 _REFUSED_CALLERS = frozenset({2001, 2009})
+_MESSAGES = frozenset({"messages", "count_tokens"})
 _MODELS = (
     "openai/gpt-4o-mini",
     "openai/gpt-4o",
     "groq/llama-3.3-70b-versatile",
     "mistral/mistral-small-latest",
+    "anthropic/claude-opus-4-6",
 )
 
 
@@ -49,8 +52,11 @@ class Vendor:
         try:
             if not route.direct:
                 self._admit(request, route)
-            if route.kind in ("chat", "compat_chat"):
+            if route.kind in ("chat", "compat_chat", "messages"):
                 self._chat(request, connection, route, event_id)
+            elif route.kind == "count_tokens":
+                counted = orjson.dumps({"input_tokens": self._call(request, route)[0].prompt_tokens})
+                connection.respond(200, counted, _headers(route, event_id))
             elif route.kind == "models":
                 _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))
@@ -111,6 +117,11 @@ class Vendor:
             raise _wrong_method(request, route)
         _check_credential(request)
         header = request.header(b"x-sim")
+        if route.kind in _MESSAGES:
+            version = request.header(b"anthropic-version")
+            counting = route.kind == "count_tokens"
+            call = read_messages(request.body, header, self.settings.steering, version, counting)
+            return call, route.provider
         try:
             call = read_call(request.body, header, self.settings.steering, route.deployment)
         except VendorError as error:
@@ -131,7 +142,7 @@ class Vendor:
 
 
 def _shape(route: Route) -> Shape:
-    return OPENAI
+    return ANTHROPIC if route.kind in _MESSAGES else OPENAI
 
 
 async def _fail_later(exchange: Exchange) -> None:
@@ -167,7 +178,11 @@ def _event_id(request: Request, route: Route) -> str:
 
 
 def _headers(route: Route, event_id: str) -> bytes:
-    own = b"x-request-id: req_%b\r\nopenai-version: 2020-10-01\r\n" % cloudflare.fresh_id().encode()
+    request_id = cloudflare.fresh_id().encode()
+    if route.kind in _MESSAGES:
+        own = b"request-id: req_%b\r\n" % request_id
+    else:
+        own = b"x-request-id: req_%b\r\nopenai-version: 2020-10-01\r\n" % request_id
     return own if route.direct else cloudflare.headers(event_id) + own
 
 

@@ -100,6 +100,7 @@ async def test_usage_details_are_parts_of_their_totals(
         "prompt_tokens": 100,
         "cached_tokens": 60,
         "cache_write_tokens": 40,
+        "cache_write_1h_tokens": 0,
         "completion_tokens": 10,
         "reasoning_tokens": 4,
     }
