@@ -113,7 +113,7 @@ def decide(call: Call) -> Answer:
         web_searches=steering.web_searches,
     )
     reason = "tool_calls" if call.tools else "length" if limit is not None and tokens >= limit else "stop"
-    return Answer(call, usage, tokens - reasoning, reason)
+    return Answer(call, usage, tokens - reasoning, steering.finish or reason)
 
 
 def words(steering: Steering, number: int) -> list[str]:

@@ -53,10 +53,19 @@ _COMPAT_ALIASES = {"perplexity": "perplexity-ai"}
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
 _AZURE = re.compile(r"[^/]+/(?P<deployment>[^/]+)/chat/completions")
 _MESSAGES: dict[str, "Kind"] = {"v1/messages": "messages", "v1/messages/count_tokens": "count_tokens"}
+_GEMINI = re.compile(r"v1(?:beta)?/models/(?P<model>[^/]+):(?P<method>[A-Za-z]+)")
 _DIRECT_CHAT = ("/v1/chat/completions", "/chat/completions")
 
 Kind = Literal[
-    "chat", "compat_chat", "compat_other", "messages", "count_tokens", "models", "no_provider", "no_path"
+    "chat",
+    "compat_chat",
+    "compat_other",
+    "count_tokens",
+    "gemini",
+    "messages",
+    "models",
+    "no_provider",
+    "no_path",
 ]
 
 
@@ -70,7 +79,9 @@ class Route:
     direct: bool = False
     gateway_exists: bool = True
     deployment: str = ""
-    """Azure's deployment in the path, which names the model when the body doesn't."""
+    """Azure's deployment in the path, which names the model when the body doesn't; Google's model."""
+    method: str = ""
+    """Google's, of the model."""
 
 
 def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) -> Route:
@@ -81,12 +92,16 @@ def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) ->
         return Route(_MESSAGES[path[1:]], path, "direct", direct=True)
     if path in ("/v1/models", "/models"):
         return Route("models", path, "direct", direct=True)
+    if gemini := _GEMINI.fullmatch(path[1:]):
+        return Route("gemini", path, "direct", True, True, gemini["model"], gemini["method"])
     parts = path.split("/", 5)
     if len(parts) < 5 or parts[0] or parts[1] != "v1":
         return Route("no_path", path, "direct", direct=True)
     account, gateway, provider = parts[2:5]
     rest = parts[5] if len(parts) > 5 else ""
     known = is_account(account, account_id) and serves(gateway)
+    if provider == "google-ai-studio" and (gemini := _GEMINI.fullmatch(rest)):
+        return Route("gemini", f"/{rest}", provider, False, known, gemini["model"], gemini["method"])
     kind, deployment = _kind(provider, rest)
     return Route(kind, f"/{rest}", provider, gateway_exists=known, deployment=deployment)
 

@@ -38,6 +38,8 @@ class Steering:
     bytes: int = 0
     utf8: bool = False
     tool: bool = False
+    finish: str | None = None
+    blocked: bool = False
     status: int | None = None
     code: int | None = None
     error: str | None = None
@@ -78,7 +80,7 @@ class Steering:
 
 PLAIN = Steering()
 _FLAGS = frozenset(each.name for each in fields(Steering) if each.type is bool) - {"tokens_max"}
-_TEXTS = frozenset({"error", "retry_after", "gate", "tier"})
+_TEXTS = frozenset({"error", "finish", "retry_after", "gate", "tier"})
 _NUMBERS = frozenset(each.name for each in fields(Steering)) - _FLAGS - _TEXTS - {"tokens_max"}
 _KEYS = _FLAGS | _TEXTS | _NUMBERS | {"stall"}
 

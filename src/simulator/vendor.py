@@ -8,11 +8,12 @@ import orjson
 from simulator import cloudflare
 from simulator.anthropic.read import read_messages
 from simulator.bill import Bill
-from simulator.chat import Call, decide, read_call
+from simulator.chat import Answer, Call, decide, read_call
 from simulator.cloudflare import Route
 from simulator.errors import GatewayError, VendorError
 from simulator.gates import Gates
 from simulator.gateways import Gateways
+from simulator.gemini import api as gemini
 from simulator.http import Connection, Request
 from simulator.player import Exchange
 from simulator.settings import Settings
@@ -57,6 +58,8 @@ class Vendor:
             elif route.kind == "count_tokens":
                 counted = orjson.dumps({"input_tokens": self._call(request, route)[0].prompt_tokens})
                 connection.respond(200, counted, _headers(route, event_id))
+            elif route.kind == "gemini":
+                self._gemini(request, connection, route, event_id)
             elif route.kind == "models":
                 _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))
@@ -66,7 +69,7 @@ class Vendor:
             logged = error.code not in _REFUSED_CALLERS
             connection.respond(error.status, error.body, cloudflare.headers(event_id, logged=logged))
         except VendorError as error:
-            connection.respond(error.status, _shape(route).error(error), _headers(route, event_id))
+            connection.respond(error.status, _shape(request, route).error(error), _headers(route, event_id))
 
     def _route(self, target: bytes) -> Route:
         path = target.partition(b"?")[0]
@@ -88,20 +91,44 @@ class Vendor:
 
     def _chat(self, request: Request, connection: Connection, route: Route, event_id: str) -> None:
         call, provider = self._call(request, route)
-        steering = call.steering
+        self._answer(decide(call), request, connection, route, provider, event_id)
+
+    def _gemini(self, request: Request, connection: Connection, route: Route, event_id: str) -> None:
+        if request.method != b"POST" or route.method not in gemini.METHODS:
+            raise VendorError(404, f"{route.method} is not found for API version v1beta.")
+        gemini.check_key(request)
+        steering = self.settings.steering
+        if route.method == "countTokens":
+            counted = gemini.counted(request, route.deployment, steering)
+            connection.respond(200, counted, _headers(route, event_id))
+            return
+        answer = gemini.answer(request, route.deployment, route.method, steering)
+        self._answer(answer, request, connection, route, route.provider, event_id)
+
+    def _answer(
+        self,
+        answer: Answer,
+        request: Request,
+        connection: Connection,
+        route: Route,
+        provider: str,
+        event_id: str,
+    ) -> None:
+        """Send what was decided, or the error that the request asked for."""
+        steering = answer.call.steering
         if steering.close:
             connection.close_after_answer()
         exchange = Exchange(
             connection=connection,
             bill=self.bill,
             gates=self.gates,
-            answer=decide(call),
+            answer=answer,
             event_id=event_id,
             provider=provider,
             headers=_headers(route, event_id),
             chunks_understood=request.chunks_understood,
             wait_limit_s=self.settings.wait_limit_s,
-            shape=_shape(route),
+            shape=_shape(request, route),
         )
         if steering.code is None and steering.status is None:
             exchange.play()
@@ -141,7 +168,9 @@ class Vendor:
         return call, named[0]
 
 
-def _shape(route: Route) -> Shape:
+def _shape(request: Request, route: Route) -> Shape:
+    if route.kind == "gemini":
+        return gemini.shape(request)
     return ANTHROPIC if route.kind in _MESSAGES else OPENAI
 
 
