@@ -43,7 +43,11 @@ class EventSplitter:
 
 
 def _append(payloads: list[bytes], event: bytes) -> None:
-    """The event's data lines joined, one leading space removed from each; comments have none."""
+    """The event's data lines joined, one leading space removed from each; comments have none. Gemini's errors
+    come as bare JSON."""
+    if event.startswith((b"{", b"[")):
+        payloads.append(event)
+        return
     lines = [line[5:].removeprefix(b" ") for line in _LINE_END.split(event) if line.startswith(b"data:")]
     if lines:
         payloads.append(b"\n".join(lines))

@@ -92,10 +92,11 @@ class Chunks:
         self._head = b'data: %b,"choices":[' % orjson.dumps(same)[:-1]
         self._tail = b'],"usage":null}\n\n' if wants_usage else b"]}\n\n"
 
-    def delta(self, delta: dict[str, Any], index: int = 0) -> bytes:
+    def delta(self, delta: dict[str, Any], index: int = 0, logprobs: dict[str, Any] | None = None) -> bytes:
         """A piece of one choice."""
-        piece = b'{"index":%d,"delta":%b,"logprobs":null,"finish_reason":null}'
-        return self._head + piece % (index, orjson.dumps(delta)) + self._tail
+        piece = b'{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":null}'
+        probabilities = b"null" if logprobs is None else orjson.dumps(logprobs)
+        return self._head + piece % (index, orjson.dumps(delta), probabilities) + self._tail
 
     def finish(self, reason: str, index: int = 0) -> bytes:
         """The end of one choice."""

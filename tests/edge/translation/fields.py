@@ -75,6 +75,7 @@ def _file(**file: str) -> Body:
 _FUNCTION = {"name": "f", "arguments": "{}"}
 _TEXT = {"type": "text", "text": "see"}
 _CITED = {"type": "url_citation", "url_citation": {"url": "https://example.com", "title": "t"}}
+_SIGNATURE = {"google": {"thought_signature": "c2ln"}}
 _SIGNED = {"type": "reasoning.text", "text": "hm", "signature": "c2ln"}
 
 
@@ -103,6 +104,8 @@ def examples(signature_format: str) -> dict[str, tuple[Body, Body]]:
         "messages[].reasoning_details": _answered(
             {}, {"reasoning_details": [_SIGNED | {"format": signature_format}]}
         ),
+        "messages[].extra_content": _answered({}, {"extra_content": _SIGNATURE}),
+        "messages[].tool_calls[].extra_content": _call({}, {"extra_content": _SIGNATURE}),
         "messages[].content[].text": _part(_TEXT, _TEXT | {"text": "seen"}),
         "messages[].content[].image_url.url": _part(_TEXT, _image()),
         "messages[].content[].image_url.detail": _part(_image(), _image(detail="low")),
@@ -152,6 +155,7 @@ def examples(signature_format: str) -> dict[str, tuple[Body, Body]]:
         "response_format.json_schema.strict": _schema({"strict": True}),
         "reasoning_effort": _top("high", "reasoning_effort"),
         "thinking": _top({"type": "adaptive"}, "thinking"),
+        "extra_body": _top({"google": {"thinking_config": {"include_thoughts": True}}}, "extra_body"),
         "verbosity": _top("low", "verbosity"),
         "modalities": _top(["text", "audio"], "modalities"),
         "audio": _top({"voice": "alloy", "format": "wav"}, "audio"),

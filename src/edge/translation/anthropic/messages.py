@@ -11,10 +11,19 @@ from edge.translation.refusals import list_of, malformed, object_of, refuse_othe
 
 _SYSTEM = frozenset({"role", "content", "cache_control"})
 _ASSISTANT = frozenset(
-    {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning", "reasoning_details"}
+    {
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+        "extra_content",
+    }
 )
 _TOOL = frozenset({"role", "content", "tool_call_id", "cache_control"})
-_CALL = frozenset({"id", "type", "function", "index"})
+_CALL = frozenset({"id", "type", "function", "index", "extra_content"})
 _FUNCTION = frozenset({"name", "arguments"})
 
 Blocks = list[dict[str, Any]]
