@@ -8,6 +8,8 @@ from sanic.request import Request
 
 from edge.admission import Ledger
 from edge.answer import Answer, error_answer, header_lines
+from edge.client_connection import ClientLimits
+from edge.client_framing import EdgeRequest
 from edge.config import EdgeSettings
 from edge.errors import render, render_plain
 from edge.inference import is_inference, is_unserved
@@ -25,8 +27,6 @@ from tollkeeper.errors import Reason, TollkeeperError
 log = structlog.get_logger()
 
 HEADER_BYTES = 16_384
-KEEP_ALIVE_S = 75
-REQUEST_TIMEOUT_S = 60
 
 _REASONS = {
     400: Reason.INVALID_ARGUMENT,
@@ -49,14 +49,21 @@ def create_app(
 ) -> App:
     """Doesn't start anything. What it is given belongs to the caller; without a facade nothing
     but inference and operations is there."""
-    app = Sanic("tollkeeper-edge", error_handler=EdgeErrors(), configure_logging=False)
+    app: App = Sanic(
+        "tollkeeper-edge", error_handler=EdgeErrors(), request_class=EdgeRequest, configure_logging=False
+    )
+    app.ctx.client_limits = ClientLimits(
+        settings.client_head_timeout_s,
+        settings.client_body_timeout_s,
+        settings.client_read_timeout_s,
+        settings.client_keep_alive_s,
+        settings.max_connections,
+    )
     app.config.ACCESS_LOG = False
     app.config.AUTO_EXTEND = False
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
     app.config.REQUEST_MAX_HEADER_SIZE = HEADER_BYTES
-    app.config.REQUEST_TIMEOUT = REQUEST_TIMEOUT_S
-    app.config.KEEP_ALIVE_TIMEOUT = KEEP_ALIVE_S
-    # Our own limits are below this; it ends what they don't see, such as a client that reads nothing.
+    # Our own limits are below this; it ends what they don't see.
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
     chat_routes.add_routes(app, pipeline)
     model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clients.target import target_of
+from edge.client_headers import may_pass
 from tollkeeper.logs import LogFormat, LogLevel
 from tollkeeper.networks import Network, network
 from tollkeeper.settings import SettingsError, problems_of
@@ -20,23 +21,6 @@ EXIT_UNUSABLE = 78
 # How long a worker settles what is left, once no request is in flight.
 LEDGER_DRAIN_S = 5.0
 MAX_DEFAULT_WORKERS = 4
-
-# What a client must not be able to say for the edge: they carry credentials, or the connection's own state.
-_NEVER_FORWARDED = frozenset(
-    {
-        "authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "cookie",
-        "host",
-        "content-length",
-        "connection",
-    }
-    | {"transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect", "proxy-authorization"}
-    | {"content-type", "accept-encoding"}
-)
-
 
 # As browsers send it. `*` isn't one: answers are for signed-in people.
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
@@ -109,6 +93,15 @@ class EdgeSettings(BaseSettings):
     # Each request under way has one, a stream for as long as it lasts.
     upstream_connections: int = Field(1024, ge=1, le=100_000)
 
+    # Of each worker.
+    max_connections: int = Field(10_000, ge=1, le=1_000_000)
+    # What clients may take: over a request's head; over its body and over reading the answer, and then a
+    # second more for every KiB; between two requests.
+    client_head_timeout_s: float = Field(10.0, gt=0, le=600)
+    client_body_timeout_s: float = Field(60.0, gt=0, le=3600)
+    client_read_timeout_s: float = Field(60.0, gt=0, le=3600)
+    client_keep_alive_s: float = Field(75.0, gt=0, le=3600)
+
     connect_timeout_s: float = Field(5.0, gt=0, le=60)
     first_byte_timeout_s: float = Field(300.0, gt=0, le=3600)
     idle_timeout_s: float = Field(120.0, gt=0, le=3600)
@@ -165,7 +158,7 @@ class EdgeSettings(BaseSettings):
     def _forwardable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(name.lower() for name in value)
         for name in names:
-            if name in _NEVER_FORWARDED or name.startswith("cf-aig-") or not name.isascii() or " " in name:
+            if not may_pass(name):
                 raise ValueError(f"the header {name} is never forwarded")
         return names
 

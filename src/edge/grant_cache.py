@@ -206,7 +206,7 @@ class GrantCache:
         return grant
 
     def _refuse(self, key_hash: bytes, error: TollkeeperError) -> None:
-        self._refused[key_hash] = (self._now_s() + self._settings.refused_ttl_s, error)
+        self._refused[key_hash] = (self._now_s() + self._settings.refused_ttl_s, _again(error))
         if len(self._refused) > MOST_REFUSED:
             self._refused.popitem(last=False)
 

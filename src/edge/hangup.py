@@ -8,11 +8,6 @@ is an estimate.
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
-
-from sanic.exceptions import RequestTimeout
-from sanic.http import Stage
-from sanic.server.protocols.http_protocol import HttpProtocol
 
 
 class HangupPolicy:
@@ -68,38 +63,3 @@ class Client:
             self._policy.drain_count -= 1
         if self._timer is not None:
             self._timer.cancel()
-
-
-class EdgeProtocol(HttpProtocol):
-    """Sanic's connection, but for hang-ups, and for bodies that stop coming."""
-
-    __slots__ = ("client",)
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]
-        self.client: Client | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancels the request's task unless its client's policy keeps it."""
-        client, task = self.client, self._task
-        if client is not None and task is not None and client.lost(task):
-            self._task = None
-            super().connection_lost(exc)  # type: ignore[no-untyped-call]
-            self._task = task
-        else:
-            super().connection_lost(exc)  # type: ignore[no-untyped-call]
-
-    def check_timeouts(self) -> None:
-        """Sanic's request timeout ends with the head; a body that stops coming would have the response's."""
-        http = self._http
-        if (
-            self._task is not None
-            and http is not None
-            and http.stage is Stage.HANDLER
-            and http.request_body
-            and monotonic() - self._time > self.request_timeout
-        ):
-            http.exception = RequestTimeout("The request's body did not arrive in time.")
-            self._task.cancel()
-        else:
-            super().check_timeouts()  # type: ignore[no-untyped-call]

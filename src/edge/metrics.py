@@ -90,6 +90,11 @@ _clamped = Counter(
 _hangups = Counter(
     "tollkeeper_edge_hangups_total", "Clients that hung up, by what became of the upstream answer.", ("then",)
 )
+_connections_cut = Counter(
+    "tollkeeper_edge_client_connections_cut_total",
+    "Clients' connections ended for what they took: head, body or read (too slow), full (too many).",
+    ("why",),
+)
 _in_flight = Gauge(
     "tollkeeper_edge_requests_in_flight", "Requests being served now.", multiprocess_mode="livesum"
 )
@@ -251,6 +256,11 @@ def clamped() -> None:
 def hung_up(then: str) -> None:
     """A client is gone; `then` is drained or cancelled."""
     _hangups.labels(then).inc()
+
+
+def connection_cut(why: str) -> None:
+    """A client's connection was ended: `head`, `body`, `read` or `full`."""
+    _connections_cut.labels(why).inc()
 
 
 def push_arrived(seconds: float) -> None:

@@ -10,15 +10,16 @@ from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer, error_answer
 from edge.call import Call
 from edge.client_address import ClientAddresses
+from edge.client_connection import EdgeProtocol
+from edge.client_headers import passed_lines
 from edge.config import EdgeSettings
 from edge.families import Family
 from edge.grants import GrantView
-from edge.hangup import Client, EdgeProtocol, HangupPolicy
+from edge.hangup import Client, HangupPolicy
 from edge.labels import TAGS_HEADER, tags_of
 from edge.planning import Plan, Planner
 from edge.relay import CLIENT_GONE_STATUS, Relay
 from edge.upstream.failover import Attempts, Forwarder
-from edge.upstream.transport import InvalidRequest, encode_headers
 from tollkeeper.errors import Reason, TollkeeperError
 
 log = structlog.get_logger()
@@ -153,17 +154,9 @@ class Pipeline:
             opened.status = CLIENT_GONE_STATUS
 
     def _forwarded(self, request: Request, family: Family) -> bytes:
-        """Client headers that the family or a setting sends on. One that can't be a header line is left
-        out."""
+        """Client headers that the family or a setting sends on."""
         names = family.passed_headers + self._forward_headers
-        lines = b""
-        for name in names:
-            for value in request.headers.getall(name, ()):
-                try:
-                    lines += encode_headers([(name.encode(), value.encode("utf-8", "surrogateescape"))])
-                except InvalidRequest:
-                    log.warning("header not forwarded", header=name)
-        return lines
+        return passed_lines(request.headers, names) if names else b""
 
     def _refusal(
         self,

@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -22,9 +23,10 @@ from edge import metrics
 from edge.addresses import check_public
 from edge.admission import Ledger, LedgerSettings
 from edge.app import create_app
+from edge.client_connection import EdgeProtocol
 from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, load
 from edge.control_link import open_channel
-from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.hangup import HangupPolicy
 from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.rest.facade import Facade
@@ -152,6 +154,7 @@ def main() -> None:
     parent = int(os.environ["TOLLKEEPER_EDGE_PARENT_PID"])
     if not _die_with(parent):
         return
+    _allow_many_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent, which drains us
     number = int(sys.argv[1])
     try:
@@ -211,6 +214,13 @@ def _gateway(settings: EdgeSettings) -> Gateway | None:
         return None
     origin, _ = split_url(settings.cf_gateway_url)
     return Gateway(origin, settings.cf_account_id, settings.cf_token(), settings.gateway_id)
+
+
+def _allow_many_files() -> None:
+    """Each stream takes two; shells often start programs with a limit far below what the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems call a limit unlimited and refuse it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _settle_memory() -> None:

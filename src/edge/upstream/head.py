@@ -4,17 +4,14 @@ from functools import lru_cache
 
 from edge.upstream.response import Response
 
-# Never `set-cookie` nor anything about the connection; Cloudflare's own headers are read, not passed.
+# What vendors' SDKs read. Never `set-cookie` nor anything about the connection; Cloudflare's own headers are
+# read here, not passed; names of accounts (`openai-organization`) stay, since a credential may be shared.
 _PASSED = frozenset(
-    {
-        b"x-request-id",
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-should-retry",
-        b"content-language",
-    }
+    {b"retry-after", b"retry-after-ms", b"x-should-retry", b"content-language"}
+    | {b"x-request-id", b"openai-processing-ms", b"openai-version"}
+    | {b"request-id"}  # Anthropic's
 )
-_PASSED_PREFIXES = (b"openai-", b"x-ratelimit-")
+_PASSED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _CACHE_WORDS = {b"HIT": b"hit", b"MISS": b"miss"}
 DEFAULT_MEDIA_TYPE = b"application/octet-stream"
 

@@ -14,8 +14,9 @@ from sanic import Sanic
 
 from edge import metrics
 from edge.app import create_app
+from edge.client_connection import EdgeProtocol
 from edge.config import EdgeSettings, OnHangup, load
-from edge.hangup import EdgeProtocol, HangupPolicy
+from edge.hangup import HangupPolicy
 from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.sockets import listen
@@ -95,6 +96,11 @@ class Edge:
         await until(lambda: not self.pipeline.in_flight)
 
     @property
+    def connections(self) -> set[object]:
+        """Those of clients."""
+        return set(self._server.connections)
+
+    @property
     def client(self) -> httpx.AsyncClient:
         """A client that shows the key."""
         return httpx.AsyncClient(
@@ -120,7 +126,8 @@ async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Callable[
     async def begin(ledger: FakeLedger | None = None, **settings: object) -> Edge:
         if ledger is None:
             ledger = FakeLedger(grant(rule("primary")), price("gpt-4o-mini"))
-        loaded = load(data_dir=tmp_path, forward_headers=("x-sim",), **settings)
+        values = {"forward_headers": ("x-sim",)} | settings
+        loaded = load(data_dir=tmp_path, **values)
         running.append(await Edge(simulator, ledger, loaded).start())
         return running[-1]
 
