@@ -9,7 +9,7 @@ export VENV
 export TOLLKEEPER_DATA_DIR ?= .tollkeeper
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-full check format protos bench bench-streams bench-revocation bench-control chaos mutants lock clean
+.PHONY: help install run test test-full check format protos bench bench-streams bench-revocation bench-control chaos soak mutants lock clean
 
 help: ## Show this help
 	@echo "Tollkeeper: virtual keys, hard budgets and an exact ledger in front of AI providers"
@@ -62,6 +62,9 @@ bench-control: $(INSTALLED) ## Measure the control plane over 1 M keys and 10 M 
 
 chaos: $(INSTALLED) ## Kill the parts with -9 under load, then audit the ledger
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(INSTALLED) ## Ten minutes of everything with faults: nothing may grow or get lost (ARGS="--minutes 2")
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 mutants: $(INSTALLED) ## Plant named bugs and show that the tests catch each
 	@$(BIN)/python -m tests.mutants $(ARGS)
