@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -77,9 +78,11 @@ class Bill:
         status: int,
         finish: Finish,
         stream: bool,
+        units: Mapping[str, int] | None = None,
     ) -> None:
-        """Append one row. Raises OSError when the bill file can't take it."""
-        row = {
+        """Append one row; `units` are what is billed beside model tokens. Raises OSError when the bill file
+        can't take it."""
+        row: dict[str, Any] = {
             "seq": self._last + 1,
             "event_id": event_id,
             "provider": provider,
@@ -95,6 +98,7 @@ class Bill:
             "finish": finish,
             "stream": stream,
             "time": round(time(), 6),
+            **(units or {}),
         }
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         if self._fd is not None:

@@ -12,6 +12,8 @@ from os import urandom
 from time import time_ns
 from typing import Literal
 
+from simulator.media.paths import is_media
+
 _BOTH = frozenset({"chat/completions", "v1/chat/completions"})
 _BARE = frozenset({"chat/completions"})
 _V1 = frozenset({"v1/chat/completions"})
@@ -62,6 +64,7 @@ Kind = Literal[
     "compat_other",
     "count_tokens",
     "gemini",
+    "media",
     "messages",
     "models",
     "no_provider",
@@ -94,6 +97,8 @@ def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) ->
         return Route("models", path, "direct", direct=True)
     if gemini := _GEMINI.fullmatch(path[1:]):
         return Route("gemini", path, "direct", True, True, gemini["model"], gemini["method"])
+    if is_media(path):
+        return Route("media", path, "direct", direct=True)
     parts = path.split("/", 5)
     if len(parts) < 5 or parts[0] or parts[1] != "v1":
         return Route("no_path", path, "direct", direct=True)
@@ -126,6 +131,8 @@ def _kind(provider: str, rest: str) -> tuple[Kind, str]:
         return "chat", ""
     if provider == "anthropic" and rest in _MESSAGES:
         return _MESSAGES[rest], ""
+    if is_media(f"/{rest}"):
+        return "media", ""
     chat = f"{rest.removesuffix('models')}chat/completions"
     listed = rest.endswith("models") and provider in _LISTED and chat in CHAT_PATHS[provider]
     return ("models" if listed else "no_path"), ""

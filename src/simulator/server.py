@@ -12,6 +12,7 @@ from simulator.gates import Gates
 from simulator.gateways import Gateways
 from simulator.http import Connection, Request
 from simulator.management import PREFIX, ManagementApi
+from simulator.media.api import Media
 from simulator.settings import Settings
 from simulator.vendor import Vendor
 
@@ -30,7 +31,8 @@ class Simulator:
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self.gateways = Gateways(settings.gateways, settings.gateway_quota, settings.gateways_file)
-        self._vendor = Vendor(settings, self.bill, self.gates, self.gateways)
+        media = Media(self.bill, settings.steering)
+        self._vendor = Vendor(settings, self.bill, self.gates, self.gateways, media)
         self.gateways.changed = self._vendor.forget_routes
         self.management = ManagementApi(settings, self.gateways)
         self._checker_api = CheckerApi(self.bill, self.gates, self.captures, self.management)

@@ -34,7 +34,7 @@ class Settings:
     bill_memory_rows: int = 200_000
     captured_requests: int = 64
     captured_body_bytes: int = 256 * 1024
-    body_limit_bytes: int = 64 * 1024 * 1024
+    body_limit_bytes: int = 128 * 1024 * 1024
     wait_limit_s: float = 600.0
     """Longest a stalled or gated answer is held before its connection is cut."""
     drain_s: float = 2.0

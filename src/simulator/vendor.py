@@ -15,6 +15,7 @@ from simulator.gates import Gates
 from simulator.gateways import Gateways
 from simulator.gemini import api as gemini
 from simulator.http import Connection, Request
+from simulator.media.api import Media
 from simulator.player import Exchange
 from simulator.settings import Settings
 from simulator.shapes import ANTHROPIC, OPENAI, Shape
@@ -40,6 +41,7 @@ class Vendor:
     bill: Bill
     gates: Gates
     gateways: Gateways
+    media: Media
     _routes: dict[bytes, Route] = field(default_factory=dict)
 
     def forget_routes(self) -> None:
@@ -60,6 +62,10 @@ class Vendor:
                 connection.respond(200, counted, _headers(route, event_id))
             elif route.kind == "gemini":
                 self._gemini(request, connection, route, event_id)
+            elif route.kind == "media":
+                _check_credential(request)
+                headers = _headers(route, event_id)
+                self.media.handle(request, connection, route.path, route.provider, event_id, headers)
             elif route.kind == "models":
                 _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints for images, audio, files and batches."""
