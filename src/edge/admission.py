@@ -372,7 +372,7 @@ class Ledger:
         waiting = self.desk.waiting_count > 0
         urgent = waiting or lease.exact or now_s < lease.marked_until_s or opened.keeps
         if opened.keeps:
-            self.kept_objects.made(opened.grant.customer_id, opened.usage_id, opened.record.kept_objects)
+            self.kept_objects.made(opened.grant.customer_id, opened.record)
         self.settler.add(Finished(sequence, payload, lease, cost), urgent=urgent)
         if waiting:
             self.desk.released(opened.grant.key_id)

@@ -13,6 +13,7 @@ from edge.client_framing import EdgeRequest
 from edge.config import EdgeSettings
 from edge.errors import render, render_plain
 from edge.inference import is_inference, is_unserved
+from edge.kept_proxy import KeptProxy
 from edge.models import Models
 from edge.pipeline import Pipeline
 from edge.planning import Planner
@@ -21,7 +22,9 @@ from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
 from edge.routes import models as model_routes
+from edge.routes import responses as response_routes
 from edge.routes import rest as rest_routes
+from edge.routes import texts as text_routes
 from tollkeeper.errors import Reason, TollkeeperError
 
 log = structlog.get_logger()
@@ -66,6 +69,8 @@ def create_app(
     # Our own limits are below this; it ends what they don't see.
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
     chat_routes.add_routes(app, pipeline)
+    text_routes.add_routes(app, pipeline)
+    response_routes.add_routes(app, pipeline, KeptProxy(ledger, planner, pipeline))
     model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)
     ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
     if facade is not None:

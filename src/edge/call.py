@@ -5,7 +5,7 @@ Unknown fields are vendors' business and go on unchanged; new ones appear every 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 MAX_MODEL_CHARS = 256
 MAX_CHOICES = 128
 MAX_OUTPUT_TOKENS = 100_000_000
+
+
+class Made(NamedTuple):
+    """Something the vendor keeps because of a request (`edge.kept_objects`)."""
+
+    object_id: str
+    kind: str
+    """The vendor's word for it: response, file, batch, ..."""
+    pending: bool = False
+    """Should the attempt end as an estimate, the object's end may tell what it cost."""
 
 
 @dataclass(slots=True)
@@ -38,6 +48,12 @@ class Call:
     ambiguous: bool = False
     """A field that decides what is billed is written twice: parsers disagree about which one counts, so the
     body isn't forwarded as it came, but as it was understood here."""
+    references: tuple[str, ...] = ()
+    """Ids of kept objects that the request names: it may only go where they are kept."""
+    only_providers: frozenset[str] | None = None
+    """Those that may serve it; None: any."""
+    made: tuple[Made, ...] = ()
+    """Set by whoever reads the answer."""
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -83,13 +99,27 @@ def flag_of(body: dict[str, Any], name: str) -> bool:
     raise invalid_field(f"'{name}' must be true or false.", name, "invalid_type")
 
 
-def check_count(body: dict[str, Any], name: str, most: int) -> None:
-    """A whole number from 1 on, or nothing. Raises INVALID_ARGUMENT."""
+def check_count(body: dict[str, Any], name: str, most: int, least: int = 1) -> None:
+    """A whole number, or nothing. Raises INVALID_ARGUMENT."""
     value = body.get(name)
-    if value is None or (type(value) is int and 1 <= value <= most):
+    if value is None or (type(value) is int and least <= value <= most):
         return
     code = "invalid_value" if type(value) is int else "invalid_type"
-    raise invalid_field(f"'{name}' must be a whole number from 1 to {most}.", name, code)
+    raise invalid_field(f"'{name}' must be a whole number from {least} to {most}.", name, code)
+
+
+def wants_usage_of(body: dict[str, Any]) -> bool:
+    """Whether a stream is to tell its usage to the client too. Raises INVALID_ARGUMENT."""
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    if type(options) is not dict:
+        raise invalid_field("'stream_options' must be an object.", "stream_options", "invalid_type")
+    wanted = options.get("include_usage")
+    if wanted is None or type(wanted) is bool:
+        return bool(wanted)
+    name = "stream_options.include_usage"
+    raise invalid_field(f"'{name}' must be true or false.", name, "invalid_type")
 
 
 def provider_of(body: dict[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ class RuleView:
         "provider_name",
         "provider_type",
         "rule_id",
+        "shared",
         "statuses",
         "stored_key_alias",
         "weight",
@@ -45,6 +46,7 @@ class RuleView:
         self.model_rewrite = rule.model_rewrite
         self.direct = rule.direct
         self.weight = rule.weight
+        self.shared = rule.shared
         self.statuses = frozenset(rule.statuses)
         self.when = rule.when
 

@@ -2,10 +2,8 @@
 operations."""
 
 # Of OpenAI's API, and not served: a 404 would look like a mistyped URL.
-_UNSERVED = frozenset(
-    {"responses", "embeddings", "completions", "moderations", "images", "audio", "files", "batches"}
-)
-_PREFIXES = _UNSERVED | {"chat", "models"}
+_UNSERVED = frozenset({"images", "audio", "files", "batches"})
+_PREFIXES = _UNSERVED | {"chat", "completions", "embeddings", "models", "moderations", "responses"}
 
 
 def is_inference(path: str) -> bool:

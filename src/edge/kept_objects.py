@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from edge import metrics
+from edge.call import Call
 from edge.clock import Clock
 from edge.control_link import ControlLink
 from edge.grants import GrantView
@@ -66,6 +67,25 @@ class KeptObjects:
             found.append(kept)
         return found
 
+    async def bind(self, grant: GrantView, call: Call) -> None:
+        """Lets a request that names kept objects only go where they are.
+
+        What nobody here made may be the customer's all the same where the credential is its own; such a
+        request goes to those providers only. Raises NOT_FOUND where there is none, and UNAVAILABLE.
+        """
+        try:
+            kept = await self.find(grant, call.references)
+            call.only_providers = frozenset({each.provider_id for each in kept})
+        except TollkeeperError as error:
+            own = frozenset(rule.provider_id for rule in grant.rules if not rule.shared)
+            if error.reason != Reason.NOT_FOUND or not own:
+                raise
+            call.only_providers = own
+            return
+        if len(call.only_providers) > 1:
+            message = "The objects that this request names are kept by different providers."
+            raise TollkeeperError(Reason.INVALID_ARGUMENT, message)
+
     async def newest(self, grant: GrantView, kind: str, before: str, count: int) -> list[KeptObject]:
         """The customer's objects of a kind, the newest first; `before` names one to go on from, or nothing.
         Raises UNAVAILABLE."""
@@ -84,14 +104,13 @@ class KeptObjects:
         self._known.pop((grant.customer_id, object_id), None)
         await self._link.delete_kept_object(grant.customer_id, object_id)
 
-    def made(self, customer_id: str, usage_id: str, objects: Iterable[edge_pb2.KeptObject]) -> None:
-        """This worker's own, which it knows before the control plane does."""
-        for kept in objects:
+    def made(self, customer_id: str, record: edge_pb2.UsageRecord) -> None:
+        """This worker's own, which it knows before the control plane does. `record` is finished."""
+        for kept in record.kept_objects:
             self._missing.pop((customer_id, kept.object_id), None)
-            if not kept.pending:
-                self._remember(
-                    customer_id, KeptObject(kept.object_id, kept.kind, kept.provider_id, usage_id, False)
-                )
+            if not kept.pending or record.state != edge_pb2.USAGE_STATE_ESTIMATED:
+                own = KeptObject(kept.object_id, kept.kind, kept.provider_id, record.usage_id, False)
+                self._remember(customer_id, own)
 
     def _remember(self, customer_id: str, kept: KeptObject) -> None:
         while len(self._known) >= MAX_KNOWN:

@@ -1,5 +1,7 @@
 """One request of any family, from its parsing to its settled record (DESIGN §5)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 import structlog
@@ -40,7 +42,7 @@ class Pipeline:
     ) -> None:
         self._ledger = ledger
         self._planner = planner
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self._hangups = hangups
         self._addresses = ClientAddresses(settings.trusted_proxies)
         self._max_in_flight = settings.max_in_flight
@@ -70,6 +72,8 @@ class Pipeline:
             if header is not None:
                 tags = tags_of(header)
             call = family.parse(request, with_provider)
+            if call.references:
+                await self._ledger.kept_objects.bind(grant, call)
             plan, opened = await self._planner.admit(grant, call, tags)
             if plan.clamped:
                 metrics.clamped()
@@ -77,6 +81,18 @@ class Pipeline:
             return self._refusal(error, family, started, grant, call, tags)
         else:
             return await self._serve(request, call, plan, opened, started)
+        finally:
+            self.in_flight -= 1
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """One of the requests that are served at a time. Raises UNAVAILABLE when there are too many."""
+        if self.in_flight >= self._max_in_flight:
+            message = "This gateway is busy. Try again in a moment."
+            raise TollkeeperError(Reason.UNAVAILABLE, message, retry_after_s=1)
+        self.in_flight += 1
+        try:
+            yield
         finally:
             self.in_flight -= 1
 
@@ -101,7 +117,7 @@ class Pipeline:
             if isinstance(protocol, EdgeProtocol):
                 protocol.client = client
             attempts = Attempts(
-                self._forwarder,
+                self.forwarder,
                 self._ledger,
                 opened,
                 call,

@@ -62,6 +62,8 @@ class Planner:
             largest = _explain(error, call, plan)
             if not grant.clamp_output or not largest or error.reason != Reason.INSUFFICIENT_QUOTA:
                 raise
+            if not call.demand.limitable:
+                raise
             if largest >= self._limit(grant, call, options[0].price):
                 raise
         plan = self._plan(grant, call, options, largest)
@@ -76,6 +78,11 @@ class Planner:
         table = self.table(grant)
         facts = _facts(grant, call, tags) if table.asks_facts else None
         routes = table.routes(call.family, call.stream, call.model, call.provider, facts)
+        if call.only_providers is not None:
+            routes = tuple(route for route in routes if route.rule.provider_id in call.only_providers)
+            if not routes:
+                message = "No provider that serves this model keeps what the request refers to."
+                raise TollkeeperError(Reason.NOT_FOUND, message)
         return self._priced(grant, routes, call.model)
 
     def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
@@ -108,7 +115,7 @@ class Planner:
             dearest = max(dearest, hold)
             attempts.append(AttemptPlan(option.route.rule, option.route.model, price, hold))
         sent_limit = clamped_to
-        if sent_limit is None and demand.asked_output is None and demand.choice_count:
+        if sent_limit is None and demand.asked_output is None and demand.choice_count and demand.limitable:
             sent_limit = grant.default_output_limit or None
         return Plan(options, attempts, dearest, sent_limit, clamped_to is not None)
 
@@ -118,7 +125,7 @@ class Planner:
         if limit_nanousd is None or plan.dearest_nanousd <= limit_nanousd:
             return plan
         largest = _largest_output(call, plan.candidates, limit_nanousd)
-        if grant.clamp_output and largest:
+        if grant.clamp_output and largest and call.demand.limitable:
             return self._plan(grant, call, plan.candidates, largest)
         raise _too_dear(limit_nanousd, plan.dearest_nanousd, largest)
 
@@ -126,7 +133,7 @@ class Planner:
         """The output limit in force for each choice (L12)."""
         return (
             call.demand.asked_output
-            or grant.default_output_limit
+            or (grant.default_output_limit if call.demand.limitable else 0)
             or price.max_output_tokens
             or price.context_tokens
             or self._fallback_output

@@ -144,7 +144,7 @@ class Open:
             cost = self._price.cost_nanousd(usage)
             if state == _ESTIMATED:
                 cost = min(cost, attempt.hold_nanousd)
-            _set_usage(attempt.usage, usage)
+            set_usage(attempt.usage, usage)
         attempt.state = state
         attempt.cost_nanousd = cost
         if status:
@@ -235,7 +235,8 @@ class Open:
         return f"Open({self.usage_id}, key {self.grant.key_id}{', finished' if self.finished else ''})"
 
 
-def _set_usage(message: edge_pb2.Usage, usage: UsageCounts) -> None:
+def set_usage(message: edge_pb2.Usage, usage: UsageCounts) -> None:
+    """Writes counts into the contract's message."""
     message.input_tokens = usage.input_tokens
     message.output_tokens = usage.output_tokens
     message.cached_input_tokens = usage.cached_input_tokens

@@ -21,7 +21,7 @@ from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer
 from edge.call import Call
 from edge.errors import JSON
-from edge.formats import StreamReader
+from edge.formats import StreamReader, Unbilled
 from edge.hangup import Client
 from edge.upstream.failover import Upstream
 from edge.upstream.failures import IdleTimeout, TransportError
@@ -87,7 +87,7 @@ class Relay:
         parsed = _parsed(upstream)
         reading = self._format.whole(self._call, parsed)
         opened.response_model, opened.finish_reason = reading.model, reading.finish
-        self._settle(reading.usage, "usage_missing")
+        self._settle(reading.usage, reading.why, reading.unbilled)
         if reading.failure is not None:
             raise reading.failure
         cost = self._finish()
@@ -216,23 +216,31 @@ class Relay:
                 usage = reader.usage
         elif ended:
             usage = self._format.whole(self._call, None).usage
-        self._settle(usage, why)
+        if reader is not None and isinstance(reader.error, Unbilled):
+            self._settle(usage, reader.error.why, unbilled=True)
+        else:
+            self._settle(usage, why)
         opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
 
     # Both
 
-    def _settle(self, usage: UsageCounts | None, why: str) -> None:
-        """Tells the ledger how the attempt ended, once."""
+    def _settle(self, usage: UsageCounts | None, why: str, unbilled: bool = False) -> None:
+        """Tells the ledger how the attempt ended, once, and what the vendor keeps."""
         if self._settled:
             return
         self._settled = True
         upstream, opened = self._upstream, self._opened
+        for made in self._call.made:
+            opened.keep(made.object_id, made.kind, pending=made.pending)
         status, candidate = upstream.status, upstream.candidate
         opened.cf_log_id = upstream.head.cf_log_id.decode("latin-1")
         outcome = "ok"
         if upstream.head.cache == b"hit":
             opened.cached, usage, outcome = True, None, "cache_hit"
             cost = opened.end_attempt(UsageState.USAGE_STATE_VOIDED, status=status, why=outcome)
+        elif unbilled and usage is None:
+            outcome = why
+            cost = opened.end_attempt(UsageState.USAGE_STATE_VOIDED, status=status, why=why)
         elif usage is not None:
             cost = opened.end_attempt(UsageState.USAGE_STATE_REPORTED, status=status, usage=usage)
         else:

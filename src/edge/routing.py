@@ -22,6 +22,7 @@ from edge.upstream.cloudflare import (
 from edge.upstream.failures import InvalidRequest
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
+from tollkeeper.operations import Operation
 from tollkeeper.provider_types import goes_direct
 from tollkeeper.routing import FOLLOWING, asked_model, drawn, plan, prepare, with_prices
 
@@ -136,6 +137,16 @@ class RouteTable:
                 if entry.models.allows(model) and self._allows(model):
                     offered[model] = rule.provider_type
         return offered
+
+    def at_provider(self, provider_id: str, operation: Operation) -> tuple[RuleView, Endpoint] | None:
+        """The first rule that leads to a provider, and where it serves an operation that names no model; None
+        where the router has no such rule."""
+        for rule, destination in self._destinations.items():
+            if rule.provider_id == provider_id and rule.provider_enabled and destination is not None:
+                endpoint = destination.endpoint(operation, "")
+                if endpoint is not None:
+                    return rule, endpoint
+        return None
 
     def _allows(self, model: str) -> bool:
         return self._models.allows(model) and self._customer_models.allows(model)

@@ -39,6 +39,7 @@ class Watcher:
         "usage_is_final",
         "withheld_count",
     )
+    max_event_bytes = MAX_EVENT_BYTES
 
     def __init__(self, withhold_usage: bool, web_searches: int = 0) -> None:
         """`web_searches` are billed with the usage: vendors don't report them."""
@@ -98,7 +99,7 @@ class Watcher:
                 kept.append(event)
             start = scan_from = end.end()
         self._pending = data[start:]
-        if len(self._pending) > MAX_EVENT_BYTES:
+        if len(self._pending) > self.max_event_bytes:
             kept.append(self._pending)
             self._pending = b""
         return kept[0] if len(kept) == 1 else b"".join(kept)
@@ -109,7 +110,7 @@ class Watcher:
             return True
         if (finish := _FINISH.search(event)) is not None:
             self.finish = finish[1].decode()
-        payload = _data_of(event)
+        payload = data_of(event)
         if payload.startswith(b"[DONE]"):
             self.done = True
             return True
@@ -136,7 +137,7 @@ class Watcher:
         return True
 
 
-def _data_of(event: bytes) -> bytes:
+def data_of(event: bytes) -> bytes:
     """The `data` field of an event: its lines joined, one leading space removed from each."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2:
         return event[6:-2].rstrip(b"\r")

@@ -46,6 +46,16 @@ def counts(usage: object, web_searches: int = 0, service_tier: object = None) ->
     )
 
 
+def input_counts(usage: object) -> UsageCounts | None:
+    """The counts of an answer that has no output: embeddings. None like `counts`."""
+    if not isinstance(usage, dict):
+        return None
+    prompt = _count(usage, "prompt_tokens", "input_tokens")
+    if prompt is None:
+        prompt = _count(usage, "total_tokens", "total_tokens")
+    return None if prompt is None else UsageCounts(input_tokens=prompt)
+
+
 def _tier(value: object) -> str:
     """Empty for the standard tier, whatever it is called, and for what can't be a name."""
     if type(value) is not str or value in _STANDARD_TIERS or len(value) > _MAX_TIER_CHARS:

@@ -39,14 +39,18 @@ class Demand:
     seconds: int = 0
     """Of audio or video, at most."""
     characters: int = 0
+    prompt_count: int = 1
+    """Prompts of their own in one request, each with a context window of its own."""
+    limitable: bool = True
+    """The vendor takes an output limit; where it doesn't, the model's own holds."""
 
     def input_tokens(self, context_tokens: int) -> int:
         """Upper bound of the prompt. `context_tokens` 0: unknown. A vendor refuses what its window can't
         hold."""
         if self.beyond_body:
-            return context_tokens or UNKNOWN_CONTEXT_TOKENS
+            return (context_tokens or UNKNOWN_CONTEXT_TOKENS) * self.prompt_count
         bound = self.prompt_bytes + self.image_count * IMAGE_TOKENS
-        return min(bound, context_tokens) if context_tokens else bound
+        return min(bound, context_tokens * self.prompt_count) if context_tokens else bound
 
     def hold_nanousd(self, worst: WorstRates, context_tokens: int, output_limit: int) -> int:
         """The most that one attempt can cost under a price, with this output limit for each choice."""

@@ -21,6 +21,8 @@ class Operation(StrEnum):
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
     RESPONSES = "responses"
+    RESPONSES_INPUT_TOKENS = "responses/input_tokens"
+    RESPONSES_COMPACT = "responses/compact"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
     IMAGES = "images/generations"

@@ -201,9 +201,9 @@ PLACES = [
     ("POST", "/v1/chat/completion", 404, "Unknown request URL: POST /v1/chat/completion.", "not_found"),
     (
         "POST",
-        "/v1/embeddings",
+        "/v1/images/generations",
         501,
-        "/v1/embeddings is not served by this gateway; /v1/chat/completions is.",
+        "/v1/images/generations is not served by this gateway; /v1/chat/completions is.",
         "endpoint_not_supported",
     ),
 ]

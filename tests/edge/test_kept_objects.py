@@ -12,6 +12,7 @@ from tests.edge.fake_control import FakeControl, Fault, error, new_id, new_secre
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2
 
+ESTIMATED = UsageState.USAGE_STATE_ESTIMATED
 VOIDED = UsageState.USAGE_STATE_VOIDED
 
 
@@ -20,7 +21,7 @@ async def make(worker: Worker, secret: str, *object_ids: str, pending: bool = Fa
     opened = await worker.begin(secret)
     for object_id in object_ids:
         opened.keep(object_id, "response", pending=pending)
-    opened.end_attempt(VOIDED, status=200)
+    opened.end_attempt(ESTIMATED if pending else VOIDED, status=200)
     worker.ledger.finish(opened)
     return opened.usage_id
 

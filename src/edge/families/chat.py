@@ -16,6 +16,7 @@ from edge.call import (
     model_of,
     provider_of,
     quoted,
+    wants_usage_of,
 )
 from edge.families import Family
 from edge.formats.chat_openai import ChatOpenai
@@ -32,22 +33,37 @@ def parse(raw: bytes, with_provider: bool = False) -> Call:
     model = model_of(body)
     _check_messages(body)
     stream = flag_of(body, "stream")
-    wants_usage = _wants_usage(body)
+    wants_usage = wants_usage_of(body)
     check_count(body, "n", MAX_CHOICES)
     check_count(body, "max_tokens", MAX_OUTPUT_TOKENS)
     check_count(body, "max_completion_tokens", MAX_OUTPUT_TOKENS)
+    needed = demand(body, len(raw))
     return Call(
         CHAT,
         raw,
         body,
         model,
-        demand(body, len(raw)),
+        needed,
         provider_of(body) if with_provider else None,
         stream,
         wants_usage,
         end_user_of(body),
         is_ambiguous(raw, body, _DECIDING),
+        _files_of(body) if needed.beyond_body else (),
     )
+
+
+def _files_of(body: dict[str, Any]) -> tuple[str, ...]:
+    """Ids of files that the messages name instead of bringing."""
+    files: dict[str, None] = {}
+    for message in body["messages"]:
+        content = message.get("content")
+        for part in content if type(content) is list else ():
+            file = part.get("file") if type(part) is dict else None
+            file_id = file.get("file_id") if type(file) is dict else None
+            if type(file_id) is str:
+                files[file_id] = None
+    return tuple(files)
 
 
 def _read(request: Request, with_provider: bool) -> Call:
@@ -68,19 +84,6 @@ def _check_messages(body: dict[str, Any]) -> None:
         if type(message) is not dict:
             name = f"messages[{index}]"
             raise invalid_field(f"'{name}' must be an object.", name, "invalid_type")
-
-
-def _wants_usage(body: dict[str, Any]) -> bool:
-    options = body.get("stream_options")
-    if options is None:
-        return False
-    if type(options) is not dict:
-        raise invalid_field("'stream_options' must be an object.", "stream_options", "invalid_type")
-    wanted = options.get("include_usage")
-    if wanted is None or type(wanted) is bool:
-        return bool(wanted)
-    name = "stream_options.include_usage"
-    raise invalid_field(f"'{name}' must be true or false.", name, "invalid_type")
 
 
 CHAT = Family("chat", _read, {Wire.OPENAI: ChatOpenai()})

@@ -29,6 +29,17 @@ class Reading(NamedTuple):
     """Translated for the client; None: it gets the body as it came."""
     failure: TollkeeperError | None = None
     """A success that isn't one; what was used is billed nevertheless."""
+    why: str = "usage_missing"
+    """Why there is no usage."""
+    unbilled: bool = False
+    """The vendor says in so many words that it did nothing: `why` tells what."""
+
+
+class Unbilled(NamedTuple):
+    """An error event of a stream that came instead of an answer, so that nothing is billed."""
+
+    error: object
+    why: str
 
 
 class StreamReader(Protocol):

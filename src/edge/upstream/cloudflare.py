@@ -66,6 +66,12 @@ class Endpoint:
     renames_limit: bool
     direct: bool
 
+    def below(self, path: str, query: str) -> "Endpoint":
+        """What is at a path below this one, which begins with a slash, with a query string."""
+        root, _, own_query = self.target.partition("?")
+        queries = "&".join(filter(None, (own_query, query)))
+        return replace(self, target=f"{root}{path}?{queries}" if queries else root + path)
+
     def __repr__(self) -> str:
         return f"<Endpoint {self.origin}{self.target}>"
 
