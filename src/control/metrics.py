@@ -51,6 +51,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.rate_asks = Counter(
+            "tollkeeper_control_rate_asks",
+            "Shares of rates and of concurrent requests that edges asked for: granted, refused.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
         self.cost_mismatches = Counter(
             "tollkeeper_control_cost_mismatch",
             "Records whose cost the edge computed otherwise; the control plane's figure was posted.",

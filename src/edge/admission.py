@@ -36,6 +36,8 @@ from edge.lease_desk import LeaseDesk
 from edge.leases import Lease
 from edge.missing_models import MissingModels
 from edge.prices import PriceBook, PriceView
+from edge.rates.book import RateBook
+from edge.rates.estimate import used_tokens
 from edge.records import AttemptPlan, Open, UsageIds, UsageState
 from edge.refusals import Refusals
 from edge.replay import Replayer
@@ -117,6 +119,7 @@ class Ledger:
             GrantSettings(settings.grant_grace_s, settings.cached_grants, settings.negative_ttl_s),
             self._key_dropped,
         )
+        self.rates = RateBook(self.link, self.incarnation_id, clock.now_s, self._incarnation_closed)
         self._journal_settings = JournalSettings(
             settings.segment_bytes,
             settings.fsync_interval_s,
@@ -217,6 +220,7 @@ class Ledger:
                 if not await self.settler.flush(timeout_s) or self.journal.open_count:
                     return False
                 await self.refusals.flush()
+                await self.rates.drain()
                 await self.link.close_incarnation(self.incarnation_id, self.journal.last_sequence)
         except (TimeoutError, TollkeeperError) as error:
             log.warning("drain_incomplete", error=repr(error))
@@ -240,6 +244,7 @@ class Ledger:
             self.settler,
             self.missing_models,
             self.refusals,
+            self.rates,
         ):
             await part.close()
         await self.journal.close(done=self._done)
@@ -369,6 +374,8 @@ class Ledger:
         sequence = opened.record.sequence
         self.journal.end(sequence, payload)
         self.book.release(lease, opened.held_nanousd, cost, now_s)
+        if opened.ticket is not None:
+            opened.ticket.finish(used_tokens(opened.record))
         waiting = self.desk.waiting_count > 0
         urgent = waiting or lease.exact or now_s < lease.marked_until_s or opened.keeps
         if opened.keeps:
@@ -419,5 +426,6 @@ class Ledger:
                 self.settler.tick()
                 self.missing_models.tick()
                 self.refusals.tick()
+                self.rates.tick()
             except Exception:
                 log.exception("ledger_tick_failed")

@@ -50,6 +50,7 @@ class ControlLink:
         messages = edge_pb2
         self._authorize = _method(channel, "Authorize", messages.AuthorizeResponse.FromString)
         self._acquire = _method(channel, "AcquireLease", messages.AcquireLeaseResponse.FromString)
+        self._shares = _method(channel, "AcquireShares", messages.AcquireSharesResponse.FromString)
         self._return = _method(channel, "ReturnLease", messages.ReturnLeaseResponse.FromString)
         self._settle = _method(channel, "Settle", messages.SettleResponse.FromString)
         self._close = _method(channel, "CloseIncarnation", messages.CloseIncarnationResponse.FromString)
@@ -82,6 +83,13 @@ class ControlLink:
             "AcquireLease", self._acquire, data, timeout_s
         )
         return answer
+
+    async def acquire_shares(
+        self, request: edge_pb2.AcquireSharesRequest, timeout_s: float
+    ) -> Sequence[edge_pb2.ShareAnswer]:
+        """Reports what was used of rates and concurrency, and asks for more; one answer per ask, in order."""
+        answer = await self._call("AcquireShares", self._shares, request.SerializeToString(), timeout_s)
+        return answer.answers
 
     async def return_lease(self, request: edge_pb2.ReturnLeaseRequest) -> None:
         """Reports where leases stand."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from edge.rates.headers import refusal_headers
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.money import format_usd
 
@@ -77,6 +78,7 @@ SHAPES: dict[Reason, Shape] = {
     Reason.LEASE_CLOSED: _UNAVAILABLE,
     Reason.INCARNATION_CLOSED: _UNAVAILABLE,
     Reason.RATE_LIMIT_EXCEEDED: Shape(429, "requests", "rate_limit_exceeded", None, 1),
+    Reason.REQUEST_EXCEEDS_RATE_LIMIT: Shape(429, "tokens", "rate_limit_exceeded", False),
     # The gateway tried every route already, and some of them may have been billed.
     Reason.ALL_PROVIDERS_FAILED: Shape(502, _SERVER, "all_providers_failed", False),
     Reason.ENDPOINT_NOT_SUPPORTED: Shape(501, _REQUEST, "endpoint_not_supported", False),
@@ -107,9 +109,10 @@ class Rendered:
 def render(error: TollkeeperError) -> Rendered:
     """OpenAI's envelope, with what an exact client may want to know under `error.tollkeeper`."""
     shape = SHAPES[error.reason]
-    return Rendered(
-        shape.status, retry_headers(shape, error.retry_after_s), orjson.dumps({"error": body_of(error)})
-    )
+    headers = retry_headers(shape, error.retry_after_s)
+    if error.reason == Reason.RATE_LIMIT_EXCEEDED:
+        headers += refusal_headers(error.metadata, error.retry_after_s or 0)
+    return Rendered(shape.status, headers, orjson.dumps({"error": body_of(error)}))
 
 
 def render_plain(error: TollkeeperError) -> Rendered:
@@ -148,7 +151,7 @@ def body_of(error: TollkeeperError) -> dict[str, Any]:
     metadata = error.metadata
     body: dict[str, Any] = {
         "message": INTERNAL_MESSAGE if shape.code == _INTERNAL.code else _message(error),
-        "type": shape.type,
+        "type": metadata.get("type", shape.type),
         "param": metadata.get("param"),
         "code": metadata.get("code", shape.code),
     }

@@ -3,6 +3,7 @@
 from math import inf
 
 from edge.prices import PriceSchedule, schedules_by_provider
+from edge.rates.limits import GrantLimits
 from tollkeeper.model_match import ModelList
 from tollkeeper.networks import network
 from tollkeeper.v1 import edge_pb2
@@ -74,6 +75,7 @@ class GrantView:
         "key_id",
         "marked_up",
         "own_prices",
+        "rate_limits",
         "read_at_s",
         "router_id",
         "rules",
@@ -98,6 +100,7 @@ class GrantView:
         self.customer_allowed_models = tuple(grant.customer_allowed_models)
         self.allowed_networks = tuple(network(text) for text in grant.allowed_ips)
         self.cost_limits = _cost_limits(grant)
+        self.rate_limits = GrantLimits(grant.customer_id, grant.rate_limits)
         self.default_output_limit = grant.default_output_limit
         self.clamp_output = grant.clamp_output
         self.rules = tuple(RuleView(rule) for rule in grant.rules)

@@ -68,6 +68,11 @@ _cost = Counter(
     "Cost of finished requests in nano-dollars, by provider type and model.",
     ("provider", "model"),
 )
+_rate_limited = Counter(
+    "tollkeeper_edge_rate_limited_total",
+    "Requests refused for a rate or a concurrency limit.",
+    ("scope", "kind"),
+)
 _refusals = Counter("tollkeeper_edge_refusals_total", "Requests refused, by reason.", ("reason",))
 _refusals_not_logged = Counter(
     "tollkeeper_edge_refusals_not_logged_total",
@@ -230,6 +235,11 @@ def estimated(why: str) -> None:
 def refused(reason: str) -> None:
     """A request was refused before anything was sent."""
     _refusals.labels(reason).inc()
+
+
+def rate_limited(scope: str, kind: str) -> None:
+    """A limit of a key, user, team or customer refused a request: requests, tokens, concurrent."""
+    _rate_limited.labels(scope, kind).inc()
 
 
 def refusals_not_logged(count: int) -> None:

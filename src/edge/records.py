@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.grants import GrantView, RuleView
 from edge.leases import Lease
 from edge.prices import PriceView
+from edge.rates.ticket import Ticket
 from tollkeeper.cost import UsageCounts
 from tollkeeper.ids import is_object_id
 from tollkeeper.v1 import edge_pb2
@@ -79,6 +80,7 @@ class Open:
         "record",
         "response_model",
         "status",
+        "ticket",
         "usage_id",
     )
 
@@ -100,6 +102,8 @@ class Open:
         self.cf_log_id = ""
         self.cached = False
         self.keeps = False
+        # What it takes of rates and concurrency limits, where it is held to any.
+        self.ticket: Ticket | None = None
         self._ledger = ledger
 
     # ---- what the routes read and say

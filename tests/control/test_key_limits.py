@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from control.domain.identity import Role
+from control.domain.key_limits import RATES
 from tests.control.gateway import authorize, make_key, refused
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason
@@ -30,6 +31,7 @@ from tollkeeper.v1.users_pb2 import UpdateUserRequest, User
 LIMITS: dict[str, Any] = {
     "requests_per_minute": 60,
     "tokens_per_minute": 100_000,
+    "max_concurrent_requests": 4,
     "model_limits": [
         ModelLimit(model="gpt-4o*", requests_per_minute=5, tokens_per_minute=9, max_cost_nanousd=3),
         ModelLimit(model="o3", max_cost_nanousd=1),
@@ -50,7 +52,12 @@ async def test_limits_are_kept_shown_and_granted(control: RunningControl) -> Non
     grant = await authorize(edge, made.raw_key)
     for field in LIMITS:
         assert getattr(made.key, field) == getattr(expected, field)
-        assert getattr(grant, field) == getattr(expected, field)
+        if field not in RATES:
+            assert getattr(grant, field) == getattr(expected, field)
+    own, of_model = grant.rate_limits
+    assert [getattr(own, field) for field in ("scope", *RATES)] == ["key", 60, 100_000, 4]
+    assert [getattr(of_model, field) for field in ("model", *RATES)] == ["gpt-4o*", 5, 9, 0]
+    assert own.scope_id == of_model.scope_id == made.key.key_id
     bare = Key(key_id=made.key.key_id)
     cleared = await cli.keys.UpdateKey(UpdateKeyRequest(key=bare, update_mask=FieldMask(paths=list(LIMITS))))
     for field in LIMITS:
@@ -107,7 +114,12 @@ async def test_limits_of_a_customer_are_granted_to_all_its_keys(control: Running
     cli, edge = await control.cli(), await control.edge()
     acme = (await control.customer("acme")).customer_id
     made = await make_key(cli, "acme", allowed_models=["o3"])
-    limits = {"allowed_models": ["gpt-*"], "requests_per_minute": 7, "tokens_per_minute": 8}
+    limits = {
+        "allowed_models": ["gpt-*"],
+        "requests_per_minute": 7,
+        "tokens_per_minute": 8,
+        "max_concurrent_requests": 9,
+    }
     customer = Customer(customer_id=acme, **limits)
     owner = await control.person(acme, Role.OWNER)
     for field in limits:
@@ -120,7 +132,8 @@ async def test_limits_of_a_customer_are_granted_to_all_its_keys(control: Running
     assert list(updated.allowed_models) == ["gpt-*"]
     grant = await authorize(edge, made.raw_key)
     assert (list(grant.allowed_models), list(grant.customer_allowed_models)) == (["o3"], ["gpt-*"])
-    assert (grant.customer_requests_per_minute, grant.customer_tokens_per_minute) == (7, 8)
+    (limit,) = grant.rate_limits
+    assert [getattr(limit, field) for field in ("scope", "scope_id", *RATES)] == ["customer", acme, 7, 8, 9]
 
 
 async def test_new_keys_take_the_customer_s_defaults(control: RunningControl) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
 from clients.cli.options import (
+    ConcurrentRequests,
     Force,
     Id,
     Limit,
@@ -65,6 +66,7 @@ def create(
     allow_model: Models = None,
     requests_per_minute: RequestRate = None,
     tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
 ) -> None:
     """Create a customer; unless told otherwise it may spend $1.00 in all."""
     customer = Customer(
@@ -77,6 +79,7 @@ def create(
         allowed_models=allow_model or [],
         requests_per_minute=requests_per_minute or 0,
         tokens_per_minute=tokens_per_minute or 0,
+        max_concurrent_requests=max_concurrent_requests or 0,
     )
     request = CreateCustomerRequest(
         customer=customer,
@@ -146,6 +149,7 @@ def update(
     all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model.")] = False,
     requests_per_minute: RequestRate = None,
     tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
     price_plan: Annotated[
         str | None, typer.Option("--price-plan", metavar="ID", help="Empty: the one for all.")
     ] = None,
@@ -162,6 +166,7 @@ def update(
         allowed_models=[] if all_models else allow_model or None,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        max_concurrent_requests=max_concurrent_requests,
         price_plan_id=price_plan,
     )
     request = UpdateCustomerRequest(

@@ -189,3 +189,6 @@ RequestRate = Annotated[int | None, typer.Option("--requests-per-minute", min=0,
 TokenRate = Annotated[
     int | None, typer.Option("--tokens-per-minute", min=0, help="Model tokens; 0: no limit.")
 ]
+ConcurrentRequests = Annotated[
+    int | None, typer.Option("--max-concurrent-requests", min=0, help="At once; 0: no limit.")
+]

@@ -7,7 +7,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
-from clients.cli.options import Customer, Id, Limit, Name, NewName, Suspended
+from clients.cli.options import (
+    ConcurrentRequests,
+    Customer,
+    Id,
+    Limit,
+    Name,
+    NewName,
+    RequestRate,
+    Suspended,
+    TokenRate,
+)
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.teams_pb2 import (
@@ -30,9 +40,23 @@ COLUMNS = {"team_id": "ID", "name": "NAME", "suspended": "SUSPENDED"}
 
 
 @command(app, "create")
-def create(session: Session, customer: Customer, name: Name) -> None:
+def create(
+    session: Session,
+    customer: Customer,
+    name: Name,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
+) -> None:
     """Create a team."""
-    request = CreateTeamRequest(team=Team(customer_id=customer, name=name))
+    team = Team(
+        customer_id=customer,
+        name=name,
+        requests_per_minute=requests_per_minute or 0,
+        tokens_per_minute=tokens_per_minute or 0,
+        max_concurrent_requests=max_concurrent_requests or 0,
+    )
+    request = CreateTeamRequest(team=team)
     output.record(session, plain(TeamsServiceStub(session.channel()).CreateTeam(request)))
 
 
@@ -58,10 +82,23 @@ def show(session: Session, team: Id, customer: Customer) -> None:
 
 @command(app, "update")
 def update(
-    session: Session, team: Id, customer: Customer, name: NewName = None, suspended: Suspended = None
+    session: Session,
+    team: Id,
+    customer: Customer,
+    name: NewName = None,
+    suspended: Suspended = None,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
 ) -> None:
     """Change a team."""
-    fields = changes(name=name, suspended=suspended)
+    fields = changes(
+        name=name,
+        suspended=suspended,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        max_concurrent_requests=max_concurrent_requests,
+    )
     request = UpdateTeamRequest(
         team=Team(team_id=team, customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))
     )

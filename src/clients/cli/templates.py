@@ -10,6 +10,7 @@ from clients.cli.commands import changes, command, noun
 from clients.cli.failures import UsageProblem
 from clients.cli.keys import ModelLimits, parse_model_limit
 from clients.cli.options import (
+    ConcurrentRequests,
     Limit,
     Models,
     Name,
@@ -69,6 +70,9 @@ KeyModels = Annotated[
 ]
 KeyRequests = Annotated[int | None, typer.Option("--key-requests-per-minute", min=0, rich_help_panel=_KEYS)]
 KeyTokens = Annotated[int | None, typer.Option("--key-tokens-per-minute", min=0, rich_help_panel=_KEYS)]
+KeyConcurrent = Annotated[
+    int | None, typer.Option("--key-max-concurrent-requests", min=0, rich_help_panel=_KEYS)
+]
 KeyCost = Annotated[str | None, typer.Option("--key-max-cost-usd", metavar="USD", rich_help_panel=_KEYS)]
 KeyClamp = Annotated[
     bool | None, typer.Option("--key-clamp-output/--no-key-clamp-output", rich_help_panel=_KEYS)
@@ -86,6 +90,7 @@ def create(
     allow_model: Models = None,
     requests_per_minute: RequestRate = None,
     tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
     default_output_limit: OutputLimit = None,
     router: PlatformRouter = None,
     rule: Rules = None,
@@ -93,6 +98,7 @@ def create(
     key_allow_model: KeyModels = None,
     key_requests_per_minute: KeyRequests = None,
     key_tokens_per_minute: KeyTokens = None,
+    key_max_concurrent_requests: KeyConcurrent = None,
     model_limit: ModelLimits = None,
     key_max_cost_usd: KeyCost = None,
     key_clamp_output: KeyClamp = None,
@@ -107,6 +113,7 @@ def create(
         allowed_models=allow_model or [],
         requests_per_minute=requests_per_minute or 0,
         tokens_per_minute=tokens_per_minute or 0,
+        max_concurrent_requests=max_concurrent_requests or 0,
         default_output_limit=default_output_limit or 0,
         router_id=router or "",
         rules=[parse_rule(each) for each in rule or []],
@@ -116,6 +123,7 @@ def create(
         allowed_models=key_allow_model or [],
         requests_per_minute=key_requests_per_minute or 0,
         tokens_per_minute=key_tokens_per_minute or 0,
+        max_concurrent_requests=key_max_concurrent_requests or 0,
         model_limits=[parse_model_limit(each) for each in model_limit or []],
         max_cost_nanousd=usd(key_max_cost_usd) if key_max_cost_usd else 0,
         clamp_output=bool(key_clamp_output),
@@ -161,6 +169,7 @@ def update(
     all_models: Annotated[bool, typer.Option("--all-models", help="Allow every model.")] = False,
     requests_per_minute: RequestRate = None,
     tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
     default_output_limit: OutputLimit = None,
     router: PlatformRouter = None,
     rule: Rules = None,
@@ -176,6 +185,7 @@ def update(
         allowed_models=[] if all_models else allow_model or None,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        max_concurrent_requests=max_concurrent_requests,
         default_output_limit=default_output_limit,
         router_id=router or ("" if rule else None),
         rules=[parse_rule(each) for each in rule] if rule else [] if router else None,

@@ -8,7 +8,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.cli import output
 from clients.cli.commands import changes, command, noun
-from clients.cli.options import Customer, Id, Limit, NewName, Suspended, secret
+from clients.cli.options import (
+    ConcurrentRequests,
+    Customer,
+    Id,
+    Limit,
+    NewName,
+    RequestRate,
+    Suspended,
+    TokenRate,
+    secret,
+)
 from clients.cli.plain import plain
 from clients.cli.session import Session, collect
 from tollkeeper.v1.users_pb2 import (
@@ -60,6 +70,9 @@ def create(
     name: NewName = None,
     role: RoleOption = None,
     team: Teams = None,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
     password_stdin: Annotated[
         bool,
         typer.Option(
@@ -74,6 +87,9 @@ def create(
         name=name or "",
         role=ROLES[role or RoleName.MEMBER],
         team_ids=team or [],
+        requests_per_minute=requests_per_minute or 0,
+        tokens_per_minute=tokens_per_minute or 0,
+        max_concurrent_requests=max_concurrent_requests or 0,
     )
     password = secret(password_stdin, PASSWORD_VARIABLE, "Password")
     request = CreateUserRequest(user=user, password=password or "")
@@ -112,6 +128,9 @@ def update(
     suspended: Suspended = None,
     team: Teams = None,
     no_teams: Annotated[bool, typer.Option("--no-teams", help="Take the user out of all teams.")] = False,
+    requests_per_minute: RequestRate = None,
+    tokens_per_minute: TokenRate = None,
+    max_concurrent_requests: ConcurrentRequests = None,
 ) -> None:
     """Change a user; the teams given replace those it was in."""
     fields = changes(
@@ -119,6 +138,9 @@ def update(
         role=ROLES[role] if role else None,
         suspended=suspended,
         team_ids=[] if no_teams else team or None,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        max_concurrent_requests=max_concurrent_requests,
     )
     request = UpdateUserRequest(
         user=User(user_id=user, customer_id=customer, **fields), update_mask=FieldMask(paths=list(fields))

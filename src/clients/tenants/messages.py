@@ -150,6 +150,7 @@ def customer_part(
         allowed_models=list(message.allowed_models),
         requests_per_minute=message.requests_per_minute,
         tokens_per_minute=message.tokens_per_minute,
+        max_concurrent_requests=message.max_concurrent_requests,
         default_output_limit=message.default_output_limit,
         default_router=default_router,
         key_defaults=_defaults_part(defaults) if message.HasField("key_defaults") else None,
@@ -171,6 +172,7 @@ def customer_message(part: schema.Customer, ids: Ids) -> customers_pb2.Customer:
         allowed_models=part.allowed_models,
         requests_per_minute=part.requests_per_minute,
         tokens_per_minute=part.tokens_per_minute,
+        max_concurrent_requests=part.max_concurrent_requests,
         default_output_limit=part.default_output_limit,
         key_defaults=_defaults_message(part.key_defaults) if part.key_defaults is not None else None,
     )
@@ -186,6 +188,7 @@ def _defaults_part(message: keys_pb2.KeyDefaults) -> schema.KeyDefaults:
         allowed_models=list(message.allowed_models),
         requests_per_minute=message.requests_per_minute,
         tokens_per_minute=message.tokens_per_minute,
+        max_concurrent_requests=message.max_concurrent_requests,
         model_limits=[_limit_part(each) for each in message.model_limits],
         max_cost_usd=format_usd(message.max_cost_nanousd),
         clamp_output=message.clamp_output,
@@ -198,6 +201,7 @@ def _defaults_message(part: schema.KeyDefaults) -> keys_pb2.KeyDefaults:
         allowed_models=part.allowed_models,
         requests_per_minute=part.requests_per_minute,
         tokens_per_minute=part.tokens_per_minute,
+        max_concurrent_requests=part.max_concurrent_requests,
         model_limits=[_limit_message(each) for each in part.model_limits],
         max_cost_nanousd=parse_usd(part.max_cost_usd),
         clamp_output=part.clamp_output,
@@ -210,12 +214,26 @@ def _defaults_message(part: schema.KeyDefaults) -> keys_pb2.KeyDefaults:
 
 def team_part(message: teams_pb2.Team, budgets: list[schema.Budget]) -> schema.Team:
     """What a file says of a team."""
-    return schema.Team(name=message.name, suspended=message.suspended, budgets=budgets)
+    return schema.Team(
+        name=message.name,
+        suspended=message.suspended,
+        requests_per_minute=message.requests_per_minute,
+        tokens_per_minute=message.tokens_per_minute,
+        max_concurrent_requests=message.max_concurrent_requests,
+        budgets=budgets,
+    )
 
 
 def team_message(part: schema.Team, ids: Ids) -> teams_pb2.Team:
     """A team to be made or changed."""
-    return teams_pb2.Team(customer_id=ids.customer_id, name=part.name, suspended=part.suspended)
+    return teams_pb2.Team(
+        customer_id=ids.customer_id,
+        name=part.name,
+        suspended=part.suspended,
+        requests_per_minute=part.requests_per_minute,
+        tokens_per_minute=part.tokens_per_minute,
+        max_concurrent_requests=part.max_concurrent_requests,
+    )
 
 
 def user_part(message: users_pb2.User, teams: dict[str, str], budgets: list[schema.Budget]) -> schema.User:
@@ -225,6 +243,9 @@ def user_part(message: users_pb2.User, teams: dict[str, str], budgets: list[sche
         name=message.name,
         role=next(name for name, each in _ROLES.items() if each == message.role),
         suspended=message.suspended,
+        requests_per_minute=message.requests_per_minute,
+        tokens_per_minute=message.tokens_per_minute,
+        max_concurrent_requests=message.max_concurrent_requests,
         teams=[name for name, team_id in teams.items() if team_id in message.team_ids],
         budgets=budgets,
     )
@@ -238,6 +259,9 @@ def user_message(part: schema.User, ids: Ids) -> users_pb2.User:
         name=part.name,
         role=_ROLES[part.role],
         suspended=part.suspended,
+        requests_per_minute=part.requests_per_minute,
+        tokens_per_minute=part.tokens_per_minute,
+        max_concurrent_requests=part.max_concurrent_requests,
         team_ids=[id_of(ids.teams, "team", name) for name in part.teams],
     )
 
@@ -339,6 +363,7 @@ def key_part(
         clamp_output=message.clamp_output,
         requests_per_minute=message.requests_per_minute,
         tokens_per_minute=message.tokens_per_minute,
+        max_concurrent_requests=message.max_concurrent_requests,
         model_limits=[_limit_part(each) for each in message.model_limits],
         max_cost_usd=format_usd(message.max_cost_nanousd),
         allowed_ips=list(message.allowed_ips),
@@ -365,6 +390,7 @@ def key_message(part: schema.Key, ids: Ids) -> keys_pb2.Key:
         clamp_output=part.clamp_output,
         requests_per_minute=part.requests_per_minute,
         tokens_per_minute=part.tokens_per_minute,
+        max_concurrent_requests=part.max_concurrent_requests,
         model_limits=[_limit_message(each) for each in part.model_limits],
         max_cost_nanousd=parse_usd(part.max_cost_usd),
         allowed_ips=part.allowed_ips,

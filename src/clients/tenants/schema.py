@@ -133,6 +133,7 @@ class KeyDefaults(Part):
     allowed_models: Models = []
     requests_per_minute: Count = 0
     tokens_per_minute: Count = 0
+    max_concurrent_requests: Count = 0
     model_limits: list[ModelLimit] = []
     max_cost_usd: Usd = "0.00"
     clamp_output: bool = False
@@ -144,6 +145,9 @@ class Team(Part):
 
     name: Name
     suspended: bool = False
+    requests_per_minute: Count = 0
+    tokens_per_minute: Count = 0
+    max_concurrent_requests: Count = 0
     budgets: list[Budget] = []
 
 
@@ -154,6 +158,9 @@ class User(Part):
     name: str = ""
     role: Role = "member"
     suspended: bool = False
+    requests_per_minute: Count = 0
+    tokens_per_minute: Count = 0
+    max_concurrent_requests: Count = 0
     teams: Annotated[list[Name], AfterValidator(lambda names: sorted(set(names)))] = []
     password: Reference | None = None
     budgets: list[Budget] = []
@@ -234,6 +241,7 @@ class Key(Part):
     clamp_output: bool = False
     requests_per_minute: Count = 0
     tokens_per_minute: Count = 0
+    max_concurrent_requests: Count = 0
     model_limits: list[ModelLimit] = []
     max_cost_usd: Usd = "0.00"
     allowed_ips: Networks = []
@@ -257,6 +265,7 @@ class Customer(Part):
     allowed_models: Models = []
     requests_per_minute: Count = 0
     tokens_per_minute: Count = 0
+    max_concurrent_requests: Count = 0
     default_output_limit: Count = 0
     default_router: Name | None = None
     key_defaults: KeyDefaults | None = None
@@ -286,6 +295,7 @@ DEFAULTED = (
     "allowed_models",
     "requests_per_minute",
     "tokens_per_minute",
+    "max_concurrent_requests",
     "model_limits",
     "max_cost_usd",
     "clamp_output",

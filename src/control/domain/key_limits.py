@@ -1,6 +1,6 @@
 """Limits of keys and customers: rates, largest cost, addresses (keys.proto says what they mean)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +12,17 @@ from control.domain.models import MAX_MODEL_CHARS, check_allowed_models, check_m
 from tollkeeper.errors import invalid
 from tollkeeper.money import MAX_NANOUSD
 from tollkeeper.networks import network
-from tollkeeper.v1.keys_pb2 import KeyDefaults, ModelLimit
+from tollkeeper.v1.customers_pb2 import Customer
+from tollkeeper.v1.keys_pb2 import Key, KeyDefaults, ModelLimit
+from tollkeeper.v1.teams_pb2 import Team
+from tollkeeper.v1.templates_pb2 import Template
+from tollkeeper.v1.users_pb2 import User
+
+HasRates = Customer | Key | KeyDefaults | Team | Template | User
 
 MAX_RATE = 1_000_000_000_000
+# Limits over all requests of a scope: fields of keys, users, teams, customers and templates alike.
+RATES = ("requests_per_minute", "tokens_per_minute", "max_concurrent_requests")
 MAX_MODEL_LIMITS = 100
 MAX_ALLOWED_IPS = 100
 MAX_OVERLAP = timedelta(days=90)
@@ -22,10 +30,15 @@ _LIMITS = ("requests_per_minute", "tokens_per_minute", "max_cost_nanousd")
 
 
 def check_rate(value: int, field: str) -> int:
-    """So many a minute; 0 sets no limit. Raises INVALID_ARGUMENT."""
+    """So many a minute or at once; 0 sets no limit. Raises INVALID_ARGUMENT."""
     if not 0 <= value <= MAX_RATE:
         raise invalid(f"{field} must be from 0 to {MAX_RATE}.", field=field)
     return value
+
+
+def check_rate_limits(sent: HasRates, fields: Collection[str] = RATES, prefix: str = "") -> dict[str, int]:
+    """The limits over all requests of a scope that are among `fields`. Raises INVALID_ARGUMENT."""
+    return {field: check_rate(getattr(sent, field), f"{prefix}{field}") for field in RATES if field in fields}
 
 
 def check_max_cost(value: int, field: str = "max_cost_nanousd") -> int:
@@ -79,12 +92,12 @@ def check_key_defaults(defaults: KeyDefaults) -> KeyDefaults:
     """Defaults that every new key can take. Raises INVALID_ARGUMENT."""
     checked = KeyDefaults(
         allowed_models=check_allowed_models(defaults.allowed_models),
-        requests_per_minute=check_rate(defaults.requests_per_minute, "key_defaults.requests_per_minute"),
-        tokens_per_minute=check_rate(defaults.tokens_per_minute, "key_defaults.tokens_per_minute"),
         model_limits=[ModelLimit(**row) for row in check_model_limits(defaults.model_limits)],
         max_cost_nanousd=check_max_cost(defaults.max_cost_nanousd, "key_defaults.max_cost_nanousd"),
         clamp_output=defaults.clamp_output,
     )
+    for field, limit in check_rate_limits(defaults, prefix="key_defaults.").items():
+        setattr(checked, field, limit)
     if defaults.budget.HasField("limit_nanousd"):
         checked.budget.limit_nanousd = check_limit(defaults.budget.limit_nanousd)
         checked.budget.period = check_period(defaults.budget.period)  # type: ignore[assignment]

@@ -107,6 +107,7 @@ _METHODS = {
         "ScanKeptObjects": _EDGE,
         "ReportKeptObject": _EDGE,
         "DeleteKeptObject": _EDGE,
+        "AcquireShares": _EDGE,
         "Watch": _EDGE,
     },
     "SessionsService": {

@@ -7,7 +7,7 @@ from control.domain.budgets import Period, Scope, zone
 from control.domain.customers import check_output_limit, check_plan
 from control.domain.gateways import GatewayState
 from control.domain.identity import Role
-from control.domain.key_limits import check_key_defaults, check_rate, defaults_of, defaults_row
+from control.domain.key_limits import RATES, check_key_defaults, check_rate, defaults_of, defaults_row
 from control.domain.models import check_allowed_models
 from control.domain.slugs import checked_slug, slug_of
 from control.interceptors.concern import Context
@@ -61,14 +61,13 @@ _CHANGEABLE = (
     "allowed_models",
     "requests_per_minute",
     "tokens_per_minute",
+    "max_concurrent_requests",
     "key_defaults",
     "price_plan_id",
 )
 _CREATED_OTHERWISE = frozenset({"plan", "time_zone", "default_router_id"})
 # A customer's own administrators can't change what the platform decided about it.
-_OPERATORS_ONLY = frozenset(
-    {"plan", "suspended", "allowed_models", "requests_per_minute", "tokens_per_minute", "price_plan_id"}
-)
+_OPERATORS_ONLY = frozenset({"plan", "suspended", "allowed_models", *RATES, "price_plan_id"})
 
 
 class CustomersService(customers_pb2_grpc.CustomersServiceServicer):
@@ -298,7 +297,7 @@ def _column(sent: Customer, field: str) -> Any:
             return check_output_limit(sent.default_output_limit)
         case "allowed_models":
             return check_allowed_models(sent.allowed_models)
-        case "requests_per_minute" | "tokens_per_minute":
+        case "requests_per_minute" | "tokens_per_minute" | "max_concurrent_requests":
             return check_rate(getattr(sent, field), field)
         case "key_defaults":
             return defaults_row(check_key_defaults(sent.key_defaults))
@@ -321,6 +320,7 @@ def _message(row: Row) -> Customer:
         allowed_models=row["allowed_models"],
         requests_per_minute=row["requests_per_minute"],
         tokens_per_minute=row["tokens_per_minute"],
+        max_concurrent_requests=row["max_concurrent_requests"],
         key_defaults=defaults_of(row["key_defaults"]) if row["key_defaults"] else None,
         price_plan_id=row["price_plan_id"] or "",
         template=row["template"],

@@ -16,7 +16,7 @@ from control.ledger import closing
 from control.ledger.queue import LedgerQueue
 from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
-from control.services import kept_objects
+from control.services import kept_objects, rate_shares
 from control.services.edge_checks import check_acquire, check_reports, check_uuid, check_watch
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
@@ -174,6 +174,16 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         """Forgets what a vendor deleted."""
         await kept_objects.remove(self._database, request)
         return edge_pb2.DeleteKeptObjectResponse()
+
+    async def AcquireShares(
+        self, request: edge_pb2.AcquireSharesRequest, context: "Context"
+    ) -> edge_pb2.AcquireSharesResponse:
+        """Lends shares of rates and of concurrent requests (L4)."""
+        response = await rate_shares.acquire(self._database, request)
+        for ask, answer in zip(request.asks, response.answers, strict=True):
+            outcome = "refused" if answer.HasField("retry_after") else "granted"
+            self._metrics.rate_asks.labels(edge_pb2.RateKind.Name(ask.kind).lower(), outcome).inc()
+        return response
 
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: "Context"

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from control.domain.key_limits import check_allowed_ips, check_max_cost, check_model_limits, check_rate
+from control.domain.key_limits import (
+    RATES,
+    check_allowed_ips,
+    check_max_cost,
+    check_model_limits,
+    check_rate,
+)
 from control.domain.models import check_allowed_models
 from control.domain.prices import check_token_count
 from control.services.budget_changes import budget_message
@@ -29,16 +35,14 @@ CHANGEABLE = (
     "default_output_limit",
     "clamp_output",
     "expire_time",
-    "requests_per_minute",
-    "tokens_per_minute",
+    *RATES,
     "model_limits",
     "max_cost_nanousd",
     "allowed_ips",
 )
 _DEFAULTED = (
     "allowed_models",
-    "requests_per_minute",
-    "tokens_per_minute",
+    *RATES,
     "model_limits",
     "max_cost_nanousd",
     "clamp_output",
@@ -69,7 +73,7 @@ async def columns(connection: Connection, customer_id: str, sent: Key, field: st
             return {field: check_token_count(sent.default_output_limit, field)}
         case "expire_time":
             return {field: await _expire_time(connection, sent)}
-        case "requests_per_minute" | "tokens_per_minute":
+        case "requests_per_minute" | "tokens_per_minute" | "max_concurrent_requests":
             return {field: check_rate(getattr(sent, field), field)}
         case "model_limits":
             return {field: check_model_limits(sent.model_limits)}
@@ -141,6 +145,7 @@ def _message(row: Row, now: datetime) -> Key:
         created_by=row["created_by"],
         requests_per_minute=row["requests_per_minute"],
         tokens_per_minute=row["tokens_per_minute"],
+        max_concurrent_requests=row["max_concurrent_requests"],
         model_limits=[ModelLimit(**limit) for limit in row["model_limits"]],
         max_cost_nanousd=row["max_cost_nanousd"],
         allowed_ips=row["allowed_ips"],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from control.domain.key_limits import RATES, check_rate_limits
 from control.services.audit import record_change
 from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
 from control.services.once import once
@@ -21,7 +22,7 @@ from tollkeeper.v1 import teams_pb2, teams_pb2_grpc, users_pb2
 Team = teams_pb2.Team
 User = users_pb2.User
 
-_CHANGEABLE = ("name", "suspended")
+_CHANGEABLE = ("name", "suspended", *RATES)
 
 
 class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
@@ -82,6 +83,7 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
                 values["name"] = checked_name(sent.name)
             if "suspended" in fields:
                 values["suspended"] = sent.suspended
+            values |= check_rate_limits(sent, fields)
             changed = await store.update_team(connection, customer_id, team_id, values)
             message = _message(changed)
             await record_change(connection, customer_id, _message(row), message)
@@ -138,7 +140,7 @@ class TeamsService(teams_pb2_grpc.TeamsServiceServicer):
 
     async def _create(self, connection: Connection, customer_id: str, sent: Team) -> Team:
         await lock_customer(connection, customer_id)
-        values = {"name": checked_name(sent.name), "suspended": sent.suspended}
+        values = {"name": checked_name(sent.name), "suspended": sent.suspended, **check_rate_limits(sent)}
         row = await store.insert_team(connection, customer_id, str(uuid7()), values)
         message = _message(row)
         await record_change(connection, customer_id, None, message)
@@ -152,6 +154,9 @@ def _message(row: Row) -> Team:
         customer_id=row["customer_id"],
         name=row["name"],
         suspended=row["suspended"],
+        requests_per_minute=row["requests_per_minute"],
+        tokens_per_minute=row["tokens_per_minute"],
+        max_concurrent_requests=row["max_concurrent_requests"],
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

@@ -22,6 +22,7 @@ _FIELDS = (
     "allowed_models",
     "requests_per_minute",
     "tokens_per_minute",
+    "max_concurrent_requests",
     "default_output_limit",
     "key_defaults",
     "price_plan_id",

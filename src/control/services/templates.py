@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from control.domain.budgets import MAX_BUDGETS_PER_SCOPE, check_limit, check_period, check_thresholds
 from control.domain.customers import check_output_limit, check_plan
-from control.domain.key_limits import check_key_defaults, check_rate
+from control.domain.key_limits import check_key_defaults, check_rate_limits
 from control.domain.models import check_allowed_models
 from control.services.audit import record_change
 from control.services.convert import check_etag, checked_name, etag, masked_fields, resource_id, timestamp
@@ -32,6 +32,7 @@ _SETTINGS = (
     "allowed_models",
     "requests_per_minute",
     "tokens_per_minute",
+    "max_concurrent_requests",
     "default_output_limit",
     "key_defaults",
     "router_id",
@@ -162,13 +163,13 @@ async def _settings(connection: Connection, sent: Template) -> dict[str, Any]:
         plan=check_plan(sent.plan) if sent.plan else "",
         budgets=_checked_budgets(sent.budgets),
         allowed_models=check_allowed_models(sent.allowed_models),
-        requests_per_minute=check_rate(sent.requests_per_minute, "requests_per_minute"),
-        tokens_per_minute=check_rate(sent.tokens_per_minute, "tokens_per_minute"),
         default_output_limit=check_output_limit(sent.default_output_limit),
         router_id=sent.router_id.lower(),
         rules=sent.rules,
         price_plan_id=sent.price_plan_id.lower(),
     )
+    for field, limit in check_rate_limits(sent).items():
+        setattr(checked, field, limit)
     if sent.HasField("key_defaults"):
         checked.key_defaults.CopyFrom(check_key_defaults(sent.key_defaults))
     for rule in checked.rules:

@@ -6,6 +6,7 @@ from typing import Any
 
 from control.caller import caller
 from control.domain.identity import Role
+from control.domain.key_limits import RATES, check_rate_limits
 from control.domain.passwords import check_password, hash_password, random_password
 from control.services.access import denied, own_role, sees_all
 from control.services.audit import record_change
@@ -37,7 +38,7 @@ from tollkeeper.v1 import users_pb2, users_pb2_grpc
 User = users_pb2.User
 
 MAX_TEAMS_PER_USER = 100
-_CHANGEABLE = ("name", "role", "suspended", "team_ids")
+_CHANGEABLE = ("name", "role", "suspended", "team_ids", *RATES)
 
 
 class UsersService(users_pb2_grpc.UsersServiceServicer):
@@ -194,6 +195,7 @@ class UsersService(users_pb2_grpc.UsersServiceServicer):
             "name": checked_name(sent.name) if sent.name else "",
             "suspended": sent.suspended,
             "password_hash": password_hash,
+            **check_rate_limits(sent),
         }
         role = checked_role(sent.role or users_pb2.ROLE_MEMBER, customer_id)
         await store.insert_user(connection, customer_id, user_id, role, values)
@@ -228,7 +230,7 @@ def _columns(sent: User, fields: frozenset[str]) -> dict[str, Any]:
         values["name"] = checked_name(sent.name) if sent.name else ""
     if "suspended" in fields:
         values["suspended"] = sent.suspended
-    return values
+    return values | check_rate_limits(sent, fields)
 
 
 def _team_ids(sent: User) -> list[str]:
@@ -297,6 +299,9 @@ def user_message(row: Row, team_ids: Sequence[str]) -> User:
         role=role_name(row["role"]),
         suspended=row["suspended"],
         team_ids=team_ids,
+        requests_per_minute=row["requests_per_minute"],
+        tokens_per_minute=row["tokens_per_minute"],
+        max_concurrent_requests=row["max_concurrent_requests"],
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

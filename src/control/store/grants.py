@@ -27,9 +27,11 @@ _KEY = text(
            k.allowed_models, k.clamp_output, k.disabled, k.revoke_time,
            CASE WHEN k.key_hash = :key_hash THEN k.expire_time
                ELSE least(k.expire_time, k.previous_expire_time) END AS expire_time,
-           k.allowed_ips, k.max_cost_nanousd, k.model_limits, k.requests_per_minute, k.tokens_per_minute,
-           c.allowed_models AS customer_allowed_models, c.requests_per_minute AS customer_requests_per_minute,
-           c.tokens_per_minute AS customer_tokens_per_minute,
+           k.allowed_ips, k.max_cost_nanousd, k.model_limits, c.allowed_models AS customer_allowed_models,
+           ARRAY[k.requests_per_minute, k.tokens_per_minute, k.max_concurrent_requests] AS key_rates,
+           ARRAY[u.requests_per_minute, u.tokens_per_minute, u.max_concurrent_requests] AS user_rates,
+           ARRAY[t.requests_per_minute, t.tokens_per_minute, t.max_concurrent_requests] AS team_rates,
+           ARRAY[c.requests_per_minute, c.tokens_per_minute, c.max_concurrent_requests] AS customer_rates,
            coalesce(nullif(k.default_output_limit, 0), c.default_output_limit) AS default_output_limit,
            c.version, c.cf_gateway_id, c.delete_time AS customer_delete_time,
            coalesce(pp.markup_ppm, 0) AS markup_ppm, coalesce(pp.model_markups, '[]') AS model_markups,
@@ -114,11 +116,8 @@ async def load_grant(
         allowed_ips=key["allowed_ips"],
         max_cost_nanousd=key["max_cost_nanousd"],
         model_limits=[ModelLimit(**limit) for limit in key["model_limits"]],
-        requests_per_minute=key["requests_per_minute"],
-        tokens_per_minute=key["tokens_per_minute"],
+        rate_limits=_rate_limits(key),
         customer_allowed_models=key["customer_allowed_models"],
-        customer_requests_per_minute=key["customer_requests_per_minute"],
-        customer_tokens_per_minute=key["customer_tokens_per_minute"],
         markup_ppm=key["markup_ppm"],
         model_markups=model_markup_messages(key["model_markups"]),
     )
@@ -127,6 +126,33 @@ async def load_grant(
     if key["router_id"] is not None:
         await _add_rules(connection, grant, key["router_id"], now, open_credential)
     return grant
+
+
+def _rate_limits(key: Row) -> list[edge_pb2.RateLimit]:
+    """Those that limit something, of every scope the key's requests belong to."""
+    limits = [
+        edge_pb2.RateLimit(
+            scope=scope,
+            scope_id=key[f"{scope}_id"],
+            requests_per_minute=key[f"{scope}_rates"][0],
+            tokens_per_minute=key[f"{scope}_rates"][1],
+            max_concurrent_requests=key[f"{scope}_rates"][2],
+        )
+        for scope in ("key", "user", "team", "customer")
+        if any(key[f"{scope}_rates"])
+    ]
+    limits += [
+        edge_pb2.RateLimit(
+            scope="key",
+            scope_id=key["key_id"],
+            model=limit["model"],
+            requests_per_minute=limit["requests_per_minute"],
+            tokens_per_minute=limit["tokens_per_minute"],
+        )
+        for limit in key["model_limits"]
+        if limit["requests_per_minute"] or limit["tokens_per_minute"]
+    ]
+    return limits
 
 
 def _check(key: Row | None, now: datetime) -> None:

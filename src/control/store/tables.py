@@ -114,6 +114,7 @@ customers = Table(
     _texts("allowed_models"),
     _count("requests_per_minute"),
     _count("tokens_per_minute"),
+    _count("max_concurrent_requests"),
     # keys.proto KeyDefaults.
     Column("key_defaults", JSONB, nullable=False, server_default="{}"),
     _id("price_plan_id", nullable=True),
@@ -157,6 +158,9 @@ users = Table(
     _text("name"),
     Column("password_hash", Text),
     _flag("suspended"),
+    _count("requests_per_minute"),
+    _count("tokens_per_minute"),
+    _count("max_concurrent_requests"),
     _count("chain_version"),
     _count("revision"),
     _time("create_time"),
@@ -180,6 +184,9 @@ teams = Table(
     _id("team_id", primary_key=True),
     Column("name", Text, nullable=False),
     _flag("suspended"),
+    _count("requests_per_minute"),
+    _count("tokens_per_minute"),
+    _count("max_concurrent_requests"),
     _count("chain_version"),
     _count("revision"),
     _time("create_time"),
@@ -376,6 +383,7 @@ keys = Table(
     _text("created_by"),
     _count("requests_per_minute"),
     _count("tokens_per_minute"),
+    _count("max_concurrent_requests"),
     # [keys.proto ModelLimit].
     Column("model_limits", JSONB, nullable=False, server_default="[]"),
     _count("max_cost_nanousd"),
@@ -778,6 +786,25 @@ rollups = Table(
     _count("input_tokens"),
     _count("output_tokens"),
     Index("rollups_by_hour", "customer_id", "dimension", "hour"),
+    **HOT,
+)
+
+# Rates and requests at once (L4): what each limited scope used lately, and what workers were lent of it.
+rate_meters = Table(
+    "rate_meters",
+    metadata,
+    _customer(),
+    # A key, user, team, or the customer itself.
+    _id("scope_id", primary_key=True),
+    # The pattern of one of the key's model limits; empty: all requests.
+    Column("model", Text, primary_key=True),
+    # edge.proto RateKind.
+    Column("kind", SmallInteger, primary_key=True),
+    # Half seconds since 1970 of used[1]; what was used in it and those after.
+    _count("first_slot"),
+    Column("used", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    # By incarnation (domain/rates.py Share).
+    Column("shares", JSONB, nullable=False, server_default="{}"),
     **HOT,
 )
 

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Customer(_message.Message):
-    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "key_defaults", "template", "etag", "create_time", "delete_time", "gateway_state", "gateway_error", "price_plan_id")
+    __slots__ = ("customer_id", "slug", "name", "email", "plan", "time_zone", "suspended", "cf_gateway_id", "default_router_id", "default_output_limit", "allowed_models", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests", "key_defaults", "template", "etag", "create_time", "delete_time", "gateway_state", "gateway_error", "price_plan_id")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     SLUG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class Customer(_message.Message):
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     KEY_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +52,7 @@ class Customer(_message.Message):
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     requests_per_minute: int
     tokens_per_minute: int
+    max_concurrent_requests: int
     key_defaults: _keys_pb2.KeyDefaults
     template: str
     etag: str
@@ -59,7 +61,7 @@ class Customer(_message.Message):
     gateway_state: _gateways_pb2.GatewayState
     gateway_error: str
     price_plan_id: str
-    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., template: _Optional[str] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_state: _Optional[_Union[_gateways_pb2.GatewayState, str]] = ..., gateway_error: _Optional[str] = ..., price_plan_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., slug: _Optional[str] = ..., name: _Optional[str] = ..., email: _Optional[str] = ..., plan: _Optional[str] = ..., time_zone: _Optional[str] = ..., suspended: _Optional[bool] = ..., cf_gateway_id: _Optional[str] = ..., default_router_id: _Optional[str] = ..., default_output_limit: _Optional[int] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., template: _Optional[str] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_state: _Optional[_Union[_gateways_pb2.GatewayState, str]] = ..., gateway_error: _Optional[str] = ..., price_plan_id: _Optional[str] = ...) -> None: ...
 
 class CreateCustomerRequest(_message.Message):
     __slots__ = ("customer", "budget", "request_id", "template")

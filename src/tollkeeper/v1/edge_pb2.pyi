@@ -15,6 +15,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class RateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RATE_KIND_UNSPECIFIED: _ClassVar[RateKind]
+    REQUESTS_PER_MINUTE: _ClassVar[RateKind]
+    TOKENS_PER_MINUTE: _ClassVar[RateKind]
+    CONCURRENT_REQUESTS: _ClassVar[RateKind]
+
 class UsageState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     USAGE_STATE_UNSPECIFIED: _ClassVar[UsageState]
@@ -31,6 +38,10 @@ class SettleOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONFLICT: _ClassVar[SettleOutcome]
     REJECTED: _ClassVar[SettleOutcome]
     RETRY: _ClassVar[SettleOutcome]
+RATE_KIND_UNSPECIFIED: RateKind
+REQUESTS_PER_MINUTE: RateKind
+TOKENS_PER_MINUTE: RateKind
+CONCURRENT_REQUESTS: RateKind
 USAGE_STATE_UNSPECIFIED: UsageState
 USAGE_STATE_REPORTED: UsageState
 USAGE_STATE_ESTIMATED: UsageState
@@ -56,7 +67,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "retries", "deadlines", "allowed_ips", "max_cost_nanousd", "model_limits", "requests_per_minute", "tokens_per_minute", "customer_allowed_models", "customer_requests_per_minute", "customer_tokens_per_minute", "markup_ppm", "model_markups")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "retries", "deadlines", "allowed_ips", "max_cost_nanousd", "model_limits", "customer_allowed_models", "rate_limits", "markup_ppm", "model_markups")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -77,11 +88,8 @@ class Grant(_message.Message):
     ALLOWED_IPS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     MODEL_LIMITS_FIELD_NUMBER: _ClassVar[int]
-    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
-    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
-    CUSTOMER_REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
-    CUSTOMER_TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMITS_FIELD_NUMBER: _ClassVar[int]
     MARKUP_PPM_FIELD_NUMBER: _ClassVar[int]
     MODEL_MARKUPS_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
@@ -104,14 +112,27 @@ class Grant(_message.Message):
     allowed_ips: _containers.RepeatedScalarFieldContainer[str]
     max_cost_nanousd: int
     model_limits: _containers.RepeatedCompositeFieldContainer[_keys_pb2.ModelLimit]
-    requests_per_minute: int
-    tokens_per_minute: int
     customer_allowed_models: _containers.RepeatedScalarFieldContainer[str]
-    customer_requests_per_minute: int
-    customer_tokens_per_minute: int
+    rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
     markup_ppm: int
     model_markups: _containers.RepeatedCompositeFieldContainer[_price_plans_pb2.ModelMarkup]
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., retries: _Optional[_Union[_routers_pb2.Retries, _Mapping]] = ..., deadlines: _Optional[_Union[_routers_pb2.Deadlines, _Mapping]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., customer_requests_per_minute: _Optional[int] = ..., customer_tokens_per_minute: _Optional[int] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., retries: _Optional[_Union[_routers_pb2.Retries, _Mapping]] = ..., deadlines: _Optional[_Union[_routers_pb2.Deadlines, _Mapping]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
+
+class RateLimit(_message.Message):
+    __slots__ = ("scope", "scope_id", "model", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    scope_id: str
+    model: str
+    requests_per_minute: int
+    tokens_per_minute: int
+    max_concurrent_requests: int
+    def __init__(self, scope: _Optional[str] = ..., scope_id: _Optional[str] = ..., model: _Optional[str] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared", "statuses", "when")
@@ -242,6 +263,70 @@ class ReturnLeaseRequest(_message.Message):
 class ReturnLeaseResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AcquireSharesRequest(_message.Message):
+    __slots__ = ("incarnation_id", "customer_id", "asks")
+    INCARNATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
+    incarnation_id: str
+    customer_id: str
+    asks: _containers.RepeatedCompositeFieldContainer[ShareAsk]
+    def __init__(self, incarnation_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., asks: _Optional[_Iterable[_Union[ShareAsk, _Mapping]]] = ...) -> None: ...
+
+class ShareAsk(_message.Message):
+    __slots__ = ("scope", "scope_id", "model", "kind", "number", "used", "in_flight", "kept", "waiting", "wanted")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    scope_id: str
+    model: str
+    kind: RateKind
+    number: int
+    used: _containers.RepeatedCompositeFieldContainer[ShareUse]
+    in_flight: int
+    kept: int
+    waiting: _containers.RepeatedScalarFieldContainer[int]
+    wanted: int
+    def __init__(self, scope: _Optional[str] = ..., scope_id: _Optional[str] = ..., model: _Optional[str] = ..., kind: _Optional[_Union[RateKind, str]] = ..., number: _Optional[int] = ..., used: _Optional[_Iterable[_Union[ShareUse, _Mapping]]] = ..., in_flight: _Optional[int] = ..., kept: _Optional[int] = ..., waiting: _Optional[_Iterable[int]] = ..., wanted: _Optional[int] = ...) -> None: ...
+
+class ShareUse(_message.Message):
+    __slots__ = ("age_ms", "amount")
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    age_ms: int
+    amount: int
+    def __init__(self, age_ms: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class AcquireSharesResponse(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[ShareAnswer]
+    def __init__(self, answers: _Optional[_Iterable[_Union[ShareAnswer, _Mapping]]] = ...) -> None: ...
+
+class ShareAnswer(_message.Message):
+    __slots__ = ("limit", "granted", "exact", "draw_for", "remaining", "retry_after")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    DRAW_FOR_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    granted: int
+    exact: bool
+    draw_for: _duration_pb2.Duration
+    remaining: int
+    retry_after: _duration_pb2.Duration
+    def __init__(self, limit: _Optional[int] = ..., granted: _Optional[int] = ..., exact: _Optional[bool] = ..., draw_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., remaining: _Optional[int] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("number", "provider_id", "provider_name", "provider_type", "model", "status", "price_id", "hold_nanousd", "state", "usage", "cost_nanousd", "markup_ppm", "why")

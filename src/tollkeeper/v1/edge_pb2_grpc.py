@@ -91,6 +91,11 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.FromString,
                 _registered_method=True)
+        self.AcquireShares = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/AcquireShares',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/tollkeeper.v1.EdgeService/Watch',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.WatchRequest.SerializeToString,
@@ -187,6 +192,15 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcquireShares(self, request, context):
+        """Shares of rates and of concurrent requests (L4, docs/limits.md): reports what was used since the last call, gives back
+        what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
+        returns the stored answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27).
         """
@@ -251,6 +265,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.DeleteKeptObject,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.SerializeToString,
+            ),
+            'AcquireShares': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireShares,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -557,6 +576,33 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/DeleteKeptObject',
             tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.DeleteKeptObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcquireShares(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/AcquireShares',
+            tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,11 @@ class EdgeServiceStub:
     """
     DeleteKeptObject: _grpc.UnaryUnaryMultiCallable[_edge_pb2.DeleteKeptObjectRequest, _edge_pb2.DeleteKeptObjectResponse]
     """Forgets an object that its vendor deleted. One that isn't there is no error."""
+    AcquireShares: _grpc.UnaryUnaryMultiCallable[_edge_pb2.AcquireSharesRequest, _edge_pb2.AcquireSharesResponse]
+    """Shares of rates and of concurrent requests (L4, docs/limits.md): reports what was used since the last call, gives back
+    what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
+    returns the stored answer.
+    """
     Watch: _grpc.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -115,6 +120,11 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     """
     DeleteKeptObject: _aio.UnaryUnaryMultiCallable[_edge_pb2.DeleteKeptObjectRequest, _edge_pb2.DeleteKeptObjectResponse]  # type: ignore[assignment]
     """Forgets an object that its vendor deleted. One that isn't there is no error."""
+    AcquireShares: _aio.UnaryUnaryMultiCallable[_edge_pb2.AcquireSharesRequest, _edge_pb2.AcquireSharesResponse]  # type: ignore[assignment]
+    """Shares of rates and of concurrent requests (L4, docs/limits.md): reports what was used since the last call, gives back
+    what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
+    returns the stored answer.
+    """
     Watch: _aio.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]  # type: ignore[assignment]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -223,6 +233,17 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_edge_pb2.DeleteKeptObjectResponse, _abc.Awaitable[_edge_pb2.DeleteKeptObjectResponse]]:
         """Forgets an object that its vendor deleted. One that isn't there is no error."""
+
+    @_abc_1.abstractmethod
+    def AcquireShares(
+        self,
+        request: _edge_pb2.AcquireSharesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.AcquireSharesResponse, _abc.Awaitable[_edge_pb2.AcquireSharesResponse]]:
+        """Shares of rates and of concurrent requests (L4, docs/limits.md): reports what was used since the last call, gives back
+        what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
+        returns the stored answer.
+        """
 
     @_abc_1.abstractmethod
     def Watch(

@@ -31,6 +31,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_CLOSED: _ClassVar[ErrorReason]
     INCARNATION_CLOSED: _ClassVar[ErrorReason]
     RATE_LIMIT_EXCEEDED: _ClassVar[ErrorReason]
+    REQUEST_EXCEEDS_RATE_LIMIT: _ClassVar[ErrorReason]
     ALL_PROVIDERS_FAILED: _ClassVar[ErrorReason]
     ENDPOINT_NOT_SUPPORTED: _ClassVar[ErrorReason]
     REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
@@ -69,6 +70,7 @@ GRANT_STALE: ErrorReason
 LEASE_CLOSED: ErrorReason
 INCARNATION_CLOSED: ErrorReason
 RATE_LIMIT_EXCEEDED: ErrorReason
+REQUEST_EXCEEDS_RATE_LIMIT: ErrorReason
 ALL_PROVIDERS_FAILED: ErrorReason
 ENDPOINT_NOT_SUPPORTED: ErrorReason
 REQUEST_TOO_LARGE: ErrorReason

@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Key(_message.Message):
-    __slots__ = ("key_id", "customer_id", "name", "key_hash", "prefix", "user_id", "team_id", "user_email", "user_name", "team_name", "router_id", "allowed_models", "disabled", "default_output_limit", "clamp_output", "expire_time", "budgets", "spend_nanousd", "revoke_time", "created_by", "requests_per_minute", "tokens_per_minute", "model_limits", "max_cost_nanousd", "allowed_ips", "previous_key_hash", "previous_prefix", "previous_expire_time", "rotate_time", "spend_reset_time", "etag", "create_time")
+    __slots__ = ("key_id", "customer_id", "name", "key_hash", "prefix", "user_id", "team_id", "user_email", "user_name", "team_name", "router_id", "allowed_models", "disabled", "default_output_limit", "clamp_output", "expire_time", "budgets", "spend_nanousd", "revoke_time", "created_by", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests", "model_limits", "max_cost_nanousd", "allowed_ips", "previous_key_hash", "previous_prefix", "previous_expire_time", "rotate_time", "spend_reset_time", "etag", "create_time")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Key(_message.Message):
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MODEL_LIMITS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_IPS_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +71,7 @@ class Key(_message.Message):
     created_by: str
     requests_per_minute: int
     tokens_per_minute: int
+    max_concurrent_requests: int
     model_limits: _containers.RepeatedCompositeFieldContainer[ModelLimit]
     max_cost_nanousd: int
     allowed_ips: _containers.RepeatedScalarFieldContainer[str]
@@ -80,7 +82,7 @@ class Key(_message.Message):
     spend_reset_time: _timestamp_pb2.Timestamp
     etag: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, key_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., key_hash: _Optional[str] = ..., prefix: _Optional[str] = ..., user_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_email: _Optional[str] = ..., user_name: _Optional[str] = ..., team_name: _Optional[str] = ..., router_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., disabled: _Optional[bool] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budgets: _Optional[_Iterable[_Union[_budgets_pb2.Budget, _Mapping]]] = ..., spend_nanousd: _Optional[int] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[ModelLimit, _Mapping]]] = ..., max_cost_nanousd: _Optional[int] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., previous_key_hash: _Optional[str] = ..., previous_prefix: _Optional[str] = ..., previous_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spend_reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, key_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., key_hash: _Optional[str] = ..., prefix: _Optional[str] = ..., user_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_email: _Optional[str] = ..., user_name: _Optional[str] = ..., team_name: _Optional[str] = ..., router_id: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., disabled: _Optional[bool] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., budgets: _Optional[_Iterable[_Union[_budgets_pb2.Budget, _Mapping]]] = ..., spend_nanousd: _Optional[int] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_by: _Optional[str] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[ModelLimit, _Mapping]]] = ..., max_cost_nanousd: _Optional[int] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., previous_key_hash: _Optional[str] = ..., previous_prefix: _Optional[str] = ..., previous_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rotate_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., spend_reset_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ModelLimit(_message.Message):
     __slots__ = ("model", "requests_per_minute", "tokens_per_minute", "max_cost_nanousd")
@@ -95,7 +97,7 @@ class ModelLimit(_message.Message):
     def __init__(self, model: _Optional[str] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_cost_nanousd: _Optional[int] = ...) -> None: ...
 
 class KeyDefaults(_message.Message):
-    __slots__ = ("allowed_models", "requests_per_minute", "tokens_per_minute", "model_limits", "max_cost_nanousd", "clamp_output", "budget")
+    __slots__ = ("allowed_models", "requests_per_minute", "tokens_per_minute", "model_limits", "max_cost_nanousd", "clamp_output", "budget", "max_concurrent_requests")
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +105,7 @@ class KeyDefaults(_message.Message):
     MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     CLAMP_OUTPUT_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     requests_per_minute: int
     tokens_per_minute: int
@@ -110,7 +113,8 @@ class KeyDefaults(_message.Message):
     max_cost_nanousd: int
     clamp_output: bool
     budget: _budgets_pb2.InitialBudget
-    def __init__(self, allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[ModelLimit, _Mapping]]] = ..., max_cost_nanousd: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., budget: _Optional[_Union[_budgets_pb2.InitialBudget, _Mapping]] = ...) -> None: ...
+    max_concurrent_requests: int
+    def __init__(self, allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[ModelLimit, _Mapping]]] = ..., max_cost_nanousd: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., budget: _Optional[_Union[_budgets_pb2.InitialBudget, _Mapping]] = ..., max_concurrent_requests: _Optional[int] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
     __slots__ = ("key", "budget", "request_id")

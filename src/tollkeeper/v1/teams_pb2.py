@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tollkeeper.v1 import users_pb2 as tollkeeper_dot_v1_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/teams.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tollkeeper/v1/users.proto\"\xd5\x01\n\x04Team\x12\x15\n\x07team_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tsuspended\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"P\n\x11\x43reateTeamRequest\x12\'\n\x04team\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.TeamB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"B\n\x0eGetTeamRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x10ListTeamsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"P\n\x11ListTeamsResponse\x12\"\n\x05teams\x18\x01 \x03(\x0b\x32\x13.tollkeeper.v1.Team\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x11UpdateTeamRequest\x12\'\n\x04team\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.TeamB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"S\n\x11\x44\x65leteTeamRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"_\n\x14\x41\x64\x64TeamMemberRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"b\n\x17RemoveTeamMemberRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x32\xa2\x07\n\x0cTeamsService\x12y\n\nCreateTeam\x12 .tollkeeper.v1.CreateTeamRequest\x1a\x13.tollkeeper.v1.Team\"4\x82\xd3\xe4\x93\x02.\"&/v1/customers/{team.customer_id}/teams:\x04team\x12r\n\x07GetTeam\x12\x1d.tollkeeper.v1.GetTeamRequest\x1a\x13.tollkeeper.v1.Team\"3\x82\xd3\xe4\x93\x02-\x12+/v1/customers/{customer_id}/teams/{team_id}\x12y\n\tListTeams\x12\x1f.tollkeeper.v1.ListTeamsRequest\x1a .tollkeeper.v1.ListTeamsResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/teams\x12\x88\x01\n\nUpdateTeam\x12 .tollkeeper.v1.UpdateTeamRequest\x1a\x13.tollkeeper.v1.Team\"C\x82\xd3\xe4\x93\x02=25/v1/customers/{team.customer_id}/teams/{team.team_id}:\x04team\x12x\n\nDeleteTeam\x12 .tollkeeper.v1.DeleteTeamRequest\x1a\x13.tollkeeper.v1.Team\"3\x82\xd3\xe4\x93\x02-*+/v1/customers/{customer_id}/teams/{team_id}\x12\x89\x01\n\rAddTeamMember\x12#.tollkeeper.v1.AddTeamMemberRequest\x1a\x13.tollkeeper.v1.User\">\x82\xd3\xe4\x93\x02\x38\"3/v1/customers/{customer_id}/teams/{team_id}/members:\x01*\x12\x96\x01\n\x10RemoveTeamMember\x12&.tollkeeper.v1.RemoveTeamMemberRequest\x1a\x13.tollkeeper.v1.User\"E\x82\xd3\xe4\x93\x02?*=/v1/customers/{customer_id}/teams/{team_id}/members/{user_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/teams.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tollkeeper/v1/users.proto\"\xae\x02\n\x04Team\x12\x15\n\x07team_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tsuspended\x18\x04 \x01(\x08\x12\x1b\n\x13requests_per_minute\x18\x05 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x06 \x01(\x03\x12\x1f\n\x17max_concurrent_requests\x18\x07 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"P\n\x11\x43reateTeamRequest\x12\'\n\x04team\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.TeamB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"B\n\x0eGetTeamRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x10ListTeamsRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"P\n\x11ListTeamsResponse\x12\"\n\x05teams\x18\x01 \x03(\x0b\x32\x13.tollkeeper.v1.Team\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x11UpdateTeamRequest\x12\'\n\x04team\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.TeamB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"S\n\x11\x44\x65leteTeamRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"_\n\x14\x41\x64\x64TeamMemberRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"b\n\x17RemoveTeamMemberRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07team_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x32\xa2\x07\n\x0cTeamsService\x12y\n\nCreateTeam\x12 .tollkeeper.v1.CreateTeamRequest\x1a\x13.tollkeeper.v1.Team\"4\x82\xd3\xe4\x93\x02.\"&/v1/customers/{team.customer_id}/teams:\x04team\x12r\n\x07GetTeam\x12\x1d.tollkeeper.v1.GetTeamRequest\x1a\x13.tollkeeper.v1.Team\"3\x82\xd3\xe4\x93\x02-\x12+/v1/customers/{customer_id}/teams/{team_id}\x12y\n\tListTeams\x12\x1f.tollkeeper.v1.ListTeamsRequest\x1a .tollkeeper.v1.ListTeamsResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/teams\x12\x88\x01\n\nUpdateTeam\x12 .tollkeeper.v1.UpdateTeamRequest\x1a\x13.tollkeeper.v1.Team\"C\x82\xd3\xe4\x93\x02=25/v1/customers/{team.customer_id}/teams/{team.team_id}:\x04team\x12x\n\nDeleteTeam\x12 .tollkeeper.v1.DeleteTeamRequest\x1a\x13.tollkeeper.v1.Team\"3\x82\xd3\xe4\x93\x02-*+/v1/customers/{customer_id}/teams/{team_id}\x12\x89\x01\n\rAddTeamMember\x12#.tollkeeper.v1.AddTeamMemberRequest\x1a\x13.tollkeeper.v1.User\">\x82\xd3\xe4\x93\x02\x38\"3/v1/customers/{customer_id}/teams/{team_id}/members:\x01*\x12\x96\x01\n\x10RemoveTeamMember\x12&.tollkeeper.v1.RemoveTeamMemberRequest\x1a\x13.tollkeeper.v1.User\"E\x82\xd3\xe4\x93\x02?*=/v1/customers/{customer_id}/teams/{team_id}/members/{user_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -85,23 +85,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEAMSSERVICE'].methods_by_name['RemoveTeamMember']._loaded_options = None
   _globals['_TEAMSSERVICE'].methods_by_name['RemoveTeamMember']._serialized_options = b'\202\323\344\223\002?*=/v1/customers/{customer_id}/teams/{team_id}/members/{user_id}'
   _globals['_TEAM']._serialized_start=202
-  _globals['_TEAM']._serialized_end=415
-  _globals['_CREATETEAMREQUEST']._serialized_start=417
-  _globals['_CREATETEAMREQUEST']._serialized_end=497
-  _globals['_GETTEAMREQUEST']._serialized_start=499
-  _globals['_GETTEAMREQUEST']._serialized_end=565
-  _globals['_LISTTEAMSREQUEST']._serialized_start=567
-  _globals['_LISTTEAMSREQUEST']._serialized_end=651
-  _globals['_LISTTEAMSRESPONSE']._serialized_start=653
-  _globals['_LISTTEAMSRESPONSE']._serialized_end=733
-  _globals['_UPDATETEAMREQUEST']._serialized_start=735
-  _globals['_UPDATETEAMREQUEST']._serialized_end=844
-  _globals['_DELETETEAMREQUEST']._serialized_start=846
-  _globals['_DELETETEAMREQUEST']._serialized_end=929
-  _globals['_ADDTEAMMEMBERREQUEST']._serialized_start=931
-  _globals['_ADDTEAMMEMBERREQUEST']._serialized_end=1026
-  _globals['_REMOVETEAMMEMBERREQUEST']._serialized_start=1028
-  _globals['_REMOVETEAMMEMBERREQUEST']._serialized_end=1126
-  _globals['_TEAMSSERVICE']._serialized_start=1129
-  _globals['_TEAMSSERVICE']._serialized_end=2059
+  _globals['_TEAM']._serialized_end=504
+  _globals['_CREATETEAMREQUEST']._serialized_start=506
+  _globals['_CREATETEAMREQUEST']._serialized_end=586
+  _globals['_GETTEAMREQUEST']._serialized_start=588
+  _globals['_GETTEAMREQUEST']._serialized_end=654
+  _globals['_LISTTEAMSREQUEST']._serialized_start=656
+  _globals['_LISTTEAMSREQUEST']._serialized_end=740
+  _globals['_LISTTEAMSRESPONSE']._serialized_start=742
+  _globals['_LISTTEAMSRESPONSE']._serialized_end=822
+  _globals['_UPDATETEAMREQUEST']._serialized_start=824
+  _globals['_UPDATETEAMREQUEST']._serialized_end=933
+  _globals['_DELETETEAMREQUEST']._serialized_start=935
+  _globals['_DELETETEAMREQUEST']._serialized_end=1018
+  _globals['_ADDTEAMMEMBERREQUEST']._serialized_start=1020
+  _globals['_ADDTEAMMEMBERREQUEST']._serialized_end=1115
+  _globals['_REMOVETEAMMEMBERREQUEST']._serialized_start=1117
+  _globals['_REMOVETEAMMEMBERREQUEST']._serialized_end=1215
+  _globals['_TEAMSSERVICE']._serialized_start=1218
+  _globals['_TEAMSSERVICE']._serialized_end=2148
 # @@protoc_insertion_point(module_scope)

@@ -14,11 +14,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Team(_message.Message):
-    __slots__ = ("team_id", "customer_id", "name", "suspended", "etag", "create_time", "delete_time")
+    __slots__ = ("team_id", "customer_id", "name", "suspended", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests", "etag", "create_time", "delete_time")
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -26,10 +29,13 @@ class Team(_message.Message):
     customer_id: str
     name: str
     suspended: bool
+    requests_per_minute: int
+    tokens_per_minute: int
+    max_concurrent_requests: int
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, team_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., suspended: _Optional[bool] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, team_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., suspended: _Optional[bool] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateTeamRequest(_message.Message):
     __slots__ = ("team", "request_id")

@@ -31,7 +31,7 @@ from tollkeeper.v1 import keys_pb2 as tollkeeper_dot_v1_dot_keys__pb2
 from tollkeeper.v1 import routers_pb2 as tollkeeper_dot_v1_dot_routers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/templates.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\x1a\x18tollkeeper/v1/keys.proto\x1a\x1btollkeeper/v1/routers.proto\"\xe8\x03\n\x08Template\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12.\n\x07\x62udgets\x18\x04 \x03(\x0b\x32\x1d.tollkeeper.v1.TemplateBudget\x12\x16\n\x0e\x61llowed_models\x18\x05 \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x06 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x07 \x01(\x03\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\x08 \x01(\x03\x12\x30\n\x0ckey_defaults\x18\t \x01(\x0b\x32\x1a.tollkeeper.v1.KeyDefaults\x12\x11\n\trouter_id\x18\n \x01(\t\x12)\n\x05rules\x18\x0b \x03(\x0b\x32\x1a.tollkeeper.v1.RoutingRule\x12\x15\n\rprice_plan_id\x18\x0c \x01(\t\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"v\n\x0eTemplateBudget\x12\x1b\n\rlimit_nanousd\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.tollkeeper.v1.Period\x12\x0c\n\x04soft\x18\x03 \x01(\x08\x12\x12\n\nthresholds\x18\x04 \x03(\x05\"\\\n\x15\x43reateTemplateRequest\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.TemplateB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"/\n\x12GetTemplateRequest\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x14ListTemplatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListTemplatesResponse\x12*\n\ttemplates\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x15UpdateTemplateRequest\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.TemplateB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x15\x44\x65leteTemplateRequest\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t2\xe7\x04\n\x10TemplatesService\x12p\n\x0e\x43reateTemplate\x12$.tollkeeper.v1.CreateTemplateRequest\x1a\x17.tollkeeper.v1.Template\"\x1f\x82\xd3\xe4\x93\x02\x19\"\r/v1/templates:\x08template\x12n\n\x0bGetTemplate\x12!.tollkeeper.v1.GetTemplateRequest\x1a\x17.tollkeeper.v1.Template\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/templates/{template_id}\x12q\n\rListTemplates\x12#.tollkeeper.v1.ListTemplatesRequest\x1a$.tollkeeper.v1.ListTemplatesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/templates\x12\x87\x01\n\x0eUpdateTemplate\x12$.tollkeeper.v1.UpdateTemplateRequest\x1a\x17.tollkeeper.v1.Template\"6\x82\xd3\xe4\x93\x02\x30\x32$/v1/templates/{template.template_id}:\x08template\x12t\n\x0e\x44\x65leteTemplate\x12$.tollkeeper.v1.DeleteTemplateRequest\x1a\x17.tollkeeper.v1.Template\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/templates/{template_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollkeeper/v1/templates.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btollkeeper/v1/budgets.proto\x1a\x18tollkeeper/v1/keys.proto\x1a\x1btollkeeper/v1/routers.proto\"\x89\x04\n\x08Template\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12.\n\x07\x62udgets\x18\x04 \x03(\x0b\x32\x1d.tollkeeper.v1.TemplateBudget\x12\x16\n\x0e\x61llowed_models\x18\x05 \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x06 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\x07 \x01(\x03\x12\x1f\n\x17max_concurrent_requests\x18\r \x01(\x03\x12\x1c\n\x14\x64\x65\x66\x61ult_output_limit\x18\x08 \x01(\x03\x12\x30\n\x0ckey_defaults\x18\t \x01(\x0b\x32\x1a.tollkeeper.v1.KeyDefaults\x12\x11\n\trouter_id\x18\n \x01(\t\x12)\n\x05rules\x18\x0b \x03(\x0b\x32\x1a.tollkeeper.v1.RoutingRule\x12\x15\n\rprice_plan_id\x18\x0c \x01(\t\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"v\n\x0eTemplateBudget\x12\x1b\n\rlimit_nanousd\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.tollkeeper.v1.Period\x12\x0c\n\x04soft\x18\x03 \x01(\x08\x12\x12\n\nthresholds\x18\x04 \x03(\x05\"\\\n\x15\x43reateTemplateRequest\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.TemplateB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"/\n\x12GetTemplateRequest\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"=\n\x14ListTemplatesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListTemplatesResponse\x12*\n\ttemplates\x18\x01 \x03(\x0b\x32\x17.tollkeeper.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x15UpdateTemplateRequest\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x17.tollkeeper.v1.TemplateB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x15\x44\x65leteTemplateRequest\x12\x19\n\x0btemplate_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t2\xe7\x04\n\x10TemplatesService\x12p\n\x0e\x43reateTemplate\x12$.tollkeeper.v1.CreateTemplateRequest\x1a\x17.tollkeeper.v1.Template\"\x1f\x82\xd3\xe4\x93\x02\x19\"\r/v1/templates:\x08template\x12n\n\x0bGetTemplate\x12!.tollkeeper.v1.GetTemplateRequest\x1a\x17.tollkeeper.v1.Template\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/templates/{template_id}\x12q\n\rListTemplates\x12#.tollkeeper.v1.ListTemplatesRequest\x1a$.tollkeeper.v1.ListTemplatesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/templates\x12\x87\x01\n\x0eUpdateTemplate\x12$.tollkeeper.v1.UpdateTemplateRequest\x1a\x17.tollkeeper.v1.Template\"6\x82\xd3\xe4\x93\x02\x30\x32$/v1/templates/{template.template_id}:\x08template\x12t\n\x0e\x44\x65leteTemplate\x12$.tollkeeper.v1.DeleteTemplateRequest\x1a\x17.tollkeeper.v1.Template\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/templates/{template_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,21 +67,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATESSERVICE'].methods_by_name['DeleteTemplate']._loaded_options = None
   _globals['_TEMPLATESSERVICE'].methods_by_name['DeleteTemplate']._serialized_options = b'\202\323\344\223\002\035*\033/v1/templates/{template_id}'
   _globals['_TEMPLATE']._serialized_start=263
-  _globals['_TEMPLATE']._serialized_end=751
-  _globals['_TEMPLATEBUDGET']._serialized_start=753
-  _globals['_TEMPLATEBUDGET']._serialized_end=871
-  _globals['_CREATETEMPLATEREQUEST']._serialized_start=873
-  _globals['_CREATETEMPLATEREQUEST']._serialized_end=965
-  _globals['_GETTEMPLATEREQUEST']._serialized_start=967
-  _globals['_GETTEMPLATEREQUEST']._serialized_end=1014
-  _globals['_LISTTEMPLATESREQUEST']._serialized_start=1016
-  _globals['_LISTTEMPLATESREQUEST']._serialized_end=1077
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=1079
-  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=1171
-  _globals['_UPDATETEMPLATEREQUEST']._serialized_start=1173
-  _globals['_UPDATETEMPLATEREQUEST']._serialized_end=1294
-  _globals['_DELETETEMPLATEREQUEST']._serialized_start=1296
-  _globals['_DELETETEMPLATEREQUEST']._serialized_end=1360
-  _globals['_TEMPLATESSERVICE']._serialized_start=1363
-  _globals['_TEMPLATESSERVICE']._serialized_end=1978
+  _globals['_TEMPLATE']._serialized_end=784
+  _globals['_TEMPLATEBUDGET']._serialized_start=786
+  _globals['_TEMPLATEBUDGET']._serialized_end=904
+  _globals['_CREATETEMPLATEREQUEST']._serialized_start=906
+  _globals['_CREATETEMPLATEREQUEST']._serialized_end=998
+  _globals['_GETTEMPLATEREQUEST']._serialized_start=1000
+  _globals['_GETTEMPLATEREQUEST']._serialized_end=1047
+  _globals['_LISTTEMPLATESREQUEST']._serialized_start=1049
+  _globals['_LISTTEMPLATESREQUEST']._serialized_end=1110
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_start=1112
+  _globals['_LISTTEMPLATESRESPONSE']._serialized_end=1204
+  _globals['_UPDATETEMPLATEREQUEST']._serialized_start=1206
+  _globals['_UPDATETEMPLATEREQUEST']._serialized_end=1327
+  _globals['_DELETETEMPLATEREQUEST']._serialized_start=1329
+  _globals['_DELETETEMPLATEREQUEST']._serialized_end=1393
+  _globals['_TEMPLATESSERVICE']._serialized_start=1396
+  _globals['_TEMPLATESSERVICE']._serialized_end=2011
 # @@protoc_insertion_point(module_scope)

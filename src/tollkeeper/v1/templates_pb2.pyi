@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Template(_message.Message):
-    __slots__ = ("template_id", "name", "plan", "budgets", "allowed_models", "requests_per_minute", "tokens_per_minute", "default_output_limit", "key_defaults", "router_id", "rules", "price_plan_id", "etag", "create_time", "delete_time")
+    __slots__ = ("template_id", "name", "plan", "budgets", "allowed_models", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests", "default_output_limit", "key_defaults", "router_id", "rules", "price_plan_id", "etag", "create_time", "delete_time")
     TEMPLATE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class Template(_message.Message):
     ALLOWED_MODELS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
     TOKENS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONCURRENT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     KEY_DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +40,7 @@ class Template(_message.Message):
     allowed_models: _containers.RepeatedScalarFieldContainer[str]
     requests_per_minute: int
     tokens_per_minute: int
+    max_concurrent_requests: int
     default_output_limit: int
     key_defaults: _keys_pb2.KeyDefaults
     router_id: str
@@ -47,7 +49,7 @@ class Template(_message.Message):
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
-    def __init__(self, template_id: _Optional[str] = ..., name: _Optional[str] = ..., plan: _Optional[str] = ..., budgets: _Optional[_Iterable[_Union[TemplateBudget, _Mapping]]] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., default_output_limit: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., router_id: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[_routers_pb2.RoutingRule, _Mapping]]] = ..., price_plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, template_id: _Optional[str] = ..., name: _Optional[str] = ..., plan: _Optional[str] = ..., budgets: _Optional[_Iterable[_Union[TemplateBudget, _Mapping]]] = ..., allowed_models: _Optional[_Iterable[str]] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., default_output_limit: _Optional[int] = ..., key_defaults: _Optional[_Union[_keys_pb2.KeyDefaults, _Mapping]] = ..., router_id: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[_routers_pb2.RoutingRule, _Mapping]]] = ..., price_plan_id: _Optional[str] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TemplateBudget(_message.Message):
     __slots__ = ("limit_nanousd", "period", "soft", "thresholds")

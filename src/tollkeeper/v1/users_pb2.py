@@ -28,7 +28,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/users.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x04User\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04name\x18\x04 \x01(\t\x12!\n\x04role\x18\x05 \x01(\x0e\x32\x13.tollkeeper.v1.Role\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x10\n\x08team_ids\x18\x07 \x03(\t\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"h\n\x11\x43reateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.UserB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x04\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"B\n\x0eGetUserRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"e\n\x10ListUsersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07team_id\x18\x04 \x01(\t\"P\n\x11ListUsersResponse\x12\"\n\x05users\x18\x01 \x03(\x0b\x32\x13.tollkeeper.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x11UpdateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.UserB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Q\n\x15\x43hangePasswordRequest\x12\x1b\n\x0cold_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"`\n\x14ResetPasswordRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x03 \x01(\tB\x04\xe2\x41\x01\x04\"Q\n\x15ResetPasswordResponse\x12!\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.User\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\"S\n\x11\x44\x65leteUserRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t*r\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x10\n\x0cROLE_MANAGER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05\x32\x91\x07\n\x0cUsersService\x12v\n\nCreateUser\x12 .tollkeeper.v1.CreateUserRequest\x1a\x13.tollkeeper.v1.User\"1\x82\xd3\xe4\x93\x02+\"&/v1/customers/{user.customer_id}/users:\x01*\x12r\n\x07GetUser\x12\x1d.tollkeeper.v1.GetUserRequest\x1a\x13.tollkeeper.v1.User\"3\x82\xd3\xe4\x93\x02-\x12+/v1/customers/{customer_id}/users/{user_id}\x12y\n\tListUsers\x12\x1f.tollkeeper.v1.ListUsersRequest\x1a .tollkeeper.v1.ListUsersResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/users\x12\x88\x01\n\nUpdateUser\x12 .tollkeeper.v1.UpdateUserRequest\x1a\x13.tollkeeper.v1.User\"C\x82\xd3\xe4\x93\x02=25/v1/customers/{user.customer_id}/users/{user.user_id}:\x04user\x12x\n\nDeleteUser\x12 .tollkeeper.v1.DeleteUserRequest\x1a\x13.tollkeeper.v1.User\"3\x82\xd3\xe4\x93\x02-*+/v1/customers/{customer_id}/users/{user_id}\x12r\n\x0e\x43hangePassword\x12$.tollkeeper.v1.ChangePasswordRequest\x1a\x13.tollkeeper.v1.User\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/session:changePassword:\x01*\x12\xa0\x01\n\rResetPassword\x12#.tollkeeper.v1.ResetPasswordRequest\x1a$.tollkeeper.v1.ResetPasswordResponse\"D\x82\xd3\xe4\x93\x02>\"9/v1/customers/{customer_id}/users/{user_id}:resetPassword:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tollkeeper/v1/users.proto\x12\rtollkeeper.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x02\n\x04User\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04name\x18\x04 \x01(\t\x12!\n\x04role\x18\x05 \x01(\x0e\x32\x13.tollkeeper.v1.Role\x12\x11\n\tsuspended\x18\x06 \x01(\x08\x12\x10\n\x08team_ids\x18\x07 \x03(\t\x12\x1b\n\x13requests_per_minute\x18\x08 \x01(\x03\x12\x19\n\x11tokens_per_minute\x18\t \x01(\x03\x12\x1f\n\x17max_concurrent_requests\x18\n \x01(\x03\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"h\n\x11\x43reateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.UserB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x04\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"B\n\x0eGetUserRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"e\n\x10ListUsersRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07team_id\x18\x04 \x01(\t\"P\n\x11ListUsersResponse\x12\"\n\x05users\x18\x01 \x03(\x0b\x32\x13.tollkeeper.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x11UpdateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.UserB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Q\n\x15\x43hangePasswordRequest\x12\x1b\n\x0cold_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"`\n\x14ResetPasswordRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x03 \x01(\tB\x04\xe2\x41\x01\x04\"Q\n\x15ResetPasswordResponse\x12!\n\x04user\x18\x01 \x01(\x0b\x32\x13.tollkeeper.v1.User\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\"S\n\x11\x44\x65leteUserRequest\x12\x19\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t*r\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x10\n\x0cROLE_MANAGER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x12\x11\n\rROLE_OPERATOR\x10\x05\x32\x91\x07\n\x0cUsersService\x12v\n\nCreateUser\x12 .tollkeeper.v1.CreateUserRequest\x1a\x13.tollkeeper.v1.User\"1\x82\xd3\xe4\x93\x02+\"&/v1/customers/{user.customer_id}/users:\x01*\x12r\n\x07GetUser\x12\x1d.tollkeeper.v1.GetUserRequest\x1a\x13.tollkeeper.v1.User\"3\x82\xd3\xe4\x93\x02-\x12+/v1/customers/{customer_id}/users/{user_id}\x12y\n\tListUsers\x12\x1f.tollkeeper.v1.ListUsersRequest\x1a .tollkeeper.v1.ListUsersResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/customers/{customer_id}/users\x12\x88\x01\n\nUpdateUser\x12 .tollkeeper.v1.UpdateUserRequest\x1a\x13.tollkeeper.v1.User\"C\x82\xd3\xe4\x93\x02=25/v1/customers/{user.customer_id}/users/{user.user_id}:\x04user\x12x\n\nDeleteUser\x12 .tollkeeper.v1.DeleteUserRequest\x1a\x13.tollkeeper.v1.User\"3\x82\xd3\xe4\x93\x02-*+/v1/customers/{customer_id}/users/{user_id}\x12r\n\x0e\x43hangePassword\x12$.tollkeeper.v1.ChangePasswordRequest\x1a\x13.tollkeeper.v1.User\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/session:changePassword:\x01*\x12\xa0\x01\n\rResetPassword\x12#.tollkeeper.v1.ResetPasswordRequest\x1a$.tollkeeper.v1.ResetPasswordResponse\"D\x82\xd3\xe4\x93\x02>\"9/v1/customers/{customer_id}/users/{user_id}:resetPassword:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -85,28 +85,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\202\323\344\223\002\037\"\032/v1/session:changePassword:\001*'
   _globals['_USERSSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
   _globals['_USERSSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\202\323\344\223\002>\"9/v1/customers/{customer_id}/users/{user_id}:resetPassword:\001*'
-  _globals['_ROLE']._serialized_start=1277
-  _globals['_ROLE']._serialized_end=1391
+  _globals['_ROLE']._serialized_start=1366
+  _globals['_ROLE']._serialized_end=1480
   _globals['_USER']._serialized_start=175
-  _globals['_USER']._serialized_end=456
-  _globals['_CREATEUSERREQUEST']._serialized_start=458
-  _globals['_CREATEUSERREQUEST']._serialized_end=562
-  _globals['_GETUSERREQUEST']._serialized_start=564
-  _globals['_GETUSERREQUEST']._serialized_end=630
-  _globals['_LISTUSERSREQUEST']._serialized_start=632
-  _globals['_LISTUSERSREQUEST']._serialized_end=733
-  _globals['_LISTUSERSRESPONSE']._serialized_start=735
-  _globals['_LISTUSERSRESPONSE']._serialized_end=815
-  _globals['_UPDATEUSERREQUEST']._serialized_start=817
-  _globals['_UPDATEUSERREQUEST']._serialized_end=926
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=928
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1009
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=1011
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=1107
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1109
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1190
-  _globals['_DELETEUSERREQUEST']._serialized_start=1192
-  _globals['_DELETEUSERREQUEST']._serialized_end=1275
-  _globals['_USERSSERVICE']._serialized_start=1394
-  _globals['_USERSSERVICE']._serialized_end=2307
+  _globals['_USER']._serialized_end=545
+  _globals['_CREATEUSERREQUEST']._serialized_start=547
+  _globals['_CREATEUSERREQUEST']._serialized_end=651
+  _globals['_GETUSERREQUEST']._serialized_start=653
+  _globals['_GETUSERREQUEST']._serialized_end=719
+  _globals['_LISTUSERSREQUEST']._serialized_start=721
+  _globals['_LISTUSERSREQUEST']._serialized_end=822
+  _globals['_LISTUSERSRESPONSE']._serialized_start=824
+  _globals['_LISTUSERSRESPONSE']._serialized_end=904
+  _globals['_UPDATEUSERREQUEST']._serialized_start=906
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1015
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1017
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1098
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1100
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1196
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1198
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1279
+  _globals['_DELETEUSERREQUEST']._serialized_start=1281
+  _globals['_DELETEUSERREQUEST']._serialized_end=1364
+  _globals['_USERSSERVICE']._serialized_start=1483
+  _globals['_USERSSERVICE']._serialized_end=2396
 # @@protoc_insertion_point(module_scope)

@@ -88,6 +88,7 @@ def test_the_key_object() -> None:
         "expires_at": None,
         "requests_per_minute": 60,
         "tokens_per_minute": None,
+        "max_concurrent_requests": None,
         "model_limits": [
             {
                 "model": "o3",

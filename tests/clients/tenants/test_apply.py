@@ -175,11 +175,11 @@ async def test_what_is_made_works(control: RunningControl, tmp_path: Path) -> No
     grant = await authorize(await control.edge(), first["raw_key"])
     assert [rule.provider_name for rule in grant.rules] == ["openai", "local"]
     assert grant.rules[0].credential == VENDOR_SECRET
-    assert (grant.requests_per_minute, grant.clamp_output, grant.customer_requests_per_minute) == (
-        60,
-        True,
-        600,
-    )
+    assert grant.clamp_output
+    assert [(limit.scope, limit.requests_per_minute) for limit in grant.rate_limits] == [
+        ("key", 60),
+        ("customer", 600),
+    ]
     assert VENDOR_SECRET not in ran.out + ran.err
 
 

@@ -1,0 +1,1 @@
+"""Rates and concurrent requests: shares of them in memory, renewed off the request path (L4)."""

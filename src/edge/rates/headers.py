@@ -1,0 +1,39 @@
+"""`x-ratelimit-*`, as OpenAI's clients read them: numbers as text, times as Go writes durations."""
+
+from collections.abc import Mapping, Sequence
+
+from edge.rates.bucket import MINUTE_S, Bucket
+from edge.rates.durations import go_duration
+from edge.rates.limits import REQUESTS, TOKENS
+
+_LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+_NAMES: dict[int, bytes] = {REQUESTS: b"requests", TOKENS: b"tokens"}
+_RESET = go_duration(MINUTE_S).encode()
+
+
+def success_lines(buckets: Sequence[Bucket]) -> bytes:
+    """Of a request that was served. The minute slides, so what it used comes back in a minute."""
+    lines = b""
+    for kind, name in _NAMES.items():
+        found = [bucket for bucket in buckets if bucket.key.kind == kind]
+        if found:
+            tightest = min(found, key=_remaining)
+            lines += _LINES % (name, tightest.most, name, tightest.remaining, name, _RESET)
+    return lines
+
+
+def refusal_headers(metadata: Mapping[str, str], wait_s: float) -> tuple[tuple[bytes, bytes], ...]:
+    """Of a request that was refused: `reset` is when it may fit. Nothing for concurrency, for which OpenAI
+    has no such headers."""
+    name = metadata.get("rate")
+    if name is None:
+        return ()
+    return (
+        (b"x-ratelimit-limit-%b" % name.encode(), metadata["limit"].encode()),
+        (b"x-ratelimit-remaining-%b" % name.encode(), metadata["remaining"].encode()),
+        (b"x-ratelimit-reset-%b" % name.encode(), go_duration(wait_s).encode()),
+    )
+
+
+def _remaining(bucket: Bucket) -> int:
+    return bucket.remaining
