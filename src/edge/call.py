@@ -54,6 +54,12 @@ class Call:
     """Those that may serve it; None: any."""
     made: tuple[Made, ...] = ()
     """Set by whoever reads the answer."""
+    infers_provider: bool = False
+    """The client may name a provider and didn't: those that sell the model come into question, if any do."""
+    labels: str = ""
+    """What Cloudflare's log files the request under, beside whose it is; empty: nothing."""
+    cache_ttl_s: int = 0
+    """For how long Cloudflare may keep the answer; 0: not at all."""
 
 
 def json_object(raw: bytes) -> dict[str, Any]:

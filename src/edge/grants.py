@@ -6,6 +6,7 @@ from edge.prices import PriceSchedule, schedules_by_provider
 from edge.rates.limits import GrantLimits
 from tollkeeper.model_match import ModelList
 from tollkeeper.networks import network
+from tollkeeper.routing import is_provider
 from tollkeeper.v1 import edge_pb2
 
 
@@ -63,6 +64,7 @@ class GrantView:
         "_model_markups",
         "allowed_models",
         "allowed_networks",
+        "cache_ttl_s",
         "cf_gateway_id",
         "chain_version",
         "clamp_output",
@@ -106,6 +108,7 @@ class GrantView:
         self.rules = tuple(RuleView(rule) for rule in grant.rules)
         self.own_prices: dict[tuple[str, str], PriceSchedule] = schedules_by_provider(grant.own_prices, now_s)
         self.cf_gateway_id = grant.cf_gateway_id
+        self.cache_ttl_s = grant.cache_ttl_s
         self._markup_ppm = grant.markup_ppm
         self._model_markups = tuple(
             (ModelList([markup.pattern]), markup.markup_ppm) for markup in grant.model_markups
@@ -116,6 +119,10 @@ class GrantView:
         self.expires_at_s = inf
         if grant.HasField("expire_time"):
             self.expires_at_s = now_s + grant.expire_time.seconds + grant.expire_time.nanos / 1e9 - wall_s
+
+    def names(self, provider: str) -> bool:
+        """Whether some rule's provider has this type, slug, name or id."""
+        return any(is_provider(rule, provider) for rule in self.rules)
 
     def max_cost_nanousd(self, model: str) -> int | None:
         """The most one attempt at a request for this model may cost; None: as much as budgets allow."""

@@ -28,6 +28,11 @@ def _tags_of(header: str) -> tuple[str, ...]:
     return tuple(tag for tag in tags if tag)[:MAX_TAGS]
 
 
+def labels_of(end_user: str, tags: tuple[str, ...]) -> str:
+    """Both in one text, for logs that have few fields."""
+    return ";".join((*(f"tag:{tag}" for tag in tags), *((f"end_user:{end_user}",) if end_user else ())))
+
+
 def clean(value: str, most_chars: int) -> str:
     """Without what can't be printed, nor spaces around it."""
     value = value[: 4 * most_chars]

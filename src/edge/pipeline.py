@@ -10,6 +10,7 @@ from sanic.request import Request
 from edge import metrics
 from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer, error_answer
+from edge.caching import CACHE_HEADER, ttl_s_of
 from edge.call import Call
 from edge.client_address import ClientAddresses
 from edge.client_connection import EdgeProtocol
@@ -18,7 +19,7 @@ from edge.config import EdgeSettings
 from edge.families import Family
 from edge.grants import GrantView
 from edge.hangup import Client, HangupPolicy
-from edge.labels import TAGS_HEADER, tags_of
+from edge.labels import TAGS_HEADER, labels_of, tags_of
 from edge.planning import Plan, Planner
 from edge.relay import CLIENT_GONE_STATUS, Relay
 from edge.upstream.failover import Attempts, Forwarder
@@ -74,6 +75,12 @@ class Pipeline:
             call = family.parse(request, with_provider)
             if call.references:
                 await self._ledger.kept_objects.bind(grant, call)
+            call.infers_provider = with_provider
+            if tags or call.end_user:
+                call.labels = labels_of(call.end_user, tags)
+            cache = request.headers.get(CACHE_HEADER)
+            if cache is not None or grant.cache_ttl_s:
+                call.cache_ttl_s = ttl_s_of(cache, call, grant.cache_ttl_s)
             plan, opened = await self._planner.admit(grant, call, tags)
             if plan.clamped:
                 metrics.clamped()

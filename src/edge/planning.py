@@ -9,7 +9,7 @@ from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
 from edge.grants import GrantView
 from edge.prices import PriceView
-from edge.routing import Candidate, Route, RouteTable, candidates
+from edge.routing import Candidate, RouteTable, candidates
 from edge.upstream.cloudflare import Gateway
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
@@ -17,6 +17,8 @@ from tollkeeper.money import MAX_NANOUSD, format_usd
 
 # Keys whose route tables are kept; the oldest goes when more are in use.
 MAX_ROUTE_TABLES = 4096
+# Nobody takes the model as it is named: `provider/model` may be meant.
+_NAMELESS = frozenset({Reason.MODEL_NOT_PRICED, Reason.MODEL_NOT_ALLOWED})
 
 
 @dataclass(slots=True)
@@ -75,23 +77,45 @@ class Planner:
         return plan, opened
 
     def _options(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
+        try:
+            return self._named(grant, call, tags)
+        except TollkeeperError as error:
+            if error.reason == Reason.MODEL_NOT_PRICED:
+                self._ledger.missing_models.count(grant.customer_id, call.model)
+            raise
+
+    def _named(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
+        """The candidates for the model as it is named, else for what stands behind a provider's name."""
         table = self.table(grant)
         facts = _facts(grant, call, tags) if table.asks_facts else None
-        routes = table.routes(call.family, call.stream, call.model, call.provider, facts)
+        try:
+            options = self._priced(grant, call, call.model, call.provider, facts)
+        except TollkeeperError as error:
+            provider, _, model = call.model.partition("/")
+            if call.provider is not None or error.reason not in _NAMELESS or not grant.names(provider):
+                raise
+            return self._priced(grant, call, model, provider, facts)
+        if call.infers_provider and call.provider is None:
+            return [option for option in options if self._sells(grant, option)] or options
+        return options
+
+    def _priced(
+        self, grant: GrantView, call: Call, model: str, provider: str | None, facts: Facts | None
+    ) -> list[Candidate]:
+        routes = self.table(grant).routes(call.family, call.stream, model, provider, facts)
         if call.only_providers is not None:
             routes = tuple(route for route in routes if route.rule.provider_id in call.only_providers)
             if not routes:
                 message = "No provider that serves this model keeps what the request refers to."
                 raise TollkeeperError(Reason.NOT_FOUND, message)
-        return self._priced(grant, routes, call.model)
+        return candidates(routes, partial(self._ledger.price, grant), model)
 
-    def _priced(self, grant: GrantView, routes: Sequence[Route], model: str) -> list[Candidate]:
-        try:
-            return candidates(routes, partial(self._ledger.price, grant), model)
-        except TollkeeperError as error:
-            if error.reason == Reason.MODEL_NOT_PRICED:
-                self._ledger.missing_models.count(grant.customer_id, model)
-            raise
+    def _sells(self, grant: GrantView, option: Candidate) -> bool:
+        """Whether the price is the provider's own for this model, not that of another vendor's namesake."""
+        rule, model = option.route.rule, option.route.model
+        return (rule.provider_id, model) in grant.own_prices or self._ledger.prices.has(
+            rule.provider_type, model
+        )
 
     async def _begin(self, grant: GrantView, call: Call, plan: Plan, tags: tuple[str, ...]) -> Open:
         return await self._ledger.begin(

@@ -156,6 +156,10 @@ class PriceBook:
         """Forgets parts of an update that will not be completed: the stream that carried them is gone."""
         self._incoming, self._replaces = [], False
 
+    def has(self, provider_type: str, model: str) -> bool:
+        """Whether the vendor sells the model, now or soon."""
+        return (provider_type, model) in self._schedules
+
     def models(self) -> list[tuple[str, str]]:
         """Every (provider type, model) that has a global price."""
         return list(self._schedules)

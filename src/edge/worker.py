@@ -6,6 +6,7 @@ Started by the parent (`edge.processes`) as `python -m edge.worker NUMBER`; dies
 import asyncio
 import ctypes
 import gc
+import hmac
 import os
 import resource
 import signal
@@ -77,7 +78,11 @@ class Worker:
             settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
         )
         forwarder = Forwarder(
-            self.gateway_transport, self.direct_transport, timeouts, settings.max_response_bytes
+            self.gateway_transport,
+            self.direct_transport,
+            timeouts,
+            settings.max_response_bytes,
+            hmac.digest(settings.credential().encode(), b"cache keys", "sha256"),
         )
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)

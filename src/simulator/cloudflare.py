@@ -178,16 +178,14 @@ def log_id() -> str:
     )
 
 
-def headers(event_id: str, *, logged: bool = True) -> bytes:
+def headers(event_id: str, *, logged: bool = True, cached: bool = False) -> bytes:
     """The header lines the gateway adds to an answer; refused callers leave no log row, so get no log id."""
     ray = b"server: cloudflare\r\ncf-ray: %016x-SIM\r\n" % next(_counter)
     if not logged:
         return ray
-    return (
-        b"%bcf-aig-log-id: %b\r\ncf-aig-event-id: %b\r\ncf-aig-step: 0\r\ncf-aig-cache-status: MISS\r\n"
-        % (
-            ray,
-            log_id().encode(),
-            event_id.encode("latin-1"),
-        )
+    return b"%bcf-aig-log-id: %b\r\ncf-aig-event-id: %b\r\ncf-aig-step: 0\r\ncf-aig-cache-status: %b\r\n" % (
+        ray,
+        log_id().encode(),
+        event_id.encode("latin-1"),
+        b"HIT" if cached else b"MISS",
     )

@@ -9,7 +9,7 @@ import logging
 import socket
 import struct
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol, cast
@@ -81,6 +81,8 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._refused = False
         self._keep_alive = True
+        self.keep_answer: Callable[[int, bytes, bytes], None] | None = None
+        """Gets status, body and type of the next whole answer."""
         self.on_message_begin()
 
     # --- what handlers use
@@ -100,6 +102,9 @@ class Connection(asyncio.Protocol):
 
     def respond(self, status: int, body: bytes, extra: bytes = b"", content_type: bytes = JSON) -> None:
         """Write one whole answer; `extra` are complete header lines."""
+        if self.keep_answer is not None:
+            self.keep_answer(status, body, content_type)
+            self.keep_answer = None
         headers = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (extra, content_type, len(body))
         if not self._keep_alive:
             headers += b"connection: close\r\n"

@@ -8,6 +8,7 @@ import orjson
 from simulator import cloudflare
 from simulator.anthropic.read import read_messages
 from simulator.bill import Bill
+from simulator.cache import Cache
 from simulator.chat import Answer, Call, decide, read_call
 from simulator.cloudflare import Route
 from simulator.errors import GatewayError, VendorError
@@ -42,6 +43,7 @@ class Vendor:
     gates: Gates
     gateways: Gateways
     media: Media
+    cache: Cache = field(default_factory=Cache)
     _routes: dict[bytes, Route] = field(default_factory=dict)
 
     def forget_routes(self) -> None:
@@ -52,9 +54,15 @@ class Vendor:
         """Answer one request, at once or in a task of its connection."""
         route = self._route(request.target)
         event_id = _event_id(request, route)
+        connection.keep_answer = None
         try:
             if not route.direct:
                 self._admit(request, route)
+                if (kept := self.cache.find(request)) is not None:
+                    lines = cloudflare.headers(event_id, cached=True)
+                    connection.respond(200, kept.body, lines, kept.content_type)
+                    return
+                connection.keep_answer = self.cache.keeper(request)
             if route.kind in ("chat", "compat_chat", "messages"):
                 self._chat(request, connection, route, event_id)
             elif route.kind == "count_tokens":

@@ -246,7 +246,7 @@ def _skip(
     serves: Callable[[R], bool],
     facts: Facts | None,
 ) -> Skip | None:
-    if provider is not None and not _is_provider(each.rule, provider):
+    if provider is not None and not is_provider(each.rule, provider):
         return Skip.OTHER_PROVIDER
     if not each.models.allows(model):
         return Skip.MODEL
@@ -315,7 +315,8 @@ def _refused(
     return Plan((), skipped, TollkeeperError(reason, message, metadata))
 
 
-def _is_provider(rule: RoutingRule, name: str) -> bool:
+def is_provider(rule: RoutingRule, name: str) -> bool:
+    """Whether the rule's provider has this type, slug, name or id."""
     if name in (rule.provider_type, rule.provider_name, rule.provider_id):
         return True
     known = find_type(name)

@@ -114,6 +114,9 @@ async def test_one_unsound_rule_changes_nothing(control: RunningControl) -> None
         ({"retries": Retries(backoff_ms=200, max_backoff_ms=100)}, "retries.backoff_ms"),
         ({"deadlines": Deadlines(total_ms=3_600_001)}, "deadlines.total_ms"),
         ({"deadlines": Deadlines(idle_ms=-1)}, "deadlines.idle_ms"),
+        ({"cache_ttl_s": 59}, "cache_ttl_s"),
+        ({"cache_ttl_s": 2_592_001}, "cache_ttl_s"),
+        ({"cache_ttl_s": -1}, "cache_ttl_s"),
         ({"deadlines": Deadlines(first_byte_ms=2000, total_ms=1000)}, "deadlines.first_byte_ms"),
     ],
 )
@@ -158,7 +161,7 @@ async def test_conditions_and_settings_reach_the_grant(control: RunningControl) 
         RoutingRule(provider_id=provider_id, condition="on_status", statuses=[503, 401, 503]),
     ]
     retries = Retries(count=2, backoff_ms=100)
-    sent = Router(customer_id="acme", name="main", rules=rules, retries=retries)
+    sent = Router(customer_id="acme", name="main", rules=rules, retries=retries, cache_ttl_s=60)
     router = await cli.routers.CreateRouter(CreateRouterRequest(router=sent))
     assert [(rule.when, list(rule.statuses)) for rule in router.rules] == [
         ('"x" in tags', []),
@@ -171,10 +174,14 @@ async def test_conditions_and_settings_reach_the_grant(control: RunningControl) 
     change = Router(customer_id="acme", router_id=router.router_id, deadlines=deadlines)
     request = UpdateRouterRequest(router=change, update_mask=FieldMask(paths=["deadlines"]))
     changed = await cli.routers.UpdateRouter(request)
-    assert (changed.retries, changed.deadlines) == (retries, deadlines)
+    assert (changed.retries, changed.deadlines, changed.cache_ttl_s) == (retries, deadlines, 60)
+    change.cache_ttl_s = 120
+    await cli.routers.UpdateRouter(
+        UpdateRouterRequest(router=change, update_mask=FieldMask(paths=["cache_ttl_s"]))
+    )
     made = await make_key(cli, "acme", router_id=router.router_id)
     grant = await authorize(edge, made.raw_key)
-    assert (grant.retries, grant.deadlines) == (retries, deadlines)
+    assert (grant.retries, grant.deadlines, grant.cache_ttl_s) == (retries, deadlines, 120)
     assert [(rule.when, list(rule.statuses)) for rule in grant.rules] == [
         ('"x" in tags', []),
         ("", [401, 503]),

@@ -107,6 +107,9 @@ class PriceNames:
     def models(self) -> list[tuple[str, str]]:
         return [("openai", name) for name in self.names]
 
+    def has(self, provider_type: str, model: str) -> bool:
+        return (provider_type, model) in self.models()
+
 
 @dataclass
 class CountedModels:

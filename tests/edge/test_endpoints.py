@@ -27,7 +27,8 @@ def chat_of(destination: Destination) -> Endpoint:
 
 def headers(endpoint: Endpoint) -> dict[str, str]:
     """The header lines as they go on the wire."""
-    lines = endpoint.headers.decode().removesuffix("\r\n").split("\r\n")
+    told = endpoint.through.plain if endpoint.through is not None else b""
+    lines = (endpoint.headers + told).decode().removesuffix("\r\n").split("\r\n")
     return dict(line.split(": ", 1) for line in lines)
 
 

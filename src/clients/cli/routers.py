@@ -73,6 +73,15 @@ Waiting = Annotated[
         help="How long requests wait, in milliseconds: [connect=N][,first_byte=N][,idle=N][,total=N].",
     ),
 ]
+CacheTtl = Annotated[
+    int | None,
+    typer.Option(
+        "--cache-ttl-s",
+        metavar="SECONDS",
+        help="For how long Cloudflare may keep answers, 60 to 2592000; 0: not at all.",
+        show_default=False,
+    ),
+]
 
 
 @command(app, "create")
@@ -83,6 +92,7 @@ def create(
     rule: Rules = None,
     retries: Retrying = None,
     deadlines: Waiting = None,
+    cache_ttl_s: CacheTtl = None,
     grant: Grant = None,
     grant_all: GrantAll = False,
 ) -> None:
@@ -93,6 +103,7 @@ def create(
         rules=[parse_rule(each) for each in rule or []],
         retries=parse_retries(retries),
         deadlines=parse_deadlines(deadlines),
+        cache_ttl_s=cache_ttl_s or 0,
         granted_to_all=grant_all,
         granted_customer_ids=granted_to(session, grant),
     )
@@ -132,6 +143,7 @@ def update(
     rule: Rules = None,
     retries: Retrying = None,
     deadlines: Waiting = None,
+    cache_ttl_s: CacheTtl = None,
     grant: Grant = None,
     grant_all: GrantAllOr = None,
     grant_none: GrantNone = False,
@@ -143,6 +155,7 @@ def update(
         rules=[parse_rule(each) for each in rule] if rule else None,
         retries=parse_retries(retries),
         deadlines=parse_deadlines(deadlines),
+        cache_ttl_s=cache_ttl_s,
         **grants(session, grant, grant_all, grant_none),
     )
     request = UpdateRouterRequest(

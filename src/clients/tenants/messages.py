@@ -321,6 +321,7 @@ def router_part(message: routers_pb2.Router, providers: dict[str, str]) -> schem
             idle_ms=message.deadlines.idle_ms,
             total_ms=message.deadlines.total_ms,
         ),
+        cache_ttl_s=message.cache_ttl_s,
     )
 
 
@@ -344,6 +345,7 @@ def router_message(part: schema.Router, ids: Ids) -> routers_pb2.Router:
         ],
         retries=routers_pb2.Retries(**part.retries.model_dump()),
         deadlines=routers_pb2.Deadlines(**part.deadlines.model_dump()),
+        cache_ttl_s=part.cache_ttl_s,
     )
 
 

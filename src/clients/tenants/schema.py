@@ -224,6 +224,7 @@ class Router(Part):
     rules: Annotated[list[Rule], Field(max_length=100)] = []
     retries: Retries = Retries()
     deadlines: Deadlines = Deadlines()
+    cache_ttl_s: Annotated[int, Field(ge=0, le=2_592_000)] = 0
 
 
 class Key(Part):

@@ -18,6 +18,9 @@ MAX_STATUSES = 32
 MAX_RETRIES = 5
 MAX_BACKOFF_MS = 30_000
 MAX_DEADLINE_MS = 3_600_000
+# A minute to a month, as Cloudflare has it.
+MIN_CACHE_TTL_S = 60
+MAX_CACHE_TTL_S = 30 * 86_400
 _RETRY_LIMITS = {"count": MAX_RETRIES, "backoff_ms": MAX_BACKOFF_MS, "max_backoff_ms": MAX_BACKOFF_MS}
 _DEADLINE_LIMITS = dict.fromkeys(("connect_ms", "first_byte_ms", "idle_ms", "total_ms"), MAX_DEADLINE_MS)
 
@@ -47,6 +50,14 @@ def deadlines_row(sent: Deadlines) -> dict[str, int]:
         if value > total_ms:
             raise invalid(f"{name} is longer than the whole request may take.", field=f"deadlines.{name}")
     return row
+
+
+def checked_cache_ttl_s(sent: int) -> int:
+    """Raises INVALID_ARGUMENT for what Cloudflare doesn't take."""
+    if sent and not MIN_CACHE_TTL_S <= sent <= MAX_CACHE_TTL_S:
+        message = f"cache_ttl_s is 0, or from {MIN_CACHE_TTL_S} to {MAX_CACHE_TTL_S}."
+        raise invalid(message, field="cache_ttl_s")
+    return sent
 
 
 def _numbers(sent: Retries | Deadlines, field: str, limits: Mapping[str, int]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from control.domain.routing import deadlines_row, retries_row, rule_rows
+from control.domain.routing import checked_cache_ttl_s, deadlines_row, retries_row, rule_rows
 from control.services.audit import record_change
 from control.services.convert import (
     MAX_NAME_CHARS,
@@ -38,7 +38,7 @@ from tollkeeper.v1 import routers_pb2, routers_pb2_grpc
 
 Router = routers_pb2.Router
 
-_CHANGEABLE = ("name", "rules", "retries", "deadlines", *GRANT_FIELDS)
+_CHANGEABLE = ("name", "rules", "retries", "deadlines", "cache_ttl_s", *GRANT_FIELDS)
 
 
 class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
@@ -157,6 +157,7 @@ async def create_router(
         "granted_to_all": sent.granted_to_all,
         "retries": retries_row(sent.retries),
         "deadlines": deadlines_row(sent.deadlines),
+        "cache_ttl_s": checked_cache_ttl_s(sent.cache_ttl_s),
     }
     row = await store.insert_router(connection, customer_id, name, values)
     await _replace_rules(connection, customer_id, row["router_id"], sent.rules)
@@ -192,6 +193,8 @@ async def _change(connection: Connection, row: Row, sent: Router, fields: frozen
         values["retries"] = retries_row(sent.retries)
     if "deadlines" in fields:
         values["deadlines"] = deadlines_row(sent.deadlines)
+    if "cache_ttl_s" in fields:
+        values["cache_ttl_s"] = checked_cache_ttl_s(sent.cache_ttl_s)
     return await store.update_router(connection, row, values)
 
 
@@ -300,6 +303,7 @@ def _message(row: Row, rules: Sequence[Row], customer_id: str, granted: Sequence
         ],
         retries=routers_pb2.Retries(**row["retries"]) if row["retries"] else None,
         deadlines=routers_pb2.Deadlines(**row["deadlines"]) if row["deadlines"] else None,
+        cache_ttl_s=row["cache_ttl_s"],
         etag=etag(row["revision"]),
         create_time=timestamp(row["create_time"]),
         delete_time=timestamp(row["delete_time"]),

@@ -58,7 +58,7 @@ _KEY = text(
 _RULES = text(
     """
     SELECT r.rule_id::text, r.priority, r.condition, r.statuses, r."when", r.weight, r.allowed_models,
-           r.model_rewrite, ro.retries, ro.deadlines,
+           r.model_rewrite, ro.retries, ro.deadlines, ro.cache_ttl_s,
            p.provider_id::text, p.customer_id::text AS provider_customer_id, p.name, p.provider_type,
            p.base_url, p.sealed_credential, p.stored_key_alias, p.disabled, p.direct
     FROM routers ro
@@ -182,6 +182,7 @@ async def _add_rules(
         grant.retries.CopyFrom(routing.retries)
     if routing.deadlines is not None:
         grant.deadlines.CopyFrom(routing.deadlines)
+    grant.cache_ttl_s = routing.cache_ttl_s
 
 
 class Routing(NamedTuple):
@@ -192,6 +193,7 @@ class Routing(NamedTuple):
     own_prices: Sequence[prices_pb2.Price] = ()
     retries: Retries | None = None
     deadlines: Deadlines | None = None
+    cache_ttl_s: int = 0
 
 
 async def load_routing(
@@ -213,6 +215,7 @@ async def load_routing(
         await _own_prices(connection, customer_id, rows, now),
         Retries(**retries) if retries else None,
         Deadlines(**deadlines) if deadlines else None,
+        rows[0]["cache_ttl_s"],
     )
 
 

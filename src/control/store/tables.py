@@ -311,6 +311,7 @@ routers = Table(
     # Numbers of routers.proto's Retries and Deadlines that aren't zero.
     Column("retries", JSONB, nullable=False, server_default="{}"),
     Column("deadlines", JSONB, nullable=False, server_default="{}"),
+    Column("cache_ttl_s", Integer, nullable=False, server_default="0"),
     _count("revision"),
     _time("create_time"),
     _time("delete_time", nullable=True),

@@ -26,5 +26,7 @@ class Family:
     """What its clients read errors in."""
     passed_headers: tuple[str, ...] = ()
     """Headers of clients that go to the vendor."""
+    cacheable: bool = False
+    """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
     relays_body: bool = False
     """A body goes on as it comes, even when it is no stream of events."""

@@ -86,4 +86,4 @@ def _check_messages(body: dict[str, Any]) -> None:
             raise invalid_field(f"'{name}' must be an object.", name, "invalid_type")
 
 
-CHAT = Family("chat", _read, {Wire.OPENAI: ChatOpenai()})
+CHAT = Family("chat", _read, {Wire.OPENAI: ChatOpenai()}, cacheable=True)

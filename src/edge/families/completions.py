@@ -73,4 +73,4 @@ def _read(request: Request, with_provider: bool) -> Call:
     return parse(request.body, with_provider)
 
 
-COMPLETIONS = Family("completions", _read, {Wire.OPENAI: CompletionsOpenai()})
+COMPLETIONS = Family("completions", _read, {Wire.OPENAI: CompletionsOpenai()}, cacheable=True)

@@ -54,4 +54,4 @@ def _read(request: Request, with_provider: bool) -> Call:
     return parse(request.body, with_provider)
 
 
-EMBEDDINGS = Family("embeddings", _read, {Wire.OPENAI: EmbeddingsOpenai()})
+EMBEDDINGS = Family("embeddings", _read, {Wire.OPENAI: EmbeddingsOpenai()}, cacheable=True)

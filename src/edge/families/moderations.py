@@ -47,4 +47,4 @@ def _read(request: Request, with_provider: bool) -> Call:
     return parse(request.body, with_provider)
 
 
-MODERATIONS = Family("moderations", _read, {Wire.OPENAI: ModerationsOpenai()})
+MODERATIONS = Family("moderations", _read, {Wire.OPENAI: ModerationsOpenai()}, cacheable=True)

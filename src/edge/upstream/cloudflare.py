@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
-import orjson
-
+from edge.upstream.gateway_lines import GatewayLines, gateway_lines
 from edge.upstream.limits import Origin
 from edge.upstream.transport import EncodedHeaders, encode_headers
 from tollkeeper.operations import Operation, Wire
@@ -22,8 +21,6 @@ from tollkeeper.provider_types import (
     find_type,
     openai_base_url,
 )
-
-_METADATA_VALUE_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,8 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests for one operation and model go. The event id's header line and the content type are all
-    that is still to be added."""
+    """Where requests for one operation and model go. The event id, the content type and what Cloudflare is
+    told of a request are all that is still to be added to its headers."""
 
     origin: Origin
     target: str
@@ -64,7 +61,13 @@ class Endpoint:
     model_prefix: str
     limit_field: str
     renames_limit: bool
-    direct: bool
+    through: GatewayLines | None
+    """None: directly to the vendor."""
+
+    @property
+    def direct(self) -> bool:
+        """Without Cloudflare."""
+        return self.through is None
 
     def below(self, path: str, query: str) -> "Endpoint":
         """What is at a path below this one, which begins with a slash, with a query string."""
@@ -103,8 +106,8 @@ def gateway_destination(
     credential: Credential,
     metadata: dict[str, str],
 ) -> Destination:
-    """Through Cloudflare. `metadata` tells customers apart in its logs; at most five flat entries are kept
-    there. `base_url` names the resource where the path has one.
+    """Through Cloudflare. `metadata` tells customers apart in its logs, in at most four entries. `base_url`
+    names the resource where the path has one.
 
     Raises ValueError for a type that Cloudflare has no path for.
     """
@@ -119,8 +122,6 @@ def gateway_destination(
         headers.append(credential.header(known.key_header))
     elif credential.stored_key_alias:
         headers.append((b"cf-aig-byok-alias", credential.stored_key_alias.encode()))
-    headers.append((b"cf-aig-skip-cache", b"true"))
-    headers.append((b"cf-aig-metadata", _metadata(metadata)))
     start = f"/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}/"
     known.gateway_path(Operation.CHAT, base_url)  # raises for a base URL that won't do
     return Destination(
@@ -135,7 +136,7 @@ def gateway_destination(
             model_prefix=known.compat_prefix,
             limit_field=known.output_limit,
             renames_limit=known.knows_one_limit,
-            direct=False,
+            through=gateway_lines(metadata),
         ),
     )
 
@@ -166,7 +167,7 @@ def direct_destination(provider_type: str, base_url: str, credential: Credential
             model_prefix="",
             limit_field=known.output_limit,
             renames_limit=known.knows_one_limit,
-            direct=True,
+            through=None,
         ),
     )
 
@@ -178,17 +179,6 @@ def split_url(url: str) -> tuple[Origin, str]:
         raise ValueError(f"{url!r} is not an http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return Origin(parts.scheme, parts.hostname, port), parts.path
-
-
-def _metadata(metadata: dict[str, str]) -> bytes:
-    """Flat JSON of short ASCII texts: one null or nested value would make Cloudflare drop all of it."""
-    return orjson.dumps(
-        {
-            name: value.encode("ascii", "replace").decode()[:_METADATA_VALUE_CHARS]
-            for name, value in metadata.items()
-            if value
-        }
-    )
 
 
 # Encodings stay off: what is relayed must be readable for its usage.

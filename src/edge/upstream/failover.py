@@ -16,6 +16,7 @@ from edge.call import Call
 from edge.formats import Changes
 from edge.routing import Candidate
 from edge.upstream.encoding import Decoder, decoder_for
+from edge.upstream.gateway_lines import cache_key
 from edge.upstream.head import Head
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_status
 from edge.upstream.transport import EncodedHeaders, Response, Timeouts, Transport, TransportError
@@ -27,16 +28,23 @@ MAX_ERROR_BODY_BYTES = 1_048_576
 class Forwarder:
     """What all requests of a worker share on their way out."""
 
-    __slots__ = ("direct", "gateway", "max_response_bytes", "timeouts")
+    __slots__ = ("cache_secret", "direct", "gateway", "max_response_bytes", "timeouts")
 
     def __init__(
-        self, gateway: Transport, direct: Transport, timeouts: Timeouts, max_response_bytes: int
+        self,
+        gateway: Transport,
+        direct: Transport,
+        timeouts: Timeouts,
+        max_response_bytes: int,
+        cache_secret: bytes,
     ) -> None:
-        """`direct` may check addresses that customers name; `gateway` goes where the operator says."""
+        """`direct` may check addresses that customers name; `gateway` goes where the operator says. What keys
+        of cached answers are made with is `cache_secret`: edges that share it share their answers."""
         self.gateway = gateway
         self.direct = direct
         self.timeouts = timeouts
         self.max_response_bytes = max_response_bytes
+        self.cache_secret = cache_secret
 
 
 class Upstream:
@@ -151,8 +159,9 @@ class Attempts:
         forwarder = self._forwarder
         spoken = candidate.route.format
         body = spoken.body(self._call, endpoint, Changes(candidate.route.model, self._sent_limit))
-        headers = b"%b%b%b\r\ncontent-type: %b\r\n%b" % (
+        headers = b"%b%b%b%b\r\ncontent-type: %b\r\n%b" % (
             endpoint.headers,
+            self._gateway_lines(candidate, body),
             endpoint.event_id_header,
             self._opened.event_id.encode(),
             spoken.content_type(self._call),
@@ -173,6 +182,19 @@ class Attempts:
         self._opened.first_byte_ms = int(seconds * 1000)
         metrics.first_byte(candidate.route.rule.provider_type, seconds)
         return response
+
+    def _gateway_lines(self, candidate: Candidate, body: bytes) -> bytes:
+        endpoint, call = candidate.route.endpoint, self._call
+        through = endpoint.through
+        if through is None:
+            return b""
+        if not call.labels and not call.cache_ttl_s:
+            return through.plain
+        key = b""
+        if call.cache_ttl_s:
+            customer_id, provider_id = self._opened.grant.customer_id, candidate.route.rule.provider_id
+            key = cache_key(self._forwarder.cache_secret, customer_id, provider_id, endpoint.target, body)
+        return through.special(call.labels, call.cache_ttl_s, key)
 
     def _mark_sent(self) -> None:
         self.sent = True

@@ -67,7 +67,7 @@ class AuthorizeResponse(_message.Message):
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "retries", "deadlines", "allowed_ips", "max_cost_nanousd", "model_limits", "customer_allowed_models", "rate_limits", "markup_ppm", "model_markups")
+    __slots__ = ("customer_id", "key_id", "team_id", "user_id", "version", "chain_version", "unlimited", "allowed_models", "default_output_limit", "clamp_output", "rules", "own_prices", "cf_gateway_id", "expire_time", "router_id", "retries", "deadlines", "cache_ttl_s", "allowed_ips", "max_cost_nanousd", "model_limits", "customer_allowed_models", "rate_limits", "markup_ppm", "model_markups")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     TEAM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class Grant(_message.Message):
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     RETRIES_FIELD_NUMBER: _ClassVar[int]
     DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_S_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_IPS_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_NANOUSD_FIELD_NUMBER: _ClassVar[int]
     MODEL_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +110,7 @@ class Grant(_message.Message):
     router_id: str
     retries: _routers_pb2.Retries
     deadlines: _routers_pb2.Deadlines
+    cache_ttl_s: int
     allowed_ips: _containers.RepeatedScalarFieldContainer[str]
     max_cost_nanousd: int
     model_limits: _containers.RepeatedCompositeFieldContainer[_keys_pb2.ModelLimit]
@@ -116,7 +118,7 @@ class Grant(_message.Message):
     rate_limits: _containers.RepeatedCompositeFieldContainer[RateLimit]
     markup_ppm: int
     model_markups: _containers.RepeatedCompositeFieldContainer[_price_plans_pb2.ModelMarkup]
-    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., retries: _Optional[_Union[_routers_pb2.Retries, _Mapping]] = ..., deadlines: _Optional[_Union[_routers_pb2.Deadlines, _Mapping]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., version: _Optional[int] = ..., chain_version: _Optional[int] = ..., unlimited: _Optional[bool] = ..., allowed_models: _Optional[_Iterable[str]] = ..., default_output_limit: _Optional[int] = ..., clamp_output: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., own_prices: _Optional[_Iterable[_Union[_prices_pb2.Price, _Mapping]]] = ..., cf_gateway_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., router_id: _Optional[str] = ..., retries: _Optional[_Union[_routers_pb2.Retries, _Mapping]] = ..., deadlines: _Optional[_Union[_routers_pb2.Deadlines, _Mapping]] = ..., cache_ttl_s: _Optional[int] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., max_cost_nanousd: _Optional[int] = ..., model_limits: _Optional[_Iterable[_Union[_keys_pb2.ModelLimit, _Mapping]]] = ..., customer_allowed_models: _Optional[_Iterable[str]] = ..., rate_limits: _Optional[_Iterable[_Union[RateLimit, _Mapping]]] = ..., markup_ppm: _Optional[int] = ..., model_markups: _Optional[_Iterable[_Union[_price_plans_pb2.ModelMarkup, _Mapping]]] = ...) -> None: ...
 
 class RateLimit(_message.Message):
     __slots__ = ("scope", "scope_id", "model", "requests_per_minute", "tokens_per_minute", "max_concurrent_requests")

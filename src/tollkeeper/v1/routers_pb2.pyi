@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Router(_message.Message):
-    __slots__ = ("router_id", "customer_id", "name", "rules", "platform", "granted_to_all", "granted_customer_ids", "retries", "deadlines", "etag", "create_time", "delete_time", "removed")
+    __slots__ = ("router_id", "customer_id", "name", "rules", "platform", "granted_to_all", "granted_customer_ids", "retries", "deadlines", "cache_ttl_s", "etag", "create_time", "delete_time", "removed")
     ROUTER_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class Router(_message.Message):
     GRANTED_CUSTOMER_IDS_FIELD_NUMBER: _ClassVar[int]
     RETRIES_FIELD_NUMBER: _ClassVar[int]
     DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_S_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -39,11 +40,12 @@ class Router(_message.Message):
     granted_customer_ids: _containers.RepeatedScalarFieldContainer[str]
     retries: Retries
     deadlines: Deadlines
+    cache_ttl_s: int
     etag: str
     create_time: _timestamp_pb2.Timestamp
     delete_time: _timestamp_pb2.Timestamp
     removed: _providers_pb2.Removed
-    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[_providers_pb2.Removed, _Mapping]] = ...) -> None: ...
+    def __init__(self, router_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[RoutingRule, _Mapping]]] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., retries: _Optional[_Union[Retries, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., cache_ttl_s: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[_providers_pb2.Removed, _Mapping]] = ...) -> None: ...
 
 class Retries(_message.Message):
     __slots__ = ("count", "backoff_ms", "max_backoff_ms")

@@ -56,7 +56,9 @@ class Edge:
         timeouts = Timeouts(
             settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
         )
-        forwarder = Forwarder(self.transport, self.transport, timeouts, settings.max_response_bytes)
+        forwarder = Forwarder(
+            self.transport, self.transport, timeouts, settings.max_response_bytes, b"cache secret"
+        )
         origin, _ = split_url(simulator.url)
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
