@@ -17,13 +17,13 @@ import structlog
 
 from control.addresses import AddressRefused, pinned
 from tollkeeper.errors import Reason, TollkeeperError, invalid
-from tollkeeper.operations import Operation
+from tollkeeper.operations import Operation, Wire
 from tollkeeper.provider_types import (
     MODEL_IN_PATH,
     PROVIDER_TYPES,
     ProviderType,
+    direct_base_url,
     goes_direct,
-    openai_base_url,
     why_unreachable,
 )
 from tollkeeper.v1.providers_pb2 import TestProviderResponse
@@ -38,6 +38,8 @@ MAX_RUNNING = 8
 
 _CREDENTIAL = re.compile(r"\b(?:sk|gsk|xai|key|AIza|Bearer\s+)[-_*.A-Za-z0-9]{6,}")
 _ANTHROPIC_VERSION = "2023-06-01"
+# What is asked for one token, on wires that aren't OpenAI's.
+_SMALLEST = {Wire.ANTHROPIC: Operation.MESSAGES}
 
 log = structlog.get_logger()
 
@@ -169,12 +171,18 @@ class Probe:
 
 
 def _direct(known: ProviderType, target: Target, model: str) -> _Call:
-    base_url = openai_base_url(target.provider_type, target.base_url).rstrip("/")
-    chat_url = base_url if base_url.endswith(f"/{Operation.CHAT}") else f"{base_url}/{Operation.CHAT}"
-    headers = _credential_headers(known.key_header, target.credential)
+    base_url = direct_base_url(target.provider_type, target.base_url).rstrip("/")
+    headers = _headers(known, target.credential)
+    chat_only = base_url.endswith(f"/{Operation.CHAT}")
     if model:
-        return _Call("POST", chat_url, headers, _smallest(known, model), checked=True)
-    return _Call("GET", chat_url.removesuffix(Operation.CHAT) + "models", headers, None, checked=True)
+        url = base_url if chat_only else f"{base_url}/{_smallest_path(known)}"
+        return _Call("POST", url, headers, _smallest(known, model), checked=True)
+    root = base_url.removesuffix(f"/{Operation.CHAT}")
+    return _Call("GET", f"{root}/models", headers, None, checked=True)
+
+
+def _smallest_path(known: ProviderType) -> str:
+    return known.direct_path(_SMALLEST.get(known.wire, Operation.CHAT))
 
 
 def _through(
@@ -187,27 +195,22 @@ def _through(
         headers["cf-aig-byok-alias"] = target.stored_key_alias
     base = f"{gateway.url}/v1/{gateway.account_id}/{gateway_id or gateway.shared_gateway_id}"
     if not model and known.models_path:
-        headers |= _list_headers(known, target.credential)
+        headers |= _headers(known, target.credential)
         return _Call("GET", f"{base}/{known.slug}/{known.models_path}", headers, None, checked=False)
     if not model:
         raise invalid(f"{known.name} has no list of models to ask for: name a model.", field="model")
-    headers |= _credential_headers(known.key_header, target.credential)
-    path = known.gateway_path(Operation.CHAT, target.base_url)
+    headers |= _headers(known, target.credential)
+    path = known.gateway_path(_SMALLEST.get(known.wire, Operation.CHAT), target.base_url)
     path = path.replace(MODEL_IN_PATH, quote(model, safe=""))
     return _Call("POST", f"{base}/{path}", headers, _smallest(known, model), checked=False)
 
 
-def _credential_headers(name: str, credential: str) -> dict[str, str]:
-    if not credential:
-        return {}
-    return {name: f"Bearer {credential}" if name == "authorization" else credential}
-
-
-def _list_headers(known: ProviderType, credential: str) -> dict[str, str]:
-    """For the vendor's own list, which /compat doesn't translate."""
-    if known.name != "anthropic":
-        return _credential_headers(known.key_header, credential)
-    return {"anthropic-version": _ANTHROPIC_VERSION, **_credential_headers("x-api-key", credential)}
+def _headers(known: ProviderType, credential: str) -> dict[str, str]:
+    headers = {"anthropic-version": _ANTHROPIC_VERSION} if known.wire is Wire.ANTHROPIC else {}
+    if credential:
+        bearer = known.key_header == "authorization"
+        headers[known.key_header] = f"Bearer {credential}" if bearer else credential
+    return headers
 
 
 def _smallest(known: ProviderType, model: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from edge.answer import Answer, error_answer, header_lines
 from edge.client_connection import ClientLimits
 from edge.client_framing import EdgeRequest
 from edge.config import EdgeSettings
-from edge.errors import render, render_plain
-from edge.inference import is_inference, is_unserved
+from edge.errors import render_plain
+from edge.inference import dialect_of, is_inference, is_unserved
 from edge.kept_proxy import KeptProxy
 from edge.models import Models
 from edge.pipeline import Pipeline
@@ -21,6 +21,7 @@ from edge.rest.cors import Cors
 from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
+from edge.routes import messages as messages_routes
 from edge.routes import models as model_routes
 from edge.routes import responses as response_routes
 from edge.routes import rest as rest_routes
@@ -71,6 +72,7 @@ def create_app(
     chat_routes.add_routes(app, pipeline)
     text_routes.add_routes(app, pipeline)
     response_routes.add_routes(app, pipeline, KeptProxy(ledger, planner, pipeline))
+    messages_routes.add_routes(app, pipeline)
     model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)
     ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
     if facade is not None:
@@ -82,10 +84,11 @@ class EdgeErrors(ErrorHandler):
     """What Sanic raises by itself, and whatever nobody expected."""
 
     def default(self, request: Request, exception: Exception) -> Answer:
-        """OpenAI's envelope for inference, the plain one elsewhere. The unexpected is logged and told
+        """The clients' dialect for inference, the plain envelope elsewhere. The unexpected is logged and told
         nobody."""
         error = _as_ours(request, exception)
-        rendered = render(error) if is_inference(request.path) else render_plain(error)
+        path = request.path
+        rendered = dialect_of(path).render(error) if is_inference(path) else render_plain(error)
         answer = error_answer(rendered)
         if isinstance(exception, MethodNotAllowed):
             allowed = ", ".join(sorted(exception.headers.get("Allow", "").split(", ")))

@@ -137,7 +137,7 @@ class Planner:
             limit = clamped_to if clamped_to is not None else self._limit(grant, call, price)
             hold = min(demand.hold_nanousd(price.worst, price.context_tokens, limit), MAX_NANOUSD)
             dearest = max(dearest, hold)
-            attempts.append(AttemptPlan(option.route.rule, option.route.model, price, hold))
+            attempts.append(AttemptPlan(option.route.rule, option.route.model, price, hold, limit))
         sent_limit = clamped_to
         if sent_limit is None and demand.asked_output is None and demand.choice_count and demand.limitable:
             sent_limit = grant.default_output_limit or None

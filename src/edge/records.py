@@ -29,12 +29,13 @@ _NONE_RARE = UsageCounts()[_FIRST_RARE:]
 
 class AttemptPlan(NamedTuple):
     """One try at one provider: the rule, the model asked of the vendor, the price pinned for it, its worst
-    case."""
+    case, and the output of each choice that this covers."""
 
     rule: RuleView
     model: str
     price: PriceView
     hold_nanousd: int
+    output_limit: int = 0
 
 
 class UsageIds:

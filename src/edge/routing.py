@@ -2,7 +2,7 @@
 grant; which rules are tried, and in which order, says `tollkeeper.routing`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import random
 
 import structlog
@@ -20,6 +20,7 @@ from edge.upstream.cloudflare import (
     gateway_destination,
 )
 from edge.upstream.failures import InvalidRequest
+from edge.upstream.transport import EncodedHeaders
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
@@ -192,6 +193,9 @@ class RouteTable:
         endpoint = destination.endpoint(spoken.operation(stream), upstream_model)
         if endpoint is None:
             return None
+        lines = family.wire_headers.get(destination.wire)
+        if lines is not None:
+            endpoint = replace(endpoint, headers=EncodedHeaders(endpoint.headers + lines))
         return Route(rule, upstream_model, endpoint, spoken, _header_text(rule))
 
 

@@ -1,14 +1,14 @@
 """The types of providers, in one table: how each is reached through Cloudflare AI Gateway, and how directly.
 
 Control checks providers against it, the edge works endpoints out of it. Facts: Cloudflare's AI Gateway
-documentation (usage/providers, usage/chat-completion, features/unified-billing) and the vendors' own pages on
-their OpenAI-compatible endpoints.
+documentation (usage/providers, usage/chat-completion, features/unified-billing), the vendors' own pages on
+their OpenAI-compatible endpoints, and Anthropic's API reference.
 """
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from tollkeeper.operations import OPENAI_OPERATIONS, Operation, Wire
+from tollkeeper.operations import ANTHROPIC_OPERATIONS, OPENAI_OPERATIONS, Operation, Wire
 
 CUSTOM = "custom"
 AZURE = "azure-openai"
@@ -42,9 +42,11 @@ class ProviderType:
     models_path: str = ""
     """The vendor's list of models behind the slug; empty: it has none that is known."""
     direct_url: str = ""
-    """The vendor's own OpenAI base URL; empty: none that is the same for everybody."""
+    """The vendor's own base URL; empty: none that is the same for everybody."""
+    path_below: str = _OPERATION_IN_PATH
+    """An operation below a base URL, the vendor's or the customer's."""
     direct: bool = True
-    """Whether the vendor's own wire is OpenAI's, so that it can be reached without Cloudflare."""
+    """Whether the vendor speaks a wire of ours, so that it can be reached without Cloudflare."""
     needs_base_url: bool = False
     """The address differs from one customer of the vendor to another."""
     unified_billing: bool = False
@@ -54,7 +56,7 @@ class ProviderType:
     knows_one_limit: bool = False
     """The newer name of the limit is refused or ignored, so it has to be renamed."""
     key_header: str = "authorization"
-    """Where the credential goes behind the slug: as a bearer, or as it is in a header of the vendor's own."""
+    """Where the credential goes: as a bearer, or as it is in a header of the vendor's own."""
     aliases: tuple[str, ...] = ()
     """Other names of the type."""
 
@@ -82,6 +84,10 @@ class ProviderType:
         if resource is None:
             raise ValueError("the base URL names no resource")
         return path.replace(_RESOURCE_IN_PATH, quote(resource, safe=""))
+
+    def direct_path(self, operation: Operation) -> str:
+        """An operation below a base URL; MODEL_IN_PATH stands where a path names the model."""
+        return self.path_below.replace(_OPERATION_IN_PATH, operation)
 
 
 _NEWER = "max_completion_tokens"
@@ -120,10 +126,13 @@ _TYPES = (
     ProviderType(
         "anthropic",
         slug="anthropic",
-        compat_prefix="anthropic/",
+        wire=Wire.ANTHROPIC,
+        operations=ANTHROPIC_OPERATIONS,
+        path=_V1,
         models_path="v1/models",
-        direct=False,
+        direct_url="https://api.anthropic.com/v1",
         unified_billing=True,
+        key_header="x-api-key",
     ),
     ProviderType(
         AZURE,
@@ -261,8 +270,8 @@ def goes_direct(type_name: str, base_url: str, direct: bool) -> bool:
     return direct or type_name == CUSTOM or bool(base_url and type_name != AZURE)
 
 
-def openai_base_url(type_name: str, base_url: str) -> str:
-    """Where a direct provider's OpenAI paths begin: its own base URL, else the vendor's; empty where there is
+def direct_base_url(type_name: str, base_url: str) -> str:
+    """Where a direct provider's paths begin: its own base URL, else the vendor's; empty where there is
     neither."""
     if type_name == AZURE and base_url and not urlsplit(base_url).path.strip("/"):
         return base_url.rstrip("/") + "/openai/v1"
@@ -303,7 +312,7 @@ def why_unreachable(
         )
     if stored_key_alias:
         return "a key stored at Cloudflare is of no use without Cloudflare: leave out direct and base_url"
-    if not openai_base_url(type_name, base_url):
+    if not direct_base_url(type_name, base_url):
         return f"to reach {type_name} directly takes a base_url"
     if not base_url and not has_credential:
         return f"to reach {type_name} directly takes a credential"
@@ -314,7 +323,7 @@ def leads_somewhere(type_name: str, base_url: str, direct: bool) -> bool:
     """Whether an edge with a Cloudflare account finds an address for a provider's requests."""
     known = PROVIDER_TYPES.get(type_name)
     if goes_direct(type_name, base_url, direct):
-        return bool(openai_base_url(type_name, base_url))
+        return bool(direct_base_url(type_name, base_url))
     if known is None or not known.through_gateway:
         return False
     return type_name != AZURE or azure_resource(base_url) is not None

@@ -76,7 +76,7 @@ async def test_a_saved_provider_through_cloudflare(installed: RunningControl, si
         ({"provider_type": "groq", "credential": "k"}, "", "groq/models"),
         ({"provider_type": "mistral", "credential": "k"}, "m", "mistral/v1/chat/completions"),
         ({"provider_type": "anthropic", "credential": "k"}, "", "anthropic/v1/models"),
-        ({"provider_type": "anthropic", "stored_key_alias": "a"}, "claude", "compat/chat/completions"),
+        ({"provider_type": "anthropic", "stored_key_alias": "a"}, "claude", "anthropic/v1/messages"),
         ({"provider_type": "gemini"}, "", "google-ai-studio/v1beta/openai/models"),
         ({"provider_type": "workers-ai"}, "@cf/m", "workers-ai/v1/chat/completions"),
         (
@@ -185,7 +185,7 @@ async def test_tests_that_make_no_sense(control: RunningControl) -> None:
         {"provider": Provider(provider_type="nobody")},
         {"provider": Provider(provider_type="custom")},
         {"provider": Provider(provider_type="custom", base_url="https://10.0.0.1/v1")},
-        {"provider": Provider(provider_type="anthropic", direct=True, credential="k")},
+        {"provider": Provider(provider_type="parallel", direct=True, credential="k")},
         {"provider": Provider(provider_type="openai", credential="a\nb")},
     ):
         with refused(Reason.INVALID_ARGUMENT):

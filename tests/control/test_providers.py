@@ -96,8 +96,8 @@ UNUSABLE: list[dict[str, Any]] = [
     {"stored_key_alias": "alias", "credential": "and a key"},
     {"direct": True, "credential": ""},
     {"direct": True, "stored_key_alias": "alias", "credential": ""},
-    {"provider_type": "anthropic", "direct": True},
-    {"provider_type": "anthropic", "base_url": "https://llm.example.com/v1"},
+    {"provider_type": "parallel", "direct": True},
+    {"provider_type": "parallel", "base_url": "https://llm.example.com/v1"},
     {"provider_type": "elevenlabs"},
     {"provider_type": "azure-openai"},
     {"provider_type": "workers-ai", "direct": True},
@@ -182,7 +182,7 @@ async def test_the_types_are_listed(control: RunningControl) -> None:
         True,
     )
     assert list(types["google"].aliases) == ["gemini", "google-ai-studio"]
-    assert (types["anthropic"].direct, types["anthropic"].through_cloudflare) == (False, True)
+    assert (types["parallel"].direct, types["parallel"].through_cloudflare) == (False, True)
     assert (types["custom"].needs_base_url, types["custom"].cloudflare_slug) == (True, "")
     assert not types["elevenlabs"].served
 

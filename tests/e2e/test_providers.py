@@ -22,7 +22,6 @@ THROUGH_GATEWAY = [
     ("grok", "own", "grok/v1/chat/completions", "own"),
     ("openrouter", "vendor/own", "openrouter/v1/chat/completions", "vendor/own"),
     ("workers-ai", "@cf/own", "workers-ai/v1/chat/completions", "@cf/own"),
-    ("anthropic", "own", "compat/chat/completions", "anthropic/own"),
     ("google", "own", "compat/chat/completions", "google-ai-studio/own"),
     ("gemini", "own", "compat/chat/completions", "google-ai-studio/own"),
     ("perplexity", "own", "perplexity-ai/chat/completions", "own"),

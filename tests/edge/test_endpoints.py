@@ -49,7 +49,6 @@ def through(provider_type: str, credential: Credential = OWN_KEY, gateway: Gatew
         ("grok", "grok/v1/chat/completions", "", "max_completion_tokens", False),
         ("openrouter", "openrouter/v1/chat/completions", "", "max_completion_tokens", False),
         ("workers-ai", "workers-ai/v1/chat/completions", "", "max_tokens", True),
-        ("anthropic", "compat/chat/completions", "anthropic/", "max_tokens", False),
         ("google", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
         ("gemini", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
         ("cohere", "compat/chat/completions", "cohere/", "max_tokens", False),
@@ -157,6 +156,26 @@ def test_an_operation_has_its_path_or_none() -> None:
     assert speech.target == f"/v1/{'a' * 32}/acme/groq/audio/speech"
     assert embeddings.target == "/v1/embeddings"
     assert chat_only.endpoint(Operation.EMBEDDINGS, "m") is None
+
+
+def test_anthropic() -> None:
+    """Its own paths through Cloudflare, directly, and at an address of the customer's own; its own key
+    header."""
+    through_cloudflare = gateway_destination(GATEWAY, "anthropic", "", "acme", OWN_KEY, {})
+    direct = direct_destination("anthropic", "", OWN_KEY)
+    own = direct_destination("anthropic", "https://llm.example.com/v1", OWN_KEY)
+    for destination, target in (
+        (through_cloudflare, f"/v1/{'a' * 32}/acme/anthropic/v1/messages"),
+        (direct, "/v1/messages"),
+        (own, "/v1/messages"),
+    ):
+        endpoint = destination.endpoint(Operation.MESSAGES, "m")
+        assert endpoint is not None
+        assert endpoint.target == target
+        assert headers(endpoint)["x-api-key"] == "sk-own"
+        assert "authorization" not in headers(endpoint)
+        assert destination.endpoint(Operation.CHAT, "m") is None
+    assert direct.root.origin.host == "api.anthropic.com"
 
 
 def test_azure_names_resource_and_model_in_its_path() -> None:

@@ -9,9 +9,9 @@ from tests.edge.fake_ledger import grant, rule
 from tollkeeper.provider_types import (
     PROVIDER_TYPES,
     azure_resource,
+    direct_base_url,
     find_type,
     leads_somewhere,
-    openai_base_url,
     why_unreachable,
 )
 
@@ -47,8 +47,9 @@ def test_control_and_edge_agree_on_what_leads_somewhere(type_name: str, direct: 
     [
         (("elevenlabs", "", False, True, ""), "no chat"),
         (("nobody", "", False, True, ""), "no chat"),
-        (("anthropic", "", True, True, ""), "a format of its own"),
-        (("anthropic", "https://llm.example.com", False, True, ""), "a format of its own"),
+        (("parallel", "", True, True, ""), "a format of its own"),
+        (("parallel", "https://llm.example.com", False, True, ""), "a format of its own"),
+        (("anthropic", "", True, False, ""), "takes a credential"),
         (("aws-bedrock", "", True, True, ""), "a format of its own"),
         (("openai", "", False, True, "alias"), "give one of them"),
         (("openai", "", True, False, ""), "takes a credential"),
@@ -74,6 +75,8 @@ def test_what_can_not_work_is_refused(settings: tuple[str, str, bool, bool, str]
         ("openai", "", True, True, ""),
         ("openai", "https://llm.example.com/v1", False, False, ""),
         ("google", "", True, True, ""),
+        ("anthropic", "", True, True, ""),
+        ("anthropic", "https://llm.example.com/v1", False, True, ""),
         ("custom", "https://llm.example.com/v1", False, False, ""),
         ("azure-openai", AZURE_URL, False, True, ""),
         ("azure-openai", AZURE_URL, True, True, ""),
@@ -90,5 +93,5 @@ def test_azure() -> None:
     assert azure_resource(AZURE_URL) == "ours"
     for other in ("https://a.b.openai.azure.com", "https://openai.azure.com", "https://example.com", ""):
         assert azure_resource(other) is None
-    assert openai_base_url("azure-openai", AZURE_URL) == f"{AZURE_URL}/openai/v1"
-    assert openai_base_url("azure-openai", f"{AZURE_URL}/v9") == f"{AZURE_URL}/v9"
+    assert direct_base_url("azure-openai", AZURE_URL) == f"{AZURE_URL}/openai/v1"
+    assert direct_base_url("azure-openai", f"{AZURE_URL}/v9") == f"{AZURE_URL}/v9"

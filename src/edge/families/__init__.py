@@ -26,6 +26,8 @@ class Family:
     """What its clients read errors in."""
     passed_headers: tuple[str, ...] = ()
     """Headers of clients that go to the vendor."""
+    wire_headers: Mapping[Wire, bytes] = field(default_factory=dict, hash=False)
+    """Header lines that go to vendors of a format beside the destination's."""
     cacheable: bool = False
     """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
     relays_body: bool = False

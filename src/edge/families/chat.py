@@ -19,6 +19,7 @@ from edge.call import (
     wants_usage_of,
 )
 from edge.families import Family
+from edge.formats.chat_anthropic import VERSION_LINE, ChatAnthropic
 from edge.formats.chat_openai import ChatOpenai
 from edge.labels import end_user_of
 from edge.worst_case import demand
@@ -86,4 +87,10 @@ def _check_messages(body: dict[str, Any]) -> None:
             raise invalid_field(f"'{name}' must be an object.", name, "invalid_type")
 
 
-CHAT = Family("chat", _read, {Wire.OPENAI: ChatOpenai()}, cacheable=True)
+CHAT = Family(
+    "chat",
+    _read,
+    {Wire.OPENAI: ChatOpenai(), Wire.ANTHROPIC: ChatAnthropic()},
+    cacheable=True,
+    wire_headers={Wire.ANTHROPIC: VERSION_LINE},
+)

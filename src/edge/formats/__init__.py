@@ -16,6 +16,8 @@ class Changes:
 
     model: str
     output_limit: int | None
+    held_output: int = 0
+    """Of each choice, that the hold covers: what a vendor is told that must be told a limit."""
 
 
 class Reading(NamedTuple):

@@ -10,11 +10,16 @@ _LONG_NUMBER_TEXT = re.compile(r"\d{19}")
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
 
+def has_long_number(text: str | bytes) -> bool:
+    """Whether orjson may not be enough."""
+    found = _LONG_NUMBER_TEXT.search(text) if isinstance(text, str) else _LONG_NUMBER.search(text)
+    return found is not None
+
+
 def loads(text: str | bytes) -> Any:
     """Raises ValueError for what isn't JSON, NaN and Infinity included."""
-    long = _LONG_NUMBER_TEXT.search(text) if isinstance(text, str) else _LONG_NUMBER.search(text)
     value = orjson.loads(text)
-    return value if long is None else json.loads(text)
+    return json.loads(text) if has_long_number(text) else value
 
 
 def dumps(value: Any) -> bytes:

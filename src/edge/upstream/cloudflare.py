@@ -18,8 +18,8 @@ from tollkeeper.provider_types import (
     CUSTOM,
     MODEL_IN_PATH,
     PROVIDER_TYPES,
+    direct_base_url,
     find_type,
-    openai_base_url,
 )
 
 
@@ -143,14 +143,14 @@ def gateway_destination(
 
 def direct_destination(provider_type: str, base_url: str, credential: Credential) -> Destination:
     """Straight to a vendor: `base_url` as it is when it ends in /chat/completions (nothing but chat is there
-    then), else as an OpenAI base URL; the vendor's own where there is none.
+    then), else as a base URL; the vendor's own where there is none.
 
     Raises ValueError for what isn't an http(s) URL.
     """
-    origin, root = split_url(openai_base_url(provider_type, base_url))
+    origin, root = split_url(direct_base_url(provider_type, base_url))
     named = find_type(provider_type) or PROVIDER_TYPES[CUSTOM]
-    # Behind an address of the customer's own may be any server that speaks OpenAI's format.
-    known = PROVIDER_TYPES[CUSTOM] if base_url else named
+    # Behind an address of the customer's own may be any server that speaks the format.
+    known = PROVIDER_TYPES[CUSTOM] if base_url and named.wire is Wire.OPENAI else named
     headers = _BASE_HEADERS.copy()
     if credential.secret:
         headers.append(credential.header(named.key_header))
@@ -158,7 +158,7 @@ def direct_destination(provider_type: str, base_url: str, credential: Credential
     return Destination(
         known.wire,
         frozenset({Operation.CHAT}) if chat_only else known.operations,
-        lambda operation: root if chat_only else f"{root.rstrip('/')}/{operation}",
+        lambda operation: root if chat_only else f"{root.rstrip('/')}/{known.direct_path(operation)}",
         Endpoint(
             origin=origin,
             target="",

@@ -73,6 +73,7 @@ class Attempts:
         "_extra_headers",
         "_failures",
         "_forwarder",
+        "_held_output",
         "_ledger",
         "_opened",
         "_plans",
@@ -102,6 +103,7 @@ class Attempts:
         self._candidates = candidates
         self._plans = plans
         self._sent_limit = sent_limit
+        self._held_output = 0
         self._extra_headers = extra_headers
         self._failures: list[dict[str, object]] = []
         self._response: Response | None = None
@@ -115,6 +117,7 @@ class Attempts:
         """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED, and INVALID_ARGUMENT where the
         last candidate's format can't carry the request."""
         for index, candidate in enumerate(self._candidates):
+            self._held_output = self._plans[index].output_limit
             if index:
                 try:
                     await self._ledger.next_attempt(self._opened, self._plans[index])
@@ -158,7 +161,8 @@ class Attempts:
         endpoint = candidate.route.endpoint
         forwarder = self._forwarder
         spoken = candidate.route.format
-        body = spoken.body(self._call, endpoint, Changes(candidate.route.model, self._sent_limit))
+        changes = Changes(candidate.route.model, self._sent_limit, self._held_output)
+        body = spoken.body(self._call, endpoint, changes)
         headers = b"%b%b%b%b\r\ncontent-type: %b\r\n%b" % (
             endpoint.headers,
             self._gateway_lines(candidate, body),

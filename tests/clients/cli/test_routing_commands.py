@@ -26,7 +26,7 @@ def test_types_and_tests(cli: Run) -> None:
     assert "sk-invalid" not in refused
     assert "saved provider" in cli("providers", "test", *of, code=2)
     assert "a format of its own" in cli(
-        *("providers", "create", *of, "--name", "x", "--type", "anthropic", "--direct"), code=1
+        *("providers", "create", *of, "--name", "x", "--type", "parallel", "--direct"), code=1
     )
     assert "exists" in cli("providers", "create", *of, "--name", "main", "--type", "openai", code=1)
 

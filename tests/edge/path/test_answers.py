@@ -195,11 +195,11 @@ async def test_direct_vendors(start: Start, simulator: Any) -> None:
 
 async def test_compat(start: Start) -> None:
     """A vendor with a format of its own is asked through Cloudflare's translation."""
-    edge = await start(FakeLedger(grant(rule("a", provider_type="anthropic")), price("claude-x")))
-    answer = await post(edge, model="claude-x")
+    edge = await start(FakeLedger(grant(rule("a", provider_type="cohere")), price("command-x")))
+    answer = await post(edge, model="command-x")
 
     assert answer.status_code == 200
-    assert edge.simulator.bill.rows()[0]["provider"] == "anthropic"
+    assert edge.simulator.bill.rows()[0]["provider"] == "cohere"
 
 
 async def test_provider_in_the_body(start: Start) -> None:

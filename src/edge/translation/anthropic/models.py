@@ -36,6 +36,8 @@ class Capability:
     efforts: tuple[str, ...]
     """Levels of effort; empty: it has none."""
     json_schema: bool
+    max_output_tokens: int
+    """The most that may be asked for; of newer ones not more than is certain."""
 
 
 @lru_cache(1024)
@@ -52,6 +54,7 @@ def capability(model: str) -> Capability:
         hides_thinking=version >= (4, 7),
         efforts=_efforts(model, version),
         json_schema=version >= (4, 5),
+        max_output_tokens=_max_output(model, version),
     )
 
 
@@ -70,3 +73,11 @@ def _efforts(model: str, version: tuple[int, int]) -> tuple[str, ...]:
     if version == (4, 5) and "opus" in model:
         return ("low", "medium", "high")
     return ()
+
+
+def _max_output(model: str, version: tuple[int, int]) -> int:
+    if version < (3, 5):
+        return 4096
+    if version < (3, 7):
+        return 8192
+    return 32_000 if version in ((4, 0), (4, 1)) and "opus" in model else 64_000
