@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.translation import exact_json
 from edge.translation.anthropic.models import capability
@@ -16,6 +17,7 @@ from tests.edge.translation.canonical import Request
 from tests.edge.translation.fields import MODEL, TOOL, examples
 from tests.edge.translation.openai_bodies import bodies
 from tests.edge.translation.page import verdicts
+from tests.edge.translation.unknown import places, with_unknown
 from tollkeeper.errors import Reason, TollkeeperError
 
 LIMIT = 4096
@@ -60,6 +62,13 @@ def _expected(body: dict[str, Any]) -> Request:
 def test_the_same_is_asked(body: dict[str, Any]) -> None:
     """A round trip through the canonical form, field by field."""
     assert anthropic_reader.request(translated(body)) == _expected(body)
+
+
+@settings(max_examples=60)
+@given(body=bodies(), data=st.data())
+def test_nothing_unknown_gets_lost(body: dict[str, Any], data: st.DataObject) -> None:
+    """A field that nobody knows is refused, wherever in the request it is."""
+    assert refused_param(with_unknown(body, data.draw(st.sampled_from(places(body))))) is not None
 
 
 @pytest.mark.parametrize("field", EXAMPLES)

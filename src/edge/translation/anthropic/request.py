@@ -138,6 +138,7 @@ def _output_format(given: object, capability: Capability) -> dict[str, Any]:
     if given is None:
         return {}
     response_format = object_of(given, "response_format")
+    refuse_others(response_format, frozenset({"type", "json_schema"}), "response_format.", VENDOR)
     kind = response_format.get("type")
     if kind == "text":
         return {}

@@ -70,7 +70,9 @@ def _choice(given: object) -> dict[str, Any] | None:
     choice = object_of(given, "tool_choice")
     if choice.get("type") != "function":
         raise unsupported("tool_choice", VENDOR, "only functions can be chosen there")
+    refuse_others(choice, frozenset({"type", "function"}), "tool_choice.", VENDOR)
     function = object_of(choice.get("function"), "tool_choice.function")
+    refuse_others(function, frozenset({"name"}), "tool_choice.function.", VENDOR)
     return {"type": "tool", "name": text_of(function.get("name"), "tool_choice.function.name")}
 
 
