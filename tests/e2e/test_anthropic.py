@@ -105,6 +105,13 @@ def test_counting_tokens_costs_nothing(native: anthropic.Anthropic, tenant: Tena
     assert tenant.spend(key) == 0
 
 
+def test_models(native: anthropic.Anthropic, chat: openai.OpenAI) -> None:
+    """What the key may ask for, to each SDK in its vendor's shape."""
+    assert [model.id for model in native.models.list()] == [MODEL]
+    assert native.models.retrieve(MODEL).display_name == MODEL
+    assert [model.id for model in chat.models.list()] == [MODEL]
+
+
 def test_what_can_not_be_carried_costs_nothing(chat: openai.OpenAI, tenant: Tenant, key: VirtualKey) -> None:
     """The field is named, and what was held is given back."""
     with pytest.raises(openai.BadRequestError) as raised:

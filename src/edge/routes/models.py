@@ -1,6 +1,7 @@
 """GET /v1/models and /v1/models/{id}, and the same under /v1/ai, where people who are signed in see
-Cloudflare's models instead."""
+Cloudflare's models instead. Anthropic's clients, who send `anthropic-version`, get its shape."""
 
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
@@ -19,11 +20,13 @@ def add_routes(app: App, models: Models, facade: Facade | None) -> None:
 
     async def listing(request: Request) -> Answer:
         data = await models.listed(request)
-        return Answer(200, JSON, b"", orjson.dumps({"object": "list", "data": data}))
+        listed = _anthropic_list(data) if _is_anthropics(request) else {"object": "list", "data": data}
+        return Answer(200, JSON, b"", orjson.dumps(listed))
 
     async def one(request: Request, name: str) -> Answer:
         model = await models.one(request, unquote(name))
-        return Answer(200, JSON, b"", orjson.dumps(model))
+        shown = _anthropic_model(model) if _is_anthropics(request) else model
+        return Answer(200, JSON, b"", orjson.dumps(shown))
 
     async def managed(request: Request) -> Answer | None:
         """With a virtual key, or without anything, it is inference's."""
@@ -41,3 +44,20 @@ def add_routes(app: App, models: Models, facade: Facade | None) -> None:
 def _is_signed_in(request: Request) -> bool:
     shown = request.headers.get("authorization", "").partition(" ")[2].strip()
     return shown != "" and not shown.startswith(KEY_PREFIX)
+
+
+def _is_anthropics(request: Request) -> bool:
+    return "anthropic-version" in request.headers
+
+
+def _anthropic_list(data: list[dict[str, object]]) -> dict[str, Any]:
+    """All on one page."""
+    models = [_anthropic_model(model) for model in data]
+    ends = (models[0]["id"], models[-1]["id"]) if models else (None, None)
+    return {"data": models, "has_more": False, "first_id": ends[0], "last_id": ends[1]}
+
+
+def _anthropic_model(model: dict[str, object]) -> dict[str, object]:
+    """Its release is as unknown as OpenAI's `created`; Anthropic says the epoch then."""
+    name = model["id"]
+    return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
