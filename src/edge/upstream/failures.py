@@ -10,7 +10,8 @@ TransportError
 ├── FirstByteTimeout       written, and no answer within first_byte_s
 ├── BrokenBody             the body ended before its end, or broke the framing
 │   └── BodyTooLarge       more body than the caller was ready to hold
-└── IdleTimeout            no byte of the body for idle_s
+├── IdleTimeout            no byte of the body for idle_s
+└── TotalTimeout           the request's own time is over, wherever it stood
 
 `request_sent` is False only when not one byte was handed to the connection: then the request cannot have been
 billed, its hold may be voided and it may go elsewhere. When True the outcome upstream is unknown.
@@ -67,3 +68,7 @@ class BodyTooLarge(BrokenBody):
 
 class IdleTimeout(TransportError):
     """The upstream sent nothing for idle_s in the middle of a body."""
+
+
+class TotalTimeout(TransportError):
+    """The time that the whole request may take is over."""

@@ -1,66 +1,69 @@
-"""What an attempt's end means: whether the next provider is tried, and whether the attempt may have been
-billed.
+"""What an attempt's end means: whether the next rule is tried, whether the same one is tried again, whether
+the provider counts as sick, and whether the attempt may have been billed (docs/routing.md).
 
 Rule L14 of docs/ledger.md: an attempt is void only when no byte of it was sent or when its answer is known
 not to be billed; everything else is an estimate of at most the hold.
 
-| end of the attempt | next provider | money | why |
-| --- | --- | --- | --- |
-| no connection, nothing sent | yes | void | not_sent |
-| 400 401 402 403 404 405 406 409 410 411 413 414 415 417 421 422 424 426 428 431 451 | no | void | refused |
-| 429 | yes | void | refused |
-| 400 with Cloudflare's code 2005 | yes | estimate | gateway_2005 |
-| 500 501 502 503 529 with an error object, a vendor's or Cloudflare's | yes | void | upstream_error |
-| 500 502 503 without one; 504, 520 to 524 | yes | estimate | upstream_error, upstream_timeout |
-| 408, 499 | yes, no | estimate | upstream_timeout |
-| sent, and then no answer, or none in time | yes | estimate | upstream_cut, upstream_timeout |
-| 3xx | yes | void | refused |
-| other 4xx | no | estimate | unexpected_status |
+| end of the attempt | next rule | again | sick | money | why |
+| --- | --- | --- | --- | --- | --- |
+| no connection, nothing sent | yes | yes | yes | void | not_sent |
+| no connection is free here, an address that is refused | yes | no | no | void | not_sent |
+| sent, and then cut off | yes | yes | yes | estimate | upstream_cut |
+| sent, and no answer in time | yes | no | yes | estimate | upstream_timeout |
+| the request's time is over | no | no | no | estimate | deadline |
+| 429: too many requests or tokens; Cloudflare's 2003 | yes | yes | no | void | rate_limited |
+| 429: the account is used up, or its day's quota; Cloudflare's 2041, 2045 | yes | no | no | void | provider_quota |
+| 402; Cloudflare's 2021; Anthropic's 400 of a spend limit | no | no | no | void | provider_quota |
+| 401; Google's 400 `API_KEY_INVALID`; Cloudflare's 2009, 2040 | no | no | no | void | provider_credential |
+| Cloudflare's 2016, 2029: the prompt was blocked | no | no | no | void | blocked |
+| Cloudflare's 2017, 2030: the answer was blocked | no | no | no | estimate | blocked |
+| Cloudflare's 400 with 2005: the provider didn't answer | yes | yes | yes | estimate | gateway_2005 |
+| Cloudflare's 7013: the scanner is away, before or after the answer | yes | no | no | estimate | upstream_error |
+| 400 403 404 405 406 409 410 411 413 414 415 417 421 422 424 426 428 431 451 | no | no | no | void | refused |
+| 500 502 503 529 with an error object, a vendor's or Cloudflare's | yes | yes | yes | void | upstream_error |
+| 500 502 503 520 to 523 529 without one | yes | yes | yes | estimate | upstream_error |
+| 501; other 5xx | yes | no | no | void with an error object, else estimate | upstream_error |
+| 408 504 524 | yes | no | yes | estimate | upstream_timeout |
+| 499 | no | no | no | estimate | upstream_timeout |
+| 3xx | yes | no | no | void | refused |
+| other 4xx | no | no | no | estimate | unexpected_status |
+| 200 that begins with an error | as the status it stands for, else 500; passed on where that is final |
 
 Vendors bill what they generated; an error object in place of an answer says that nothing was. A bare 5xx is a
 proxy's word for an upstream whose fate it doesn't know. 2005 is Cloudflare's word for the same, so it isn't
-known to be free.
+known to be free. What is final is so by requirement A17; a rule with the condition `on_status` may take it up.
+Facts: the vendors' and Cloudflare's error tables, and captured bodies (`faults`).
 """
 
 from dataclasses import dataclass
 
-import orjson
-
-from edge.upstream.failures import FirstByteTimeout, IdleTimeout, TransportError
-
-# Error bodies are small; a larger one is passed on and not looked into.
-MAX_ERROR_BYTES = 65_536
-_GATEWAY_FAILED = 2005
+from edge.upstream.failures import (
+    AddressRefused,
+    ConnectFailed,
+    FirstByteTimeout,
+    IdleTimeout,
+    TotalTimeout,
+    TransportError,
+)
+from edge.upstream.faults import Fault, fault_of
+from tollkeeper.routing import Failure
 
 _REFUSALS = frozenset(
-    {
-        400,
-        401,
-        402,
-        403,
-        404,
-        405,
-        406,
-        409,
-        410,
-        411,
-        413,
-        414,
-        415,
-        417,
-        421,
-        422,
-        424,
-        426,
-        428,
-        429,
-        431,
-        451,
-    }
+    {400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 421, 422, 424, 426, 428, 429, 431}
+    | {451}
 )
 _FREE_WITH_ERROR_OBJECT = frozenset({500, 501, 502, 503, 529})
-_FAILOVER_4XX = frozenset({408, 429})
 _TIMEOUTS = frozenset({408, 499, 504, 524})
+# May be over the next time.
+_PASSING = frozenset({500, 502, 503, 520, 521, 522, 523, 529})
+
+_GATEWAY_FAILED = 2005
+_GATEWAY_CREDENTIAL = frozenset({2009, 2040})
+_GATEWAY_UNPAID = frozenset({2021, 2041, 2045})
+_PROMPT_BLOCKED = frozenset({2016, 2029})
+_ANSWER_BLOCKED = frozenset({2017, 2030})
+_SCANNER_AWAY = 7013
+_KEY_INVALID = "api_key_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +73,51 @@ class Verdict:
     failover: bool
     void: bool
     why: str
+    again: bool = False
+    """The same rule may be tried again."""
+    sick: bool = False
+    """It says something about the provider's health."""
+    failure: Failure = Failure.OTHER
+    retry_after_s: float | None = None
+    """How long the provider wants to be left alone, where its body says so."""
 
 
 def judge_status(status: int, body: bytes) -> Verdict:
     """An answer that isn't a success."""
-    if _is_gateway_failure(status, body):
-        return Verdict(failover=True, void=False, why="gateway_2005")
-    failover = status >= 500 or status in _FAILOVER_4XX
+    return judge_fault(status, fault_of(body))
+
+
+def judge_fault(status: int, fault: Fault) -> Verdict:
+    """The same for a body that was read already."""
     if status < 400:  # a redirect; it isn't followed, since it would carry the credential elsewhere
         return Verdict(failover=True, void=True, why="refused")
-    if status in _REFUSALS:
-        return Verdict(failover, void=True, why="refused")
-    if status in _FREE_WITH_ERROR_OBJECT and _has_error_object(body):
-        return Verdict(failover, void=True, why="upstream_error")
+    if fault.gateway_code:
+        verdict = _of_gateway(status, fault.gateway_code)
+        if verdict is not None:
+            return verdict
+    if status == 429:
+        return _rate_limited(fault)
     if status in _TIMEOUTS:
-        return Verdict(failover, void=False, why="upstream_timeout")
-    return Verdict(failover, void=False, why="upstream_error" if status >= 500 else "unexpected_status")
+        return _timed_out(status)
+    if status in _REFUSALS:
+        return Verdict(failover=False, void=True, why=_refusal_word(status, fault), failure=Failure.REFUSED)
+    if status < 500:
+        return Verdict(failover=False, void=False, why="unexpected_status", failure=Failure.REFUSED)
+    passing = status in _PASSING
+    void = fault.is_error and status in _FREE_WITH_ERROR_OBJECT
+    return Verdict(failover=True, void=void, why="upstream_error", again=passing, sick=passing)
 
 
 def judge_failure(failure: TransportError) -> Verdict:
     """No answer, or none to its end."""
     if not failure.request_sent:
-        return Verdict(failover=True, void=True, why="not_sent")
-    late = isinstance(failure, FirstByteTimeout | IdleTimeout)
-    return Verdict(failover=True, void=False, why="upstream_timeout" if late else "upstream_cut")
+        broken = isinstance(failure, ConnectFailed) and not isinstance(failure, AddressRefused)
+        return Verdict(failover=True, void=True, why="not_sent", again=broken, sick=broken)
+    if isinstance(failure, TotalTimeout):
+        return Verdict(failover=False, void=False, why="deadline", failure=Failure.TIMEOUT)
+    if isinstance(failure, FirstByteTimeout | IdleTimeout):
+        return _timed_out(0)
+    return Verdict(failover=True, void=False, why="upstream_cut", again=True, sick=True)
 
 
 def failure_word(failure: TransportError) -> str:
@@ -110,36 +134,49 @@ _FAILURE_WORDS = {
     "BadAnswer": "bad_answer",
     "FirstByteTimeout": "timeout",
     "IdleTimeout": "timeout",
+    "TotalTimeout": "deadline",
     "BrokenBody": "disconnected",
     "BodyTooLarge": "too_large",
 }
 
 
-def _error_of(body: bytes) -> object:
-    if len(body) > MAX_ERROR_BYTES:
-        return None
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
+def _of_gateway(status: int, code: int) -> Verdict | None:
+    """Cloudflare's own errors, where its status doesn't say it all."""
+    if code == _GATEWAY_FAILED and status == 400:
+        return Verdict(failover=True, void=False, why="gateway_2005", again=True, sick=True)
+    if code in _ANSWER_BLOCKED:
+        return Verdict(failover=False, void=False, why="blocked", failure=Failure.REFUSED)
+    if code in _PROMPT_BLOCKED:
+        return Verdict(failover=False, void=True, why="blocked", failure=Failure.REFUSED)
+    if code == _SCANNER_AWAY:
+        return Verdict(failover=True, void=False, why="upstream_error")
+    return None
 
 
-def _has_error_object(body: bytes) -> bool:
-    parsed = _error_of(body)
-    return isinstance(parsed, dict) and bool(parsed.get("error"))
+def _rate_limited(fault: Fault) -> Verdict:
+    if fault.exhausted or fault.gateway_code in _GATEWAY_UNPAID:
+        return Verdict(failover=True, void=True, why="provider_quota", failure=Failure.RATE_LIMIT)
+    return Verdict(
+        failover=True,
+        void=True,
+        why="rate_limited",
+        again=True,
+        failure=Failure.RATE_LIMIT,
+        retry_after_s=fault.retry_after_s,
+    )
 
 
-def _is_gateway_failure(status: int, body: bytes) -> bool:
-    """Cloudflare's 400/2005. `error` may be a list, an object or the vendor's own shape: nothing is taken for
-    granted."""
-    if status != 400 or b"2005" not in body:
-        return False
-    parsed = _error_of(body)
-    if not isinstance(parsed, dict):
-        return False
-    if parsed.get("internalCode") == _GATEWAY_FAILED:
-        return True
-    error = parsed.get("error")
-    first = error[0] if isinstance(error, list) and error else error
-    return isinstance(first, dict) and first.get("code") == _GATEWAY_FAILED
+def _timed_out(status: int) -> Verdict:
+    if status == 499:  # the vendor thinks that we hung up
+        return Verdict(failover=False, void=False, why="upstream_timeout", failure=Failure.REFUSED)
+    return Verdict(
+        failover=True, void=False, why="upstream_timeout", sick=True, failure=Failure.TIMEOUT
+    )
+
+
+def _refusal_word(status: int, fault: Fault) -> str:
+    if status == 402 or fault.exhausted or fault.gateway_code in _GATEWAY_UNPAID:
+        return "provider_quota"
+    if status == 401 or fault.gateway_code in _GATEWAY_CREDENTIAL or _KEY_INVALID in fault.words:
+        return "provider_credential"
+    return "refused"

@@ -49,6 +49,7 @@ from edge.upstream.failures import (
     InvalidRequest,
     NotSent,
     SentButNoAnswer,
+    TotalTimeout,
     TransportError,
 )
 from edge.upstream.limits import Limits, Origin, Stats, Timeouts
@@ -73,6 +74,7 @@ __all__ = [
     "SentButNoAnswer",
     "Stats",
     "Timeouts",
+    "TotalTimeout",
     "Transport",
     "TransportError",
     "Upload",
