@@ -105,6 +105,13 @@ class EdgeSettings(BaseSettings):
     connect_timeout_s: float = Field(5.0, gt=0, le=60)
     first_byte_timeout_s: float = Field(300.0, gt=0, le=3600)
     idle_timeout_s: float = Field(120.0, gt=0, le=3600)
+    # All of a request, streams included.
+    total_timeout_s: float = Field(3600.0, gt=0, le=86_400)
+    # A provider's model that fails so often within the window, and as often as not, isn't asked for a while;
+    # 0: always asked.
+    breaker_failures: int = Field(5, ge=0, le=100)
+    breaker_window_s: float = Field(30.0, gt=0, le=600)
+    breaker_open_s: float = Field(10.0, gt=0, le=60)
     on_hangup: OnHangup = OnHangup.DRAIN
     hangup_drain_s: float = Field(60.0, ge=0, le=3600)
     # Of each worker; beyond it a hang-up cancels.

@@ -86,6 +86,7 @@ SHAPES: dict[Reason, Shape] = {
     Reason.UPSTREAM_TIMEOUT: Shape(504, _SERVER, "upstream_timeout", False),
     Reason.UPSTREAM_DISCONNECTED: Shape(502, _SERVER, "upstream_disconnected", False),
     Reason.JOURNAL_UNAVAILABLE: Shape(503, _BUSY, "journal_unavailable", True, 1),
+    Reason.CIRCUIT_OPEN: Shape(503, _BUSY, "circuit_open", True, 1),
     Reason.METHOD_NOT_ALLOWED: Shape(405, _REQUEST, "method_not_allowed"),
     Reason.UNAVAILABLE: _UNAVAILABLE,
     Reason.DEADLINE_EXCEEDED: replace(_UNAVAILABLE, management=504),

@@ -4,10 +4,17 @@ from math import inf
 
 from edge.prices import PriceSchedule, schedules_by_provider
 from edge.rates.limits import GrantLimits
+from edge.upstream.retries import (
+    DEFAULT_BACKOFF_S,
+    DEFAULT_MAX_BACKOFF_S,
+    NO_RETRIES,
+    RetryPolicy,
+)
 from tollkeeper.model_match import ModelList
 from tollkeeper.networks import network
 from tollkeeper.routing import is_provider
 from tollkeeper.v1 import edge_pb2
+from tollkeeper.v1.routers_pb2 import Retries
 
 
 class RuleView:
@@ -71,6 +78,7 @@ class GrantView:
         "cost_limits",
         "customer_allowed_models",
         "customer_id",
+        "deadlines",
         "default_output_limit",
         "expires_at_s",
         "key_hash",
@@ -79,6 +87,7 @@ class GrantView:
         "own_prices",
         "rate_limits",
         "read_at_s",
+        "retries",
         "router_id",
         "rules",
         "team_id",
@@ -107,6 +116,9 @@ class GrantView:
         self.clamp_output = grant.clamp_output
         self.rules = tuple(RuleView(rule) for rule in grant.rules)
         self.own_prices: dict[tuple[str, str], PriceSchedule] = schedules_by_provider(grant.own_prices, now_s)
+        # None, as for most: the edge's own.
+        self.deadlines = grant.deadlines if grant.HasField("deadlines") else None
+        self.retries = _retries(grant.retries) if grant.HasField("retries") else NO_RETRIES
         self.cf_gateway_id = grant.cf_gateway_id
         self.cache_ttl_s = grant.cache_ttl_s
         self._markup_ppm = grant.markup_ppm
@@ -137,6 +149,14 @@ class GrantView:
 
     def __repr__(self) -> str:
         return f"GrantView(key {self.key_id}, customer {self.customer_id}, version {self.version})"
+
+
+def _retries(sent: Retries) -> RetryPolicy:
+    return RetryPolicy(
+        sent.count,
+        sent.backoff_ms / 1000 or DEFAULT_BACKOFF_S,
+        sent.max_backoff_ms / 1000 or max(DEFAULT_MAX_BACKOFF_S, sent.backoff_ms / 1000),
+    )
 
 
 def _cost_limits(grant: edge_pb2.Grant) -> tuple[tuple[ModelList, int], ...]:

@@ -100,6 +100,28 @@ _connections_cut = Counter(
     "Clients' connections ended for what they took: head, body or read (too slow), full (too many).",
     ("why",),
 )
+_retries = Counter(
+    "tollkeeper_edge_retries_total",
+    "Failed attempts whose router retries, by provider type and what became of it: made, no_budget, too_long "
+    "(the provider asked for a longer wait, or the request has no time for it).",
+    ("provider", "outcome"),
+)
+_passed_over = Counter(
+    "tollkeeper_edge_passed_over_total",
+    "Rules that weren't tried because their provider kept failing, by provider type.",
+    ("provider",),
+)
+_breaker_changes = Counter(
+    "tollkeeper_edge_breaker_changes_total",
+    "Circuit breakers that changed their state, by the new one.",
+    ("state",),
+)
+_breakers = Gauge(
+    "tollkeeper_edge_breakers",
+    "Circuit breakers that aren't closed, by state.",
+    ("state",),
+    multiprocess_mode="livesum",
+)
 _in_flight = Gauge(
     "tollkeeper_edge_requests_in_flight", "Requests being served now.", multiprocess_mode="livesum"
 )
@@ -247,6 +269,21 @@ def refusals_not_logged(count: int) -> None:
     _refusals_not_logged.inc(count)
 
 
+def retried(provider: str, outcome: str) -> None:
+    """Whether a failed attempt was made again."""
+    _retries.labels(provider, outcome).inc()
+
+
+def passed_over(provider: str) -> None:
+    """A rule wasn't tried, for the health of its provider."""
+    _passed_over.labels(provider).inc()
+
+
+def breaker_changed(state: str) -> None:
+    """A circuit breaker has a new state."""
+    _breaker_changes.labels(state).inc()
+
+
 def withheld(count: int) -> None:
     """Usage events that clients didn't get."""
     _withheld.inc(count)
@@ -289,7 +326,11 @@ def spooled(total_bytes: int) -> None:
 
 
 def set_gauges(
-    in_flight: int, drains: int, connections: Mapping[str, int], ledger: Mapping[str, float]
+    in_flight: int,
+    drains: int,
+    connections: Mapping[str, int],
+    breakers: Mapping[str, int],
+    ledger: Mapping[str, float],
 ) -> None:
     """What has a value at every moment; each worker sets its own now and then, and writes what it added
     up."""
@@ -298,6 +339,8 @@ def set_gauges(
     _drains.set(drains)
     for state, count in connections.items():
         _connections.labels(state).set(count)
+    for state, count in breakers.items():
+        _breakers.labels(state).set(count)
     for name, value in ledger.items():
         _ledger.labels(name).set(value)
 

@@ -22,7 +22,8 @@ from edge.hangup import Client, HangupPolicy
 from edge.labels import TAGS_HEADER, labels_of, tags_of
 from edge.planning import Plan, Planner
 from edge.relay import CLIENT_GONE_STATUS, Relay
-from edge.upstream.failover import Attempts, Forwarder
+from edge.upstream.failover import Attempts
+from edge.upstream.forwarder import Forwarder
 from tollkeeper.errors import Reason, TollkeeperError
 
 log = structlog.get_logger()
@@ -128,6 +129,7 @@ class Pipeline:
                 self._ledger,
                 opened,
                 call,
+                client,
                 plan.candidates,
                 plan.attempts,
                 plan.sent_limit,

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from time import gmtime
 
+from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
 from edge.grants import GrantView
 from edge.prices import PriceView
-from edge.routing import Candidate, RouteTable, candidates
+from edge.routing import Candidate, RouteTable, candidates, next_place
+from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.money import MAX_NANOUSD, format_usd
+from tollkeeper.routing import FIRST
 
 # Keys whose route tables are kept; the oldest goes when more are in use.
 MAX_ROUTE_TABLES = 4096
@@ -36,9 +39,12 @@ class Plan:
 class Planner:
     """Plans and admits for one worker."""
 
-    def __init__(self, ledger: Ledger, gateway: Gateway | None, fallback_output_tokens: int) -> None:
+    def __init__(
+        self, ledger: Ledger, gateway: Gateway | None, breakers: Breakers, fallback_output_tokens: int
+    ) -> None:
         """`fallback_output_tokens` counts where neither client, key nor price names an output limit."""
         self._ledger = ledger
+        self._breakers = breakers
         self._gateway = gateway
         self._fallback_output = fallback_output_tokens
         self._tables: dict[bytes, RouteTable] = {}
@@ -55,6 +61,30 @@ class Planner:
     async def admit(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> tuple[Plan, Open]:
         """Holds the worst case. Raises what routing, prices, limits and budgets say against the request."""
         options = self._options(grant, call, tags)
+        if not self._breakers.tripped:
+            return await self._admit(grant, call, tags, options)
+        options = self._healthy(options)
+        try:
+            return await self._admit(grant, call, tags, options)
+        except BaseException:
+            self._breakers.release(options[0].route.breaker)
+            raise
+
+    def _healthy(self, options: list[Candidate]) -> list[Candidate]:
+        """The options from the first on that may be tried now. Raises CIRCUIT_OPEN when there is none."""
+        place, resting = next_place(options, 0, FIRST, self._breakers)
+        for option in resting:
+            metrics.passed_over(option.route.rule.provider_type)
+        if place is not None:
+            return options[place:]
+        wait_s = min(self._breakers.wait_s(option.route.breaker) for option in resting)
+        names = ", ".join(option.route.provider_name.decode() for option in resting)
+        message = f"Not sent: requests to {names} have kept failing. It is tried again in a moment."
+        raise TollkeeperError(Reason.CIRCUIT_OPEN, message, retry_after_s=wait_s)
+
+    async def _admit(
+        self, grant: GrantView, call: Call, tags: tuple[str, ...], options: list[Candidate]
+    ) -> tuple[Plan, Open]:
         plan = self._plan(grant, call, options, None)
         if grant.cost_limits:
             plan = self._within_cost_limit(grant, call, plan)

@@ -217,7 +217,9 @@ class Open:
         if len(record.attempts) == 1:
             record.state, cost = self._attempt.state, self._attempt.cost_nanousd
         else:
-            record.failover = True
+            first = record.attempts[0]
+            tried = first.provider_id, first.model
+            record.failover = any((each.provider_id, each.model) != tried for each in record.attempts)
             record.state = _state_of([attempt.state for attempt in record.attempts])
             cost = sum(attempt.cost_nanousd for attempt in record.attempts)
         record.cost_nanousd = cost

@@ -24,7 +24,8 @@ from edge.errors import JSON
 from edge.formats import StreamReader, Unbilled
 from edge.hangup import Client
 from edge.upstream.failover import Upstream
-from edge.upstream.failures import IdleTimeout, TransportError
+from edge.upstream.failures import TransportError
+from edge.upstream.policy import judge_failure
 from edge.upstream.refusal import presentable
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
@@ -139,7 +140,7 @@ class Relay:
             await self._pass(answer, reader)
             why = "usage_missing" if reader is None or reader.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:
-            why = "upstream_timeout" if isinstance(failure, IdleTimeout) else "upstream_cut"
+            why = judge_failure(failure).why if isinstance(failure, TransportError) else "upstream_cut"
             await self._break_off(request, answer, self._broken(why) if is_events else b"")
         except asyncio.CancelledError:
             why = "client_hangup" if self._client.gone else "cancelled"
@@ -257,6 +258,9 @@ class Relay:
     def _broken(self, why: str) -> bytes:
         if why == "upstream_timeout":
             message = "The provider stopped sending in the middle of its answer."
+            error = TollkeeperError(Reason.UPSTREAM_TIMEOUT, message)
+        elif why == "deadline":
+            message = "The time for this request was over in the middle of the provider's answer."
             error = TollkeeperError(Reason.UPSTREAM_TIMEOUT, message)
         else:
             message = "The provider broke off in the middle of its answer."

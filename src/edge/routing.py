@@ -11,6 +11,7 @@ from edge.families import Family
 from edge.formats import Format
 from edge.grants import GrantView, RuleView
 from edge.prices import PriceView
+from edge.upstream.breakers import BreakerKey, Breakers
 from edge.upstream.cloudflare import (
     Credential,
     Destination,
@@ -25,7 +26,16 @@ from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
 from tollkeeper.provider_types import goes_direct
-from tollkeeper.routing import FOLLOWING, asked_model, drawn, plan, prepare, with_prices
+from tollkeeper.routing import (
+    FOLLOWING,
+    Ending,
+    answers_to,
+    asked_model,
+    drawn,
+    plan,
+    prepare,
+    with_prices,
+)
 
 log = structlog.get_logger()
 
@@ -43,6 +53,7 @@ class Route:
     endpoint: Endpoint
     format: Format
     provider_name: bytes
+    breaker: BreakerKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +207,8 @@ class RouteTable:
         lines = family.wire_headers.get(destination.wire)
         if lines is not None:
             endpoint = replace(endpoint, headers=EncodedHeaders(endpoint.headers + lines))
-        return Route(rule, upstream_model, endpoint, spoken, _header_text(rule))
+        breaker = BreakerKey(self.grant.customer_id, rule.provider_id, upstream_model)
+        return Route(rule, upstream_model, endpoint, spoken, _header_text(rule), breaker)
 
 
 def candidates(
@@ -208,6 +220,25 @@ def candidates(
     if refusal is not None:
         raise refusal
     return [Candidate(route, price) for route, price in priced]
+
+
+def next_place(
+    options: Sequence[Candidate], place: int, ending: Ending, breakers: Breakers
+) -> tuple[int | None, list[Candidate]]:
+    """The first of `options` from `place` on that is tried after an attempt that ended like this, and those
+    before it that only their breakers keep from it: they count as tried, and as having ended as they last
+    did."""
+    resting: list[Candidate] = []
+    for at in range(place, len(options)):
+        route = options[at].route
+        if not answers_to(route.rule, ending):
+            continue
+        last = breakers.resting(route.breaker) if breakers.tripped else None
+        if last is None:
+            return at, resting
+        ending = last
+        resting.append(options[at])
+    return None, resting
 
 
 def _waits(route: Route) -> bool:

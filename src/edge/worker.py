@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from time import monotonic
 
 import structlog
 import uvloop
@@ -32,8 +33,9 @@ from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.rest.facade import Facade
 from edge.sockets import listen
+from edge.upstream.breakers import Breakers, BreakerSettings
 from edge.upstream.cloudflare import Gateway, split_url
-from edge.upstream.failover import Forwarder
+from edge.upstream.forwarder import Forwarder
 from edge.upstream.transport import Limits, Timeouts, Transport, tls_context
 from tollkeeper import logs
 from tollkeeper.settings import SettingsError
@@ -77,16 +79,23 @@ class Worker:
         timeouts = Timeouts(
             settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
         )
+        self.breakers = Breakers(
+            BreakerSettings(settings.breaker_failures, settings.breaker_window_s, settings.breaker_open_s),
+            monotonic,
+            metrics.breaker_changed,
+        )
         forwarder = Forwarder(
             self.gateway_transport,
             self.direct_transport,
             timeouts,
             settings.max_response_bytes,
             hmac.digest(settings.credential().encode(), b"cache keys", "sha256"),
+            self.breakers,
+            settings.total_timeout_s,
         )
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
-        planner = Planner(self.ledger, _gateway(settings), settings.fallback_output_tokens)
+        planner = Planner(self.ledger, _gateway(settings), self.breakers, settings.fallback_output_tokens)
         self.pipeline = Pipeline(settings, self.ledger, planner, forwarder, self.hangups)
         self.facade = Facade(settings, self._channel) if settings.rest else None
         self.app = create_app(settings, self.ledger, planner, self.pipeline, self.facade)
@@ -149,7 +158,11 @@ class Worker:
                 "in_use": sum(each.in_use for each in stats),
             }
             metrics.set_gauges(
-                self.pipeline.in_flight, self.hangups.drain_count, connections, _figures(self.ledger)
+                self.pipeline.in_flight,
+                self.hangups.drain_count,
+                connections,
+                self.breakers.counts(),
+                _figures(self.ledger),
             )
             await asyncio.sleep(GAUGE_INTERVAL_S)
 

@@ -98,6 +98,10 @@ class Ending(NamedTuple):
     failure: Failure
 
 
+FIRST = Ending(0, Failure.OTHER)
+"""Before the first attempt: what waits for a failure isn't tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[R]):
     """A rule with its list of models and its expression made ready for asking."""

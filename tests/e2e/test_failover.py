@@ -109,7 +109,7 @@ async def test_a17_all_failed(stack: Stack, tenant: Tenant) -> None:
         "tollkeeper": {
             "attempts": [
                 {"provider": "first", "status": 503, "why": "upstream_error"},
-                {"provider": "second", "status": 429, "why": "refused"},
+                {"provider": "second", "status": 429, "why": "rate_limited"},
             ]
         },
     }

@@ -1,11 +1,11 @@
-"""Circuit breakers: a provider that keeps failing isn't asked for a while, so that requests go to the next rule
-at once instead of waiting for it (docs/routing.md).
+"""Circuit breakers: a provider that keeps failing isn't asked for a while, so that requests go to the next
+rule at once instead of waiting for it (docs/routing.md).
 
 One breaker for each customer, provider and model, in each worker by itself. It opens when, of the last
-outcomes within `window_s`, at least `failures` are failures and they are half or more. Then nothing is sent for
-`open_s`; after that one probe at a time is: a success closes it, a failure opens it again, each time for twice
-as long. Customers don't share breakers, even of a provider that they share: nobody's requests, or deadlines,
-can make it look sick to others.
+outcomes within `window_s`, at least `failures` are failures and they are half or more. Then nothing is sent
+for `open_s`; after that one probe at a time is: a success closes it, a failure opens it again, each time for
+twice as long. Customers don't share breakers, even of a provider that they share: nobody's requests, or
+deadlines, can make it look sick to others.
 
 While nothing fails this costs a request one look at an empty table.
 """
@@ -109,6 +109,12 @@ class Breakers:
         self._change(key, breaker, State.HALF_OPEN)
         return None
 
+    def release(self, key: BreakerKey) -> None:
+        """What was to be the probe wasn't sent: the next request is."""
+        breaker = self._breakers.get(key)
+        if breaker is not None and breaker.state is State.HALF_OPEN:
+            breaker.next_probe_s = self._now_s()
+
     def wait_s(self, key: BreakerKey) -> float:
         """How long until something may be sent."""
         breaker = self._breakers.get(key)
@@ -157,6 +163,13 @@ class Breakers:
         for key, breaker in list(self._breakers.items()):
             if breaker.state is State.CLOSED and not breaker.failures_since(since_s):
                 del self._breakers[key]
+
+    def counts(self) -> dict[str, int]:
+        """How many are open, and half open."""
+        counts = {State.OPEN.value: 0, State.HALF_OPEN.value: 0}
+        for key in self.tripped:
+            counts[self._breakers[key].state.value] += 1
+        return counts
 
     def rows(self) -> list[dict[str, object]]:
         """Those that aren't closed, for people."""

@@ -18,6 +18,7 @@ from edge.upstream.failures import (
     FirstByteTimeout,
     IdleTimeout,
     SentButNoAnswer,
+    TotalTimeout,
     TransportError,
 )
 from edge.upstream.limits import Limits, Timeouts
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_uploading",
         "closed",
         "deadline",
+        "end_by_s",
         "idle_since",
     )
     _transport: asyncio.Transport  # from connection_made on, which is before the pool hands it out
@@ -85,16 +87,24 @@ class Connection(asyncio.Protocol):
         self._uploading = False  # a body that comes in pieces has not ended
         self._blocked = False  # the upstream takes less than it is sent
         self.deadline = math.inf
+        self.end_by_s = math.inf  # for the whole request, whoever is silent
         self.idle_since = 0.0
 
     # What the pool does with it.
 
     def start(
-        self, head: bytes, body: bytes, head_only: bool, timeouts: Timeouts, uploads: bool = False
+        self,
+        head: bytes,
+        body: bytes,
+        head_only: bool,
+        timeouts: Timeouts,
+        end_by_s: float = math.inf,
+        uploads: bool = False,
     ) -> Response:
         """Write a request. Its response is filled in as bytes arrive; wait for its status.
 
-        `uploads`: more of the body follows, by `send`, until `sent`; time for the answer runs from there on.
+        `end_by_s` is on the loop's clock. `uploads`: more of the body follows, by `send`, until `sent`; time
+        for the answer runs from there on.
         """
         transport = self._transport
         assert self._response is None
@@ -105,6 +115,7 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._timeouts = timeouts
         self._uploading = uploads
+        self.end_by_s = end_by_s
         self.deadline = math.inf if uploads else self._loop.time() + timeouts.first_byte_s
         if len(body) <= JOIN_BODY_MAX_BYTES:
             transport.write(head + body)
@@ -122,9 +133,11 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Give up if the deadline has passed: an idle connection quietly, an active one with its failure."""
-        if now < self.deadline:
+        if now >= self.end_by_s and self._response is not None:
+            self._fail(TotalTimeout("the time for the request is over"))
+        elif now < self.deadline:
             return
-        if self._response is None:
+        elif self._response is None:
             self.abort()
         elif self._head is not None:
             self._fail(FirstByteTimeout("the upstream did not answer in time"))

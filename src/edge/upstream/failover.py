@@ -5,8 +5,10 @@ provider. Each attempt's end is told to the ledger as it happens; the one that a
 relay.
 """
 
+from asyncio import get_running_loop, sleep
 from collections.abc import Sequence
-from time import monotonic
+from dataclasses import replace
+from time import monotonic, time
 
 import orjson
 
@@ -14,37 +16,21 @@ from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open, UsageState
 from edge.call import Call
 from edge.formats import Changes
-from edge.routing import Candidate
+from edge.hangup import Client
+from edge.routing import Candidate, next_place
 from edge.upstream.encoding import Decoder, decoder_for
+from edge.upstream.faults import hidden_fault, retry_after_s
+from edge.upstream.forwarder import Forwarder
 from edge.upstream.gateway_lines import cache_key
 from edge.upstream.head import Head
-from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_status
-from edge.upstream.transport import EncodedHeaders, Response, Timeouts, Transport, TransportError
+from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status
+from edge.upstream.transport import EncodedHeaders, Response, TotalTimeout, TransportError
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.routing import FIRST, Ending
 
+# Of one request, whatever its router says: each is held for and recorded.
+MAX_ATTEMPTS = 20
 MAX_ERROR_BODY_BYTES = 1_048_576
-
-
-class Forwarder:
-    """What all requests of a worker share on their way out."""
-
-    __slots__ = ("cache_secret", "direct", "gateway", "max_response_bytes", "timeouts")
-
-    def __init__(
-        self,
-        gateway: Transport,
-        direct: Transport,
-        timeouts: Timeouts,
-        max_response_bytes: int,
-        cache_secret: bytes,
-    ) -> None:
-        """`direct` may check addresses that customers name; `gateway` goes where the operator says. What keys
-        of cached answers are made with is `cache_secret`: edges that share it share their answers."""
-        self.gateway = gateway
-        self.direct = direct
-        self.timeouts = timeouts
-        self.max_response_bytes = max_response_bytes
-        self.cache_secret = cache_secret
 
 
 class Upstream:
@@ -70,6 +56,9 @@ class Attempts:
     __slots__ = (
         "_call",
         "_candidates",
+        "_client",
+        "_end_by_s",
+        "_ending",
         "_extra_headers",
         "_failures",
         "_forwarder",
@@ -79,7 +68,9 @@ class Attempts:
         "_plans",
         "_response",
         "_sent_limit",
+        "_timeouts",
         "_unsayable",
+        "_verdict",
         "ended",
         "sent",
     )
@@ -90,6 +81,7 @@ class Attempts:
         ledger: Ledger,
         opened: Open,
         call: Call,
+        client: Client,
         candidates: Sequence[Candidate],
         plans: Sequence[AttemptPlan],
         sent_limit: int | None,
@@ -100,6 +92,7 @@ class Attempts:
         self._ledger = ledger
         self._opened = opened
         self._call = call
+        self._client = client
         self._candidates = candidates
         self._plans = plans
         self._sent_limit = sent_limit
@@ -108,25 +101,37 @@ class Attempts:
         self._failures: list[dict[str, object]] = []
         self._response: Response | None = None
         self._unsayable: TollkeeperError | None = None
+        self._verdict: Verdict | None = None
+        """Of the last attempt; None: it answered."""
+        self._ending = FIRST
+        self._timeouts, total_s = forwarder.waits_of(opened.grant)
+        self._end_by_s = get_running_loop().time() + total_s
         self.sent = False
         """A byte of the attempt under way may have left."""
         self.ended = False
         """The attempt under way has been told to the ledger."""
 
     async def first_answer(self) -> Upstream:
-        """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED, and INVALID_ARGUMENT where the
-        last candidate's format can't carry the request."""
-        for index, candidate in enumerate(self._candidates):
-            self._held_output = self._plans[index].output_limit
-            if index:
-                try:
-                    await self._ledger.next_attempt(self._opened, self._plans[index])
-                except TollkeeperError as error:
-                    self._note(candidate, 0, error.reason_name.lower())
-                    break
-            answer = await self._try(candidate)
-            if answer is not None:
-                return answer
+        """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED, UPSTREAM_TIMEOUT where the time
+        for the request is over, and INVALID_ARGUMENT where the last candidate's format can't carry the
+        request."""
+        place: int | None = 0
+        retry = 0
+        while place is not None:
+            self._held_output = self._plans[place].output_limit
+            upstream = await self._try(self._candidates[place], retry)
+            verdict = self._verdict
+            if upstream is not None and verdict is None:
+                return upstream
+            assert verdict is not None
+            if await self._waits_for_retry(place, verdict, retry + 1):
+                retry += 1
+            else:
+                place, retry = self._following(place), 0
+            if place is None and upstream is not None and not verdict.failover:
+                return upstream
+            if place is not None and not await self._hold(place):
+                break
         raise self._unsayable or self._all_failed()
 
     def close(self) -> None:
@@ -134,26 +139,81 @@ class Attempts:
         if self._response is not None:
             self._response.close()
 
-    async def _try(self, candidate: Candidate) -> Upstream | None:
+    # Between attempts
+
+    async def _waits_for_retry(self, place: int, verdict: Verdict, retry: int) -> bool:
+        """Whether the same candidate is tried again, once it is time."""
+        policy = self._opened.grant.retries
+        route = self._candidates[place].route
+        resting = route.breaker in self._forwarder.breakers.tripped
+        if not verdict.again or retry > policy.most or resting or not self._may_go_on():
+            return False
+        wait_s = policy.wait_s(retry, verdict.retry_after_s)
+        if wait_s is None or get_running_loop().time() + wait_s >= self._end_by_s:
+            outcome = "too_long"
+        elif not self._forwarder.budgets.take(route.rule.provider_id):
+            outcome = "no_budget"
+        else:
+            outcome = "made"
+            await sleep(wait_s)
+        metrics.retried(route.rule.provider_type, outcome)
+        return outcome == "made" and self._may_go_on()
+
+    def _following(self, place: int) -> int | None:
+        """The next candidate that answers to how the last attempt ended."""
+        if not self._may_go_on():
+            return None
+        found, resting = next_place(self._candidates, place + 1, self._ending, self._forwarder.breakers)
+        for candidate in resting:
+            metrics.passed_over(candidate.route.rule.provider_type)
+            self._note(candidate, 0, "circuit_open")
+        return found
+
+    def _may_go_on(self) -> bool:
+        """Nobody waits for more after a hang-up, and nobody waits for ever."""
+        return (
+            not self._client.gone
+            and self._opened.attempt_number < MAX_ATTEMPTS
+            and get_running_loop().time() < self._end_by_s
+        )
+
+    async def _hold(self, place: int) -> bool:
+        """Holds and journals one more attempt (L13)."""
+        try:
+            await self._ledger.next_attempt(self._opened, self._plans[place])
+        except TollkeeperError as error:
+            self._forwarder.breakers.release(self._candidates[place].route.breaker)
+            self._note(self._candidates[place], 0, error.reason_name.lower())
+            return False
+        return True
+
+    # One attempt
+
+    async def _try(self, candidate: Candidate, retry: int) -> Upstream | None:
+        """The answer; None where there was none. `_verdict` tells a failure."""
         self.sent = self.ended = False
-        self._unsayable = None
+        self._unsayable = self._verdict = None
+        if not retry and self._opened.grant.retries.most:
+            self._forwarder.budgets.tried(candidate.route.rule.provider_id)
         response: Response | None = None
         try:
             response = self._response = await self._send(candidate)
             if 200 <= response.status < 300:
-                return await self._begin(candidate, response)
+                upstream = await self._begin(candidate, response)
+                return upstream if self._is_answer(upstream) else None
             body = await response.read(MAX_ERROR_BODY_BYTES)
         except TollkeeperError as error:
             self._unsayable = error
+            self._forwarder.breakers.release(candidate.route.breaker)
             self._end(candidate, Verdict(failover=True, void=True, why="not_sent"), 0)
             self._note(candidate, 0, error.reason_name.lower())
             return None
         except TransportError as failure:
             if response is not None:
                 response.close()
-            verdict = judge_failure(failure)
-            self._end(candidate, verdict, response.status if response is not None else 0)
-            self._note(candidate, response.status if response is not None else 0, failure_word(failure))
+            status = response.status if response is not None else 0
+            self._end(candidate, self._judged(failure), status)
+            self._note(candidate, status, failure_word(failure))
             return None
         return self._refused(candidate, response, body)
 
@@ -179,8 +239,9 @@ class Attempts:
             endpoint.target,
             EncodedHeaders(headers),
             body,
-            forwarder.timeouts,
-            on_sent=self._mark_sent,
+            self._timeouts,
+            self._mark_sent,
+            self._end_by_s,
         )
         seconds = monotonic() - began
         self._opened.first_byte_ms = int(seconds * 1000)
@@ -229,7 +290,30 @@ class Attempts:
         upstream.data = b"".join(pieces)
         return upstream
 
-    def _refused(self, candidate: Candidate, response: Response, body: bytes) -> Upstream | None:
+    def _judged(self, failure: TransportError) -> Verdict:
+        verdict = judge_failure(failure)
+        # What a first attempt can't do in all of the request's time says something of its provider.
+        first = self._opened.attempt_number == 1
+        return replace(verdict, sick=True) if isinstance(failure, TotalTimeout) and first else verdict
+
+    def _is_answer(self, upstream: Upstream) -> bool:
+        """Whether a success is one. One that begins with an error is a failure, unless that is final: then
+        the client reads it as the vendor said it."""
+        breakers, breaker = self._forwarder.breakers, upstream.candidate.route.breaker
+        if upstream.decoder is None:
+            fault = hidden_fault(upstream.data)
+            if fault.is_error:
+                verdict = judge_fault(fault.status or 500, fault)
+                if verdict.failover:
+                    upstream.response.close()
+                    self._end(upstream.candidate, verdict, upstream.status, fault.status)
+                    self._note(upstream.candidate, fault.status or upstream.status, verdict.why)
+                    return False
+        if breakers.watched:
+            breakers.succeeded(breaker)
+        return True
+
+    def _refused(self, candidate: Candidate, response: Response, body: bytes) -> Upstream:
         upstream = Upstream(candidate, response, Head(response))
         upstream.data, upstream.complete, upstream.final = body, True, True
         plain = body
@@ -238,12 +322,15 @@ class Attempts:
                 plain = upstream.data = upstream.decoder.decode(body)
             except ValueError:
                 plain, upstream.decoder = b"", None
-        verdict = judge_status(response.status, plain)
+        verdict = judge_status(response.status, plain, retry_after_s(response.headers, time()))
         self._end(candidate, verdict, response.status)
         self._note(candidate, response.status, verdict.why)
-        return None if verdict.failover else upstream
+        return upstream
 
-    def _end(self, candidate: Candidate, verdict: Verdict, status: int) -> None:
+    def _end(self, candidate: Candidate, verdict: Verdict, status: int, meant: int = 0) -> None:
+        """Tells ledger, metrics and the provider's breaker how an attempt failed; `meant` is the status that
+        a success stood for."""
+        self._verdict = verdict
         state = UsageState.USAGE_STATE_VOIDED if verdict.void else UsageState.USAGE_STATE_ESTIMATED
         self._opened.end_attempt(state, status=status, why=verdict.why)
         self.ended = True
@@ -251,6 +338,12 @@ class Attempts:
         metrics.attempt_ended(provider_type, verdict.why)
         if not verdict.void:
             metrics.estimated(verdict.why)
+        self._ending = Ending(meant or status, verdict.failure)
+        breakers = self._forwarder.breakers
+        if verdict.sick:
+            breakers.failed(candidate.route.breaker, self._ending)
+        elif status and breakers.watched:
+            breakers.succeeded(candidate.route.breaker)
 
     def _note(self, candidate: Candidate, status: int, why: str) -> None:
         self._failures.append(
@@ -260,4 +353,7 @@ class Attempts:
     def _all_failed(self) -> TollkeeperError:
         told = "; ".join(f"{each['provider']}: {each['status'] or each['why']}" for each in self._failures)
         metadata = {"attempts": orjson.dumps(self._failures).decode()}
+        if self._verdict is not None and get_running_loop().time() >= self._end_by_s:
+            message = f"The time for this request is over, and nobody has answered ({told})."
+            return TollkeeperError(Reason.UPSTREAM_TIMEOUT, message, metadata)
         return TollkeeperError(Reason.ALL_PROVIDERS_FAILED, f"All providers failed ({told}).", metadata)

@@ -13,6 +13,7 @@ Azure, Anthropic). Nothing is taken for granted about types: these bodies come f
 """
 
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,6 +46,10 @@ _STATUS_OF_TYPE = {
     "server_error": 500,
     "service_unavailable_error": 503,
     "timeout_error": 504,
+    "authentication_error": 401,
+    "invalid_request_error": 400,
+    "not_found_error": 404,
+    "permission_error": 403,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "tokens": 429,
@@ -67,6 +72,7 @@ class Fault(NamedTuple):
     """In the body, as Google has it."""
     status: int = 0
     """The HTTP status that it stands for, where it says so."""
+    is_anthropic: bool = False
 
 
 NOTHING = Fault()
@@ -99,6 +105,7 @@ def fault_of(body: bytes) -> Fault:
         exhausted=not words.isdisjoint(_EXHAUSTED) or "bucket" in fields or _is_daily(fields),
         retry_after_s=_delay_s(fields),
         status=_status(fields, words),
+        is_anthropic=parsed.get("type") == "error",
     )
 
 
@@ -123,9 +130,10 @@ def retry_after_s(headers: list[tuple[bytes, bytes]], now_s: float) -> float | N
         value = named.get(name)
         if value is not None:
             try:
-                return max(0.0, float(value) * unit_s)
+                wait_s = float(value) * unit_s
             except ValueError:
                 return _until(value, now_s)
+            return max(0.0, wait_s) if isfinite(wait_s) else None
     return None
 
 
@@ -167,9 +175,10 @@ def _delay_s(fields: dict[str, Any]) -> float | None:
         delay = detail.get("retryDelay")
         if type(delay) is str and delay.endswith("s"):
             try:
-                return max(0.0, float(delay[:-1]))
+                wait_s = float(delay[:-1])
             except ValueError:
                 return None
+            return max(0.0, wait_s) if isfinite(wait_s) else None
     return None
 
 

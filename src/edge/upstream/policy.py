@@ -11,27 +11,32 @@ not to be billed; everything else is an estimate of at most the hold.
 | sent, and then cut off | yes | yes | yes | estimate | upstream_cut |
 | sent, and no answer in time | yes | no | yes | estimate | upstream_timeout |
 | the request's time is over | no | no | no | estimate | deadline |
-| 429: too many requests or tokens; Cloudflare's 2003 | yes | yes | no | void | rate_limited |
-| 429: the account is used up, or its day's quota; Cloudflare's 2041, 2045 | yes | no | no | void | provider_quota |
-| 402; Cloudflare's 2021; Anthropic's 400 of a spend limit | no | no | no | void | provider_quota |
-| 401; Google's 400 `API_KEY_INVALID`; Cloudflare's 2009, 2040 | no | no | no | void | provider_credential |
-| Cloudflare's 2016, 2029: the prompt was blocked | no | no | no | void | blocked |
-| Cloudflare's 2017, 2030: the answer was blocked | no | no | no | estimate | blocked |
-| Cloudflare's 400 with 2005: the provider didn't answer | yes | yes | yes | estimate | gateway_2005 |
-| Cloudflare's 7013: the scanner is away, before or after the answer | yes | no | no | estimate | upstream_error |
-| 400 403 404 405 406 409 410 411 413 414 415 417 421 422 424 426 428 431 451 | no | no | no | void | refused |
-| 500 502 503 529 with an error object, a vendor's or Cloudflare's | yes | yes | yes | void | upstream_error |
+| 429: too many requests or tokens; 2003 | yes | yes | no | void | rate_limited |
+| 429: money or the day's quota is used up; 2041, 2045 | yes | no | no | void | provider_quota |
+| 402; 2021; a 4xx that says the money is used up | no | no | no | void | provider_quota |
+| 401; Google's 400 `API_KEY_INVALID`; 2009, 2040 | no | no | no | void | provider_credential |
+| 2016, 2029: the prompt was blocked | no | no | no | void | blocked |
+| 2017, 2030: the answer was blocked | no | no | no | estimate | blocked |
+| 400 with 2005: the provider didn't answer | yes | yes | yes | estimate | gateway_2005 |
+| 7013: the scanner is away | yes | no | no | estimate | upstream_error |
+| 400 403 to 406 409 to 411 413 to 415 417 421 422 424 426 428 431 451 | no | no | no | void | refused |
+| 500 502 503 529 with an error object | yes | yes | yes | void | upstream_error |
 | 500 502 503 520 to 523 529 without one | yes | yes | yes | estimate | upstream_error |
-| 501; other 5xx | yes | no | no | void with an error object, else estimate | upstream_error |
+| 501 with an error object | yes | no | no | void | upstream_error |
+| other 5xx | yes | no | no | estimate | upstream_error |
 | 408 504 524 | yes | no | yes | estimate | upstream_timeout |
 | 499 | no | no | no | estimate | upstream_timeout |
 | 3xx | yes | no | no | void | refused |
 | other 4xx | no | no | no | estimate | unexpected_status |
-| 200 that begins with an error | as the status it stands for, else 500; passed on where that is final |
+| 200 that begins with an error | as the status it stands for, else 500; where that is final, passed on |
+
+Numbers of four digits are Cloudflare's own codes. Anthropic's 429 without `retry-after` is that of a spend
+limit.
 
 Vendors bill what they generated; an error object in place of an answer says that nothing was. A bare 5xx is a
 proxy's word for an upstream whose fate it doesn't know. 2005 is Cloudflare's word for the same, so it isn't
-known to be free. What is final is so by requirement A17; a rule with the condition `on_status` may take it up.
+known to be free. What is final is so by requirement A17; a rule with the condition `on_status` may take it
+up.
 Facts: the vendors' and Cloudflare's error tables, and captured bodies (`faults`).
 """
 
@@ -79,15 +84,15 @@ class Verdict:
     """It says something about the provider's health."""
     failure: Failure = Failure.OTHER
     retry_after_s: float | None = None
-    """How long the provider wants to be left alone, where its body says so."""
+    """How long the provider wants to be left alone, where it says so."""
 
 
-def judge_status(status: int, body: bytes) -> Verdict:
-    """An answer that isn't a success."""
-    return judge_fault(status, fault_of(body))
+def judge_status(status: int, body: bytes, retry_after_s: float | None = None) -> Verdict:
+    """An answer that isn't a success; `retry_after_s` is what its headers ask for."""
+    return judge_fault(status, fault_of(body), retry_after_s)
 
 
-def judge_fault(status: int, fault: Fault) -> Verdict:
+def judge_fault(status: int, fault: Fault, retry_after_s: float | None = None) -> Verdict:
     """The same for a body that was read already."""
     if status < 400:  # a redirect; it isn't followed, since it would carry the credential elsewhere
         return Verdict(failover=True, void=True, why="refused")
@@ -95,8 +100,10 @@ def judge_fault(status: int, fault: Fault) -> Verdict:
         verdict = _of_gateway(status, fault.gateway_code)
         if verdict is not None:
             return verdict
+    if retry_after_s is None:
+        retry_after_s = fault.retry_after_s
     if status == 429:
-        return _rate_limited(fault)
+        return _rate_limited(fault, retry_after_s)
     if status in _TIMEOUTS:
         return _timed_out(status)
     if status in _REFUSALS:
@@ -105,7 +112,7 @@ def judge_fault(status: int, fault: Fault) -> Verdict:
         return Verdict(failover=False, void=False, why="unexpected_status", failure=Failure.REFUSED)
     passing = status in _PASSING
     void = fault.is_error and status in _FREE_WITH_ERROR_OBJECT
-    return Verdict(failover=True, void=void, why="upstream_error", again=passing, sick=passing)
+    return Verdict(True, void, "upstream_error", passing, passing, retry_after_s=retry_after_s)
 
 
 def judge_failure(failure: TransportError) -> Verdict:
@@ -153,8 +160,10 @@ def _of_gateway(status: int, code: int) -> Verdict | None:
     return None
 
 
-def _rate_limited(fault: Fault) -> Verdict:
-    if fault.exhausted or fault.gateway_code in _GATEWAY_UNPAID:
+def _rate_limited(fault: Fault, retry_after_s: float | None) -> Verdict:
+    # Anthropic says when to come back, but for an account whose spend limit is reached.
+    exhausted = fault.exhausted or (fault.is_anthropic and retry_after_s is None)
+    if exhausted or fault.gateway_code in _GATEWAY_UNPAID:
         return Verdict(failover=True, void=True, why="provider_quota", failure=Failure.RATE_LIMIT)
     return Verdict(
         failover=True,
@@ -162,16 +171,14 @@ def _rate_limited(fault: Fault) -> Verdict:
         why="rate_limited",
         again=True,
         failure=Failure.RATE_LIMIT,
-        retry_after_s=fault.retry_after_s,
+        retry_after_s=retry_after_s,
     )
 
 
 def _timed_out(status: int) -> Verdict:
     if status == 499:  # the vendor thinks that we hung up
         return Verdict(failover=False, void=False, why="upstream_timeout", failure=Failure.REFUSED)
-    return Verdict(
-        failover=True, void=False, why="upstream_timeout", sick=True, failure=Failure.TIMEOUT
-    )
+    return Verdict(failover=True, void=False, why="upstream_timeout", sick=True, failure=Failure.TIMEOUT)
 
 
 def _refusal_word(status: int, fault: Fault) -> str:

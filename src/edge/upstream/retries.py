@@ -20,7 +20,7 @@ MAX_PROVIDERS = 4096
 class RetryPolicy(NamedTuple):
     """Of a router."""
 
-    count: int = 0
+    most: int = 0
     """How often a rule is tried again before the next one is."""
     backoff_s: float = DEFAULT_BACKOFF_S
     max_backoff_s: float = DEFAULT_MAX_BACKOFF_S

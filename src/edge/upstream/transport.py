@@ -33,6 +33,7 @@ connection exists.
 import asyncio
 import contextlib
 import functools
+import math
 import re
 import ssl
 from collections.abc import Callable, Sequence
@@ -120,14 +121,16 @@ class Transport:
         body: bytes | Upload,
         timeouts: Timeouts,
         on_sent: Callable[[], object] | None = None,
+        end_by_s: float = math.inf,
     ) -> Response:
         """Send one request and wait for the head of its answer; interim (1xx) answers are skipped.
 
         `target` is path and query as they go on the wire. `headers` may be encoded once with
         `encode_headers` and used again. An `Upload` is read as fast as the upstream takes it; what its source
         raises comes out here, and the connection is gone then. An upstream may answer before its end.
-        Raises ConnectFailed, NotSent (nothing was sent); SentButNoAnswer, FirstByteTimeout (outcome unknown,
-        but for an upload that isn't `complete`).
+        `end_by_s`, on the loop's clock, is when the whole answer must be there.
+        Raises ConnectFailed, NotSent (nothing was sent); SentButNoAnswer, FirstByteTimeout, TotalTimeout
+        (outcome unknown, but for an upload that isn't `complete`).
         """
         pool = self._pools.get(origin)
         if pool is None:
@@ -139,13 +142,15 @@ class Transport:
         else:
             ending = body.framing()
         head = b"".join((_request_line(method, target), pool.host_line, block, ending))
-        connection = pool.take_idle() or await pool.acquire(timeouts.connect_s)
+        connection = pool.take_idle() or await pool.acquire(
+            min(timeouts.connect_s, end_by_s - self._loop.time())
+        )
         if on_sent is not None:
             on_sent()
         if isinstance(body, bytes):
-            response = connection.start(head, body, method == "HEAD", timeouts)
+            response = connection.start(head, body, method == "HEAD", timeouts, end_by_s)
         else:
-            response = connection.start(head, b"", False, timeouts, uploads=True)
+            response = connection.start(head, b"", False, timeouts, end_by_s, uploads=True)
             await body.send(connection, response)
         while not response.status:
             if response.failure is not None:

@@ -39,6 +39,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UPSTREAM_DISCONNECTED: _ClassVar[ErrorReason]
     JOURNAL_UNAVAILABLE: _ClassVar[ErrorReason]
     METHOD_NOT_ALLOWED: _ClassVar[ErrorReason]
+    CIRCUIT_OPEN: _ClassVar[ErrorReason]
     UNAVAILABLE: _ClassVar[ErrorReason]
     DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
     INTERNAL: _ClassVar[ErrorReason]
@@ -78,6 +79,7 @@ UPSTREAM_TIMEOUT: ErrorReason
 UPSTREAM_DISCONNECTED: ErrorReason
 JOURNAL_UNAVAILABLE: ErrorReason
 METHOD_NOT_ALLOWED: ErrorReason
+CIRCUIT_OPEN: ErrorReason
 UNAVAILABLE: ErrorReason
 DEADLINE_EXCEEDED: ErrorReason
 INTERNAL: ErrorReason

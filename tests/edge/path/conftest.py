@@ -6,6 +6,7 @@ Only the ledger is a stand-in (tests.edge.fake_ledger), so that what it is told 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -20,8 +21,9 @@ from edge.hangup import HangupPolicy
 from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.sockets import listen
+from edge.upstream.breakers import Breakers, BreakerSettings
 from edge.upstream.cloudflare import Gateway, split_url
-from edge.upstream.failover import Forwarder
+from edge.upstream.forwarder import Forwarder
 from edge.upstream.transport import Timeouts, Transport
 from simulator import Settings, Simulator
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
@@ -56,14 +58,29 @@ class Edge:
         timeouts = Timeouts(
             settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
         )
+        self.breakers = Breakers(
+            BreakerSettings(settings.breaker_failures, settings.breaker_window_s, settings.breaker_open_s),
+            monotonic,
+        )
         forwarder = Forwarder(
-            self.transport, self.transport, timeouts, settings.max_response_bytes, b"cache secret"
+            self.transport,
+            self.transport,
+            timeouts,
+            settings.max_response_bytes,
+            b"cache secret",
+            self.breakers,
+            settings.total_timeout_s,
         )
         origin, _ = split_url(simulator.url)
         drains = settings.hangup_drain_max if settings.on_hangup is OnHangup.DRAIN else 0
         self.hangups = HangupPolicy(settings.hangup_drain_s, drains, metrics.hung_up)
         gateway = Gateway(origin, ACCOUNT, "cf-token", "default")
-        planner = Planner(ledger, gateway, settings.fallback_output_tokens)  # type: ignore[arg-type]
+        planner = Planner(
+            ledger,  # type: ignore[arg-type]
+            gateway,
+            self.breakers,
+            settings.fallback_output_tokens,
+        )
         self.pipeline = Pipeline(settings, ledger, planner, forwarder, self.hangups)  # type: ignore[arg-type]
         Sanic._app_registry.clear()
         self.app = create_app(settings, ledger, planner, self.pipeline)  # type: ignore[arg-type]

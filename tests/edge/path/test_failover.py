@@ -38,7 +38,7 @@ async def two(start: Start, first: str, **settings: object) -> Edge:
 @pytest.mark.parametrize(
     ("first", "state", "why"),
     [
-        ("status=429", VOIDED, "refused"),
+        ("status=429", VOIDED, "rate_limited"),
         ("status=408", ESTIMATED, "upstream_timeout"),
         ("status=500", VOIDED, "upstream_error"),
         ("status=503", VOIDED, "upstream_error"),
@@ -80,7 +80,8 @@ async def test_other_refusals_are_final(start: Start, status: int, passed: int) 
     assert answer.status_code == passed
     assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}
     assert answer.headers["x-tollkeeper-cost-usd"] == "0.00"
-    assert (ended.state, ended.why, ended.status) == (VOIDED, "refused", status)
+    why = "provider_credential" if status == 401 else "refused"
+    assert (ended.state, ended.why, ended.status) == (VOIDED, why, status)
 
 
 @pytest.mark.parametrize(("code", "status"), [(2009, 401), (2021, 402), (2019, 400)])
