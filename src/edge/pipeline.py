@@ -154,6 +154,8 @@ class Pipeline:
                 attempts.close()
             if attempts is None or not attempts.ended:
                 self._abandon(opened, client, attempts)
+            elif client.gone and not opened.status:  # between two attempts
+                opened.status = CLIENT_GONE_STATUS
             self._ledger.finish(opened)
             client.release()
             if isinstance(protocol, EdgeProtocol):

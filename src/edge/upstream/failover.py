@@ -128,9 +128,9 @@ class Attempts:
                 retry += 1
             else:
                 place, retry = self._following(place), 0
-            if place is None and upstream is not None and not verdict.failover:
-                return upstream
-            if place is not None and not await self._hold(place):
+            if place is None or not await self._hold(place):
+                if upstream is not None and not verdict.failover:
+                    return upstream
                 break
         raise self._unsayable or self._all_failed()
 
