@@ -110,10 +110,7 @@ class Rendered:
 def render(error: TollkeeperError) -> Rendered:
     """OpenAI's envelope, with what an exact client may want to know under `error.tollkeeper`."""
     shape = SHAPES[error.reason]
-    headers = retry_headers(shape, error.retry_after_s)
-    if error.reason == Reason.RATE_LIMIT_EXCEEDED:
-        headers += refusal_headers(error.metadata, error.retry_after_s or 0)
-    return Rendered(shape.status, headers, orjson.dumps({"error": body_of(error)}))
+    return Rendered(shape.status, retry_headers(error), orjson.dumps({"error": body_of(error)}))
 
 
 def render_plain(error: TollkeeperError) -> Rendered:
@@ -162,9 +159,11 @@ def body_of(error: TollkeeperError) -> dict[str, Any]:
     return body
 
 
-def retry_headers(shape: Shape, retry_after_s: float | None) -> tuple[tuple[bytes, bytes], ...]:
-    """`x-should-retry`, `retry-after` and `retry-after-ms`, as SDKs read them."""
-    wait_s = retry_after_s if retry_after_s is not None else shape.retry_after_s
+def retry_headers(error: TollkeeperError) -> tuple[tuple[bytes, bytes], ...]:
+    """`x-should-retry`, `retry-after` and `retry-after-ms`, as SDKs read them, and `x-ratelimit-*` of a
+    refusal for a rate."""
+    shape = SHAPES[error.reason]
+    wait_s = error.retry_after_s if error.retry_after_s is not None else shape.retry_after_s
     if shape.should_retry is False:
         return ((b"x-should-retry", b"false"),)
     if wait_s is None:
@@ -176,6 +175,8 @@ def retry_headers(shape: Shape, retry_after_s: float | None) -> tuple[tuple[byte
     headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(wait_s * 1000))))
     if shape.should_retry:
         headers.append((b"x-should-retry", b"true"))
+    if error.reason == Reason.RATE_LIMIT_EXCEEDED:
+        headers += refusal_headers(error.metadata, wait_s)
     return tuple(headers)
 
 

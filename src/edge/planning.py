@@ -10,6 +10,7 @@ from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
 from edge.grants import GrantView
 from edge.prices import PriceView
+from edge.rates.estimate import likely_tokens
 from edge.routing import Candidate, RouteTable, candidates, next_place
 from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
@@ -59,13 +60,15 @@ class Planner:
         return table
 
     async def admit(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> tuple[Plan, Open]:
-        """Holds the worst case. Raises what routing, prices, limits and budgets say against the request."""
+        """Takes from rates and holds the worst case. Raises what routing, prices, limits and budgets say
+        against the request."""
         options = self._options(grant, call, tags)
+        hold = self._within_rates if grant.rate_limits else self._hold
         if not self._breakers.tripped:
-            return await self._admit(grant, call, tags, options)
+            return await hold(grant, call, tags, options)
         options = self._healthy(options)
         try:
-            return await self._admit(grant, call, tags, options)
+            return await hold(grant, call, tags, options)
         except BaseException:
             self._breakers.release(options[0].route.breaker)
             raise
@@ -82,7 +85,20 @@ class Planner:
         message = f"Not sent: requests to {names} have kept failing. It is tried again in a moment."
         raise TollkeeperError(Reason.CIRCUIT_OPEN, message, retry_after_s=wait_s)
 
-    async def _admit(
+    async def _within_rates(
+        self, grant: GrantView, call: Call, tags: tuple[str, ...], options: list[Candidate]
+    ) -> tuple[Plan, Open]:
+        tokens = likely_tokens(call, grant.default_output_limit)
+        ticket = await self._ledger.rates.admit(grant.rate_limits, call.model, tokens)
+        try:
+            plan, opened = await self._hold(grant, call, tags, options)
+        except BaseException:
+            ticket.void()
+            raise
+        opened.ticket = ticket
+        return plan, opened
+
+    async def _hold(
         self, grant: GrantView, call: Call, tags: tuple[str, ...], options: list[Candidate]
     ) -> tuple[Plan, Open]:
         plan = self._plan(grant, call, options, None)

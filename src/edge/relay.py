@@ -270,6 +270,8 @@ class Relay:
     def _lines(self, passed: bytes, cost: str = "") -> bytes:
         """`cost` where it is known already."""
         upstream, opened = self._upstream, self._opened
+        if opened.ticket is not None:
+            passed = opened.ticket.with_rates(passed)
         lines = (
             b"%bx-tollkeeper-request-id: %b\r\nx-tollkeeper-provider: %b\r\nx-tollkeeper-latency-ms: %d\r\n"
             b"x-tollkeeper-cache: %b\r\n%b"

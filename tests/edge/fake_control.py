@@ -2,6 +2,7 @@
 and a memory of every call."""
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
+from control.domain.rates import Answer, Ask, Meter, lend
 from tollkeeper import key_format
 from tollkeeper.errors import ERROR_DOMAIN, Reason, TollkeeperError
 from tollkeeper.v1 import edge_pb2, edge_pb2_grpc, prices_pb2
@@ -99,6 +101,12 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
         self.prices: list[prices_pb2.Price] = [a_price("gpt-4o-mini")]
         self.leases: dict[str, FakeLease] = {}
         self.answers: dict[tuple[str, int], edge_pb2.AcquireLeaseResponse] = {}
+        # By scope id, model pattern and kind.
+        self.rate_limits: dict[tuple[str, str, int], int] = {}
+        self.meters: dict[tuple[str, str, int], Meter] = {}
+        self.share_for_s = 20.0
+        # A test that turns its edges' clocks turns this one too.
+        self.clock_ahead_s = 0.0
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.calls: list[tuple[str, Any]] = []
         self.posted: dict[str, edge_pb2.UsageRecord] = {}
@@ -283,6 +291,29 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
         self._take_reports(request.reports)
         return edge_pb2.ReturnLeaseResponse()
 
+    async def AcquireShares(self, request: edge_pb2.AcquireSharesRequest, context: Context) -> Any:
+        """Lends by the control plane's own rules."""
+        return await self._serve("AcquireShares", request, context, self._lend)
+
+    def _lend(self, request: edge_pb2.AcquireSharesRequest) -> edge_pb2.AcquireSharesResponse:
+        answers = []
+        for ask in request.asks:
+            name = ask.scope_id, ask.model, int(ask.kind)
+            meter = self.meters.setdefault(name, Meter(ask.kind))
+            asked = Ask(
+                request.incarnation_id,
+                ask.number,
+                [(use.age_ms, use.amount) for use in ask.used],
+                ask.in_flight,
+                ask.kept,
+                list(ask.waiting),
+                ask.wanted,
+            )
+            now_ms = int((time.time() + self.clock_ahead_s) * 1000)
+            lent = lend(meter, self.rate_limits[name], asked, now_ms, int(self.share_for_s * 1000))
+            answers.append(_share(self.rate_limits[name], lent))
+        return edge_pb2.AcquireSharesResponse(answers=answers)
+
     async def Settle(self, request: edge_pb2.SettleRequest, context: Context) -> Any:
         """Books what is new."""
         return await self._serve("Settle", request, context, self._settle)
@@ -466,3 +497,13 @@ async def _abort(context: Context, raised: TollkeeperError) -> None:
     status = status_pb2.Status(code=code.value[0], message=raised.message, details=[detail])
     trailers = (("grpc-status-details-bin", status.SerializeToString()),)
     await context.abort(code, raised.message, trailing_metadata=trailers)
+
+
+def _share(limit: int, lent: Answer) -> edge_pb2.ShareAnswer:
+    answer = edge_pb2.ShareAnswer(
+        limit=limit, granted=lent.granted, exact=lent.exact, remaining=lent.remaining
+    )
+    answer.draw_for.FromMilliseconds(lent.draw_for_ms)
+    if lent.retry_after_ms is not None:
+        answer.retry_after.FromMilliseconds(lent.retry_after_ms)
+    return answer

@@ -6,6 +6,7 @@ from typing import Any
 from edge.admission import AttemptPlan, UsageState
 from edge.grants import GrantView, RuleView
 from edge.prices import PriceView
+from edge.rates.ticket import Ticket
 from tollkeeper.cost import UsageCounts, cost_nanousd
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.ids import uuid7
@@ -79,6 +80,7 @@ class FakeOpen:
     remaining_nanousd: int | None = 1_000_000_000
     end_user: str = ""
     tags: tuple[str, ...] = ()
+    ticket: Ticket | None = None
 
     @property
     def event_id(self) -> str:

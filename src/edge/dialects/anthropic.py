@@ -27,7 +27,7 @@ _TYPES = {
 def render_anthropic(error: TollkeeperError) -> Rendered:
     """The envelope, with our code where Anthropic has its own: `details.error_code`."""
     shape = SHAPES[error.reason]
-    headers = retry_headers(shape, error.retry_after_s)
+    headers = retry_headers(error)
     return Rendered(shape.status, headers, orjson.dumps(_envelope(error)))
 
 

@@ -32,20 +32,19 @@ class RateBook:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    async def admit(self, limits: GrantLimits, model: str, tokens: int) -> Ticket | None:
-        """Takes one request, which may use about so many tokens, from every limit it is held to; None where
-        there is none. Doesn't suspend when the shares in hand cover it.
+    async def admit(self, limits: GrantLimits, model: str, tokens: int) -> Ticket:
+        """Takes one request, which may use about so many tokens, from every limit it is held to. Doesn't
+        suspend when the shares in hand cover it.
 
         Raises RATE_LIMIT_EXCEEDED, REQUEST_EXCEEDS_RATE_LIMIT (final), UNAVAILABLE; then nothing is taken.
         """
-        held_to = limits.of(model)
-        if not held_to:
-            return None
         now_s = self._now_s()
         draws = []
         queued = False
-        for limit in held_to:
+        for limit in limits.of(model):
             amount = tokens if limit.key.kind == TOKENS else 1
+            if not amount:
+                continue
             if amount > limit.most:
                 raise too_large(limit, amount, model)
             bucket = self._buckets.get(limit.key) or self._new(limit, now_s)
@@ -73,11 +72,13 @@ class RateBook:
     async def drain(self) -> None:
         """After the last request: reports and gives back everything. May be cancelled: shares end by
         themselves."""
-        for bucket in self._buckets.values():
-            if not bucket.empty:
-                bucket.exact = True
-                self._desk.note(bucket)
-        await self._desk.flush()
+        # An ask that is under way may still bring something.
+        for _ in range(2):
+            for bucket in self._buckets.values():
+                if not bucket.empty:
+                    bucket.retired = True
+                    self._desk.note(bucket)
+            await self._desk.flush()
 
     async def close(self) -> None:
         """Stops what runs in the background."""

@@ -94,6 +94,7 @@ class Bucket:
         "refused_until_s",
         "renew_at_s",
         "report_count",
+        "retired",
         "retry_at_s",
         "topped",
         "waiter_count",
@@ -112,6 +113,8 @@ class Bucket:
         # Requests that wait for a share; others queue behind them.
         self.waiter_count = 0
         self.exact = True
+        # The worker ends: nothing is kept, nothing wanted.
+        self.retired = False
         # `left` after the last answer.
         self.topped = 0
         # What nobody held at the last answer.
@@ -169,7 +172,9 @@ class Bucket:
         self._used[step] = self._used.get(step, 0) + amount
 
     def refuses(self, amount: int, now_s: float) -> bool:
-        """Whether the control plane just refused as much or less."""
+        """Whether the control plane just refused as much or less. A place may come free any moment."""
+        if self.key.kind == CONCURRENT:
+            return False
         return now_s < self.refused_until_s and amount >= self.refused_least
 
     @property
@@ -222,7 +227,7 @@ class Bucket:
         self.report_count += 1
         ask.in_flight = self.in_flight
         ask.waiting = waiting
-        ask.wanted = self._wanted(now_s)
+        ask.wanted = 0 if self.retired else self._wanted(now_s)
         ask.kept = max(0, self.left)
         if not waiting:
             ask.kept = 0 if self.exact else min(ask.kept, ask.wanted)

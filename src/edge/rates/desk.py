@@ -152,15 +152,18 @@ class RateDesk:
             customer_id=line.customer_id,
             asks=[ask.message(now_s) for _, ask in asked],
         )
+        for bucket, _ in asked:
+            # What it needs from here on is for the next ask.
+            line.due.pop(bucket, None)
         try:
             answers = await self._link.acquire_shares(request, ASK_TIMEOUT_S)
         except TollkeeperError as error:
+            line.due.update(dict.fromkeys(bucket for bucket, _ in asked))
             await self._unanswered(line, error)
             return
         line.backoff_s = BACKOFF_FIRST_S
         now_s = self._now_s()
         for (bucket, ask), answer in zip(asked, answers, strict=True):
-            line.due.pop(bucket, None)
             bucket.answered(ask, answer, now_s)
         served = self._serve(line, now_s)
         refused = self._refuse(line, now_s)

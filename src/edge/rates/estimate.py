@@ -6,7 +6,7 @@ output where the client gave no limit, would refuse what it was made for. What w
 corrected when the request ends.
 """
 
-from edge.worst_case import Demand
+from edge.call import Call
 from tollkeeper.v1 import edge_pb2
 
 # Of English text; other scripts have fewer, and are corrected.
@@ -14,14 +14,20 @@ BYTES_PER_TOKEN = 4
 IMAGE_TOKENS = 1_000
 # Of an answer whose length nobody limited.
 ANSWER_TOKENS = 1_000
+# Families whose work is done later, at rates of the vendor's own.
+_UNCOUNTED = frozenset({"files", "batches"})
 _VOIDED = edge_pb2.UsageState.USAGE_STATE_VOIDED
 
 
-def likely_tokens(demand: Demand, output_limit: int) -> int:
-    """Prompt and answer of a request. `output_limit`: what the client or its key limits the answer to; 0:
-    nothing does."""
+def likely_tokens(call: Call, default_output_limit: int) -> int:
+    """Prompt and answer of a request. `default_output_limit` counts where the client limits nothing; 0: it
+    has none."""
+    if call.family.name in _UNCOUNTED:
+        return 0
+    demand = call.demand
     prompt = -(-demand.prompt_bytes // BYTES_PER_TOKEN) + demand.image_count * IMAGE_TOKENS
-    return prompt + (output_limit or ANSWER_TOKENS) * demand.choice_count
+    limit = demand.asked_output or (default_output_limit if demand.limitable else 0) or ANSWER_TOKENS
+    return prompt + limit * demand.choice_count
 
 
 def used_tokens(record: edge_pb2.UsageRecord) -> int | None:

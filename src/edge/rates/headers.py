@@ -7,19 +7,23 @@ from edge.rates.durations import go_duration
 from edge.rates.limits import REQUESTS, TOKENS
 
 _LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+_PREFIX = b"x-ratelimit-"
 _NAMES: dict[int, bytes] = {REQUESTS: b"requests", TOKENS: b"tokens"}
 _RESET = go_duration(MINUTE_S).encode()
 
 
-def success_lines(buckets: Sequence[Bucket]) -> bytes:
-    """Of a request that was served. The minute slides, so what it used comes back in a minute."""
-    lines = b""
+def with_rates(lines: bytes, buckets: Sequence[Bucket]) -> bytes:
+    """The vendor's header lines for a request that was served, with our rates in place of its own: of each
+    kind those with the least left. The minute slides, so what the request took comes back in a minute."""
+    own = b""
     for kind, name in _NAMES.items():
         found = [bucket for bucket in buckets if bucket.key.kind == kind]
         if found:
             tightest = min(found, key=_remaining)
-            lines += _LINES % (name, tightest.most, name, tightest.remaining, name, _RESET)
-    return lines
+            own += _LINES % (name, tightest.most, name, tightest.remaining, name, _RESET)
+    if own and _PREFIX in lines:
+        lines = b"".join(line for line in lines.splitlines(True) if not line.startswith(_PREFIX))
+    return lines + own
 
 
 def refusal_headers(metadata: Mapping[str, str], wait_s: float) -> tuple[tuple[bytes, bytes], ...]:

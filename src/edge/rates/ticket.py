@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from edge.rates.bucket import ALL_REPORTED, Bucket
-from edge.rates.headers import success_lines
+from edge.rates.headers import with_rates
 from edge.rates.limits import CONCURRENT, TOKENS
 
 
@@ -72,6 +72,6 @@ class Ticket:
         # A bucket that was forgotten had reported everything.
         current.take_back(amount - used, step, report_count if current is bucket else ALL_REPORTED, now_s)
 
-    def header_lines(self) -> bytes:
-        """`x-ratelimit-*` of the limits with the least left."""
-        return success_lines([bucket for bucket, _ in self.draws])
+    def with_rates(self, lines: bytes) -> bytes:
+        """Header lines of the vendor's, with `x-ratelimit-*` of these limits in place of its own."""
+        return with_rates(lines, [bucket for bucket, _ in self.draws])
