@@ -21,6 +21,7 @@ from edge.rest.cors import Cors
 from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
+from edge.routes import media as media_routes
 from edge.routes import messages as messages_routes
 from edge.routes import models as model_routes
 from edge.routes import responses as response_routes
@@ -71,6 +72,7 @@ def create_app(
     app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
     chat_routes.add_routes(app, pipeline)
     text_routes.add_routes(app, pipeline)
+    media_routes.add_routes(app, pipeline)
     response_routes.add_routes(app, pipeline, KeptProxy(ledger, planner, pipeline))
     messages_routes.add_routes(app, pipeline)
     model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)

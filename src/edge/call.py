@@ -14,6 +14,7 @@ from tollkeeper.errors import Reason, TollkeeperError
 
 if TYPE_CHECKING:
     from edge.families import Family
+    from edge.uploads.form import Form
 
 MAX_MODEL_CHARS = 256
 MAX_CHOICES = 128
@@ -60,6 +61,11 @@ class Call:
     """What Cloudflare's log files the request under, beside whose it is; empty: nothing."""
     cache_ttl_s: int = 0
     """For how long Cloudflare may keep the answer; 0: not at all."""
+    form: "Form | None" = None
+    """The body where it is one; `raw` and `body` are empty then."""
+    unwraps: bytes = b""
+    """The vendor answers in events, because only they tell the usage, and the client gets what is in them as
+    this media type."""
 
 
 def json_object(raw: bytes) -> dict[str, Any]:

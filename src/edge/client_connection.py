@@ -100,7 +100,8 @@ class EdgeProtocol(HttpProtocol):
         if self.conn_info is None:  # it was refused
             return
         client, task = self.client, self._task
-        if client is not None and task is not None and client.lost(task):
+        in_body = self._http is not None and bool(self._http.request_body)
+        if client is not None and task is not None and client.lost(task, in_body):
             self._task = None
             super().connection_lost(exc)  # type: ignore[no-untyped-call]
             self._task = task

@@ -86,6 +86,10 @@ class EdgeSettings(BaseSettings):
     forward_headers: Annotated[tuple[str, ...], NoDecode] = ()
 
     max_body_bytes: int = Field(20 * MIB, ge=1024, le=512 * MIB)
+    # Of a form with files. They go on as they come, or wait in uploads/ of the data directory for what
+    # decides about them; all that waits of one worker has a bound too.
+    max_upload_bytes: int = Field(512 * MIB, ge=1024, le=8192 * MIB)
+    upload_disk_bytes: int = Field(4096 * MIB, ge=1024)
     # Answers beyond this are relayed as they come: their usage can't be read.
     max_response_bytes: int = Field(64 * MIB, ge=1024, le=512 * MIB)
     # Of each worker; what comes on top is told to come back in a second.

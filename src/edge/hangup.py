@@ -22,9 +22,9 @@ class HangupPolicy:
         self._on_hangup = on_hangup
         self.drain_count = 0
 
-    def admits_drain(self) -> bool:
-        """Whether one more request may go on without its client."""
-        allowed = self.drain_count < self._max_drains
+    def admits_drain(self, most: int | None = None) -> bool:
+        """Whether one more request may go on without its client; `most` where there is a smaller limit."""
+        allowed = self.drain_count < (self._max_drains if most is None else most)
         self._on_hangup("drained" if allowed else "cancelled")
         return allowed
 
@@ -45,12 +45,13 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self.gone = False
 
-    def lost(self, task: "asyncio.Task[None]") -> bool:
-        """Called once by the connection; True: `task` goes on and must not be cancelled."""
+    def lost(self, task: "asyncio.Task[None]", in_body: bool = False) -> bool:
+        """Called once by the connection; True: `task` goes on and must not be cancelled. `in_body`: before
+        the request's end, so that there is nothing to go on for."""
         if self.gone:
             return self._kept
         self.gone = True
-        self._kept = self._policy.admits_drain()
+        self._kept = self._policy.admits_drain(0 if in_body else None)
         if self._kept:
             self._policy.drain_count += 1
             self._timer = task.get_loop().call_later(self._policy.drain_s, task.cancel)

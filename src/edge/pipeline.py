@@ -22,12 +22,15 @@ from edge.hangup import Client, HangupPolicy
 from edge.labels import TAGS_HEADER, labels_of, tags_of
 from edge.planning import Plan, Planner
 from edge.relay import CLIENT_GONE_STATUS, Relay
-from edge.upstream.failover import Attempts
+from edge.uploads.receive import Uploads
+from edge.uploads.spool import Spools
+from edge.upstream.failover import UPLOAD_CUT, Attempts
 from edge.upstream.forwarder import Forwarder
 from tollkeeper.errors import Reason, TollkeeperError
 
 log = structlog.get_logger()
 
+UPLOADS_DIRECTORY = "uploads"
 _METADATA_HEADER = "x-tollkeeper-metadata"
 
 
@@ -50,6 +53,8 @@ class Pipeline:
         self._max_in_flight = settings.max_in_flight
         self._forward_headers = settings.forward_headers
         self._with_metadata = settings.gateway_metadata
+        spools = Spools(settings.data_dir / UPLOADS_DIRECTORY, settings.upload_disk_bytes)
+        self._uploads = Uploads(spools, settings.max_upload_bytes)
         self.in_flight = 0
 
     async def handle(self, request: Request, family: Family, with_provider: bool) -> Answer | None:
@@ -73,7 +78,10 @@ class Pipeline:
             header = request.headers.get(TAGS_HEADER)
             if header is not None:
                 tags = tags_of(header)
-            call = family.parse(request, with_provider)
+            if family.read_form is None:
+                call = family.parse(request, with_provider)
+            else:
+                call = await self._uploads.receive(request, family.read_form, with_provider)
             if call.references:
                 await self._ledger.kept_objects.bind(grant, call)
             call.infers_provider = with_provider
@@ -91,6 +99,8 @@ class Pipeline:
             return await self._serve(request, call, plan, opened, started)
         finally:
             self.in_flight -= 1
+            if call is not None and call.form is not None:
+                call.form.close()
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -174,6 +184,8 @@ class Pipeline:
         why = "client_hangup" if client.gone else "cancelled"
         if attempts is None or not attempts.sent:
             opened.end_attempt(UsageState.USAGE_STATE_VOIDED, why="not_sent")
+        elif attempts.is_cut:
+            opened.end_attempt(UsageState.USAGE_STATE_VOIDED, why=UPLOAD_CUT)
         else:
             opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, why=why)
             metrics.estimated(why)

@@ -17,6 +17,7 @@ class PriceView:
 
     __slots__ = (
         "_marked_up",
+        "by_units",
         "context_tokens",
         "customer_id",
         "markup_ppm",
@@ -34,6 +35,8 @@ class PriceView:
         self.model = price.model
         self.rates: cost.PriceRates = price_rates(price.rates)
         self.worst: cost.WorstRates = cost.worst_rates(self.rates)
+        # Model tokens cost nothing: seconds, characters, images or requests do.
+        self.by_units = not self.worst.input and not self.worst.output
         # Model tokens; 0 where unknown.
         self.max_output_tokens = price.max_output_tokens
         self.context_tokens = price.context_tokens

@@ -21,7 +21,7 @@ from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer
 from edge.call import Call
 from edge.errors import JSON
-from edge.formats import StreamReader, Unbilled
+from edge.formats import Reading, StreamReader, Unbilled
 from edge.hangup import Client
 from edge.upstream.failover import Upstream
 from edge.upstream.failures import TransportError
@@ -88,7 +88,7 @@ class Relay:
         parsed = _parsed(upstream)
         reading = self._format.whole(self._call, parsed)
         opened.response_model, opened.finish_reason = reading.model, reading.finish
-        self._settle(reading.usage, reading.why, reading.unbilled)
+        self._settle(self._known(reading), reading.why, reading.unbilled)
         if reading.failure is not None:
             raise reading.failure
         cost = self._finish()
@@ -97,7 +97,9 @@ class Relay:
         shown = reading.answer
         if shown is None and with_metadata and upstream.decoder is None:
             shown = parsed
-        if shown is not None:
+        if reading.plain is not None:
+            lines, (media_type, body) = head.decoded_lines(), reading.plain
+        elif shown is not None:
             if with_metadata:
                 provider = upstream.candidate.route.provider_name.decode()
                 metadata = {"cost": cost, "provider": provider, "latency_ms": self._latency_ms()}
@@ -131,9 +133,10 @@ class Relay:
         """Events as they come, or a body too large to be held. The caller finishes the request."""
         upstream, head = self._upstream, self._upstream.head
         is_events = head.is_event_stream and self._call.stream
-        reader = self._format.stream(self._call) if is_events else None
+        unwraps = head.is_event_stream and self._call.unwraps
+        reader = self._format.stream(self._call) if is_events or unwraps else None
         lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
-        answer = Answer(upstream.status, head.media_type, lines, b"")
+        answer = Answer(upstream.status, unwraps or head.media_type, lines, b"")
         why = "in_doubt"
         try:
             await request.respond(answer)
@@ -216,7 +219,7 @@ class Relay:
             if ended or reader.usage_is_final:
                 usage = reader.usage
         elif ended:
-            usage = self._format.whole(self._call, None).usage
+            usage = self._known(self._format.whole(self._call, None))
         if reader is not None and isinstance(reader.error, Unbilled):
             self._settle(usage, reader.error.why, unbilled=True)
         else:
@@ -224,6 +227,11 @@ class Relay:
         opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
 
     # Both
+
+    def _known(self, reading: Reading) -> UsageCounts | None:
+        if reading.usage is None and self._upstream.candidate.price.by_units:
+            return reading.units
+        return reading.usage
 
     def _settle(self, usage: UsageCounts | None, why: str, unbilled: bool = False) -> None:
         """Tells the ledger how the attempt ended, once, and what the vendor keeps."""

@@ -1,13 +1,13 @@
 """The prices of the `genai-prices` package, as the installed version has them: what a new installation starts
 with, and what imports offer.
 
-Models are left out that it prices by something we don't count (pages, hours): no price is better than a wrong
-one. FIXED wins over the package (A6); docs/pricing.md tells the rest.
+Models are left out that it prices by something we don't count (pages, messages): no price is better than a
+wrong one. FIXED wins over the package (A6); docs/pricing.md tells the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from importlib.metadata import version
 from typing import Any
 
@@ -135,6 +135,8 @@ COMPONENTS = {
     "requests_kcount": ("request", 1000),
     "web_searches_kcount": ("web_search", 1000),
 }
+# Components that stand alone: transcriptions by the hour of audio, speech by a million characters.
+BY_UNITS = ({"audio_hours", "input_audio_hours"}, {"input_mchars"})
 # Never asked for through chat, or (cached audio and images) counted with their kind; docs/pricing.md.
 PASSED_OVER = {"storage_searches_kcount", "cache_audio_read_mtok", "cache_image_read_mtok"}
 
@@ -222,6 +224,8 @@ def rates_of(model: ModelInfo, price: ModelPrice) -> dict[str, Any] | None:
     given = {
         key: value for key, value in price.__dict__.items() if value is not None and not key.startswith("_")
     }
+    if set(given) in BY_UNITS:
+        return units_of(given)
     if set(given) - set(COMPONENTS) - PASSED_OVER or "input_mtok" not in given:
         return None
     if "output_mtok" not in given:
@@ -247,6 +251,15 @@ def rates_of(model: ModelInfo, price: ModelPrice) -> dict[str, Any] | None:
             for threshold in thresholds
         ]
     return rates
+
+
+def units_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is billed by the second or the character, and by nothing else."""
+    rates = {"input": "0.00", "output": "0.00"}
+    if "input_mchars" in given:
+        return rates | {"character": usd(base(given["input_mchars"]))}
+    second = base(given["input_audio_hours"]) * 1_000_000 / 3600
+    return rates | {"second": usd(second.quantize(Decimal("1e-9"), ROUND_CEILING))}
 
 
 def base(value: Decimal | TieredPrices | None) -> Decimal:

@@ -8,6 +8,7 @@ from sanic.request import Request
 from edge.call import Call
 from edge.dialects import OPENAI, Dialect
 from edge.formats import Format
+from edge.uploads.receive import ReadForm
 from tollkeeper.operations import Wire
 
 
@@ -30,5 +31,7 @@ class Family:
     """Header lines that go to vendors of a format beside the destination's."""
     cacheable: bool = False
     """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
+    read_form: ReadForm | None = None
+    """Reads a request whose body is a form, in place of `parse`."""
     relays_body: bool = False
     """A body goes on as it comes, even when it is no stream of events."""

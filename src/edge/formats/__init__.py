@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edge.call import Call
 from edge.upstream.cloudflare import Endpoint
+from edge.upstream.upload import Upload
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.operations import Operation
@@ -18,6 +19,8 @@ class Changes:
     output_limit: int | None
     held_output: int = 0
     """Of each choice, that the hold covers: what a vendor is told that must be told a limit."""
+    by_units: bool = False
+    """The price counts no model tokens."""
 
 
 class Reading(NamedTuple):
@@ -35,6 +38,10 @@ class Reading(NamedTuple):
     """Why there is no usage."""
     unbilled: bool = False
     """The vendor says in so many words that it did nothing: `why` tells what."""
+    units: UsageCounts | None = None
+    """What follows from the request alone, and is billed where the price counts no model tokens."""
+    plain: tuple[bytes, bytes] | None = None
+    """Media type and body for the client, where it asked for something else than JSON."""
 
 
 class Unbilled(NamedTuple):
@@ -84,7 +91,7 @@ class Format(Protocol):
     def operation(self, stream: bool) -> Operation:
         """What is asked of the vendor."""
 
-    def body(self, call: Call, endpoint: Endpoint, changes: Changes) -> bytes:
+    def body(self, call: Call, endpoint: Endpoint, changes: Changes) -> bytes | Upload:
         """The body that goes upstream. Raises INVALID_ARGUMENT for what can't be said in this format."""
 
     def content_type(self, call: Call) -> bytes:

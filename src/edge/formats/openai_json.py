@@ -8,6 +8,7 @@ from edge.formats import Changes, Reading, StreamReader
 from edge.sse import Watcher
 from edge.upstream.body import plain_body
 from edge.upstream.cloudflare import Endpoint
+from edge.upstream.upload import Upload
 from tollkeeper.operations import Operation
 
 
@@ -22,7 +23,7 @@ class OpenaiJson:
         """One path for whole answers and streams."""
         return self.served
 
-    def body(self, call: Call, endpoint: Endpoint, changes: Changes) -> bytes:
+    def body(self, call: Call, endpoint: Endpoint, changes: Changes) -> bytes | Upload:
         """The client's own bytes wherever nothing has to change."""
         return plain_body(call, endpoint, changes, self.limit_field)
 

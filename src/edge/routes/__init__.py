@@ -23,5 +23,7 @@ def add_inference(app: App, pipeline: Pipeline, family: Family, path: str) -> No
     async def with_provider(request: Request) -> Answer | None:
         return await pipeline.handle(request, family, True)
 
-    app.add_route(plain, f"/v1/{path}", methods=["POST"], name=family.name)
-    app.add_route(with_provider, f"/v1/ai/{path}", methods=["POST"], name=f"{family.name}_ai")
+    # Of a form, Sanic must not read the body before it is known who sends it.
+    streams = family.read_form is not None
+    app.add_route(plain, f"/v1/{path}", methods=["POST"], name=family.name, stream=streams)
+    app.add_route(with_provider, f"/v1/ai/{path}", methods=["POST"], name=f"{family.name}_ai", stream=streams)

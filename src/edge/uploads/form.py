@@ -5,12 +5,12 @@ another `model` out of it than the one that is paid for.
 
     form = await Form.begin(request.stream, content_type, spools)   # up to its first file, or its end
     if "model" not in form: await form.read_to_end()                # its files now wait on disk
-    upload = form.upload({"model": "other"}, fixed={"model"})       # at any time; again only when it was read
+    upload = form.upload(change, fixed={"model"})                   # again only when it was read to its end
     form.close()
 """
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Protocol
@@ -26,6 +26,8 @@ from tollkeeper.errors import TollkeeperError
 MAX_FIELD_BYTES = 1_048_576
 # OpenAI takes at most sixteen images and some two dozen fields.
 MAX_PARTS = 128
+# The value with which a field goes on, by its name and value.
+Change = Callable[[str, str], str | None]
 _SAFE_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -52,22 +54,35 @@ class FilePart:
 class Form:
     """One form. Made by `begin`."""
 
-    def __init__(self, events: "AsyncIterator[MultipartSegment | bytes | None]", spools: Spools) -> None:
+    def __init__(
+        self,
+        events: "AsyncIterator[MultipartSegment | bytes | None]",
+        spools: Spools,
+        announced_bytes: int | None,
+    ) -> None:
         self._events = events
+        self._announced_bytes = announced_bytes
         self._spool = Spool(spools)
         self._boundary = f"tollkeeper{token_hex(16)}"
         self._arriving: FilePart | None = None
         self._field_bytes = 0
-        self._streaming = False
+        self.begun = False
+        """Some of a form that arrives was sent on: it can't be sent again."""
         self.observer: Observer | None = None
         self.fields: list[tuple[str, str]] = []
         """In order; those behind the first file once it was read to its end."""
         self.files: list[FilePart] = []
 
     @classmethod
-    async def begin(cls, source: AsyncIterator[bytes], content_type: str, spools: Spools) -> "Form":
-        """Reads up to the first file's bytes, or to the end of a form without files. Raises
-        INVALID_ARGUMENT, and what the source raises."""
+    async def begin(
+        cls,
+        source: AsyncIterator[bytes],
+        content_type: str,
+        spools: Spools,
+        announced_bytes: int | None = None,
+    ) -> "Form":
+        """Reads up to the first file's bytes, or to the end of a form without files. `announced_bytes` is how
+        long the whole body says it is. Raises INVALID_ARGUMENT, and what the source raises."""
         kind, options = parse_options_header(content_type)
         boundary = options.get("boundary")
         if kind != "multipart/form-data" or not boundary:
@@ -77,7 +92,7 @@ class Form:
             parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
         except MultipartError as error:
             raise _unreadable(error) from None
-        form = cls(_events(source, parser), spools)
+        form = cls(_events(source, parser), spools, announced_bytes)
         await form._advance()
         return form
 
@@ -94,6 +109,10 @@ class Form:
             raise invalid_field(f"'{name}' is given {len(values)} times.", name, "duplicate_parameter")
         return values[0] if values else None
 
+    def values(self, *names: str) -> dict[str, str]:
+        """The fields of these names that are there. Raises INVALID_ARGUMENT like `text`."""
+        return {name: value for name in names if (value := self.text(name)) is not None}
+
     @property
     def content_type(self) -> bytes:
         """Of what `upload` sends."""
@@ -102,12 +121,12 @@ class Form:
     @property
     def is_read(self) -> bool:
         """Everything is here, so it can be sent more than once."""
-        return self._arriving is None and not self._streaming
+        return self._arriving is None and not self.begun
 
     @property
-    def file_bytes(self) -> int | None:
-        """Of all files; None while one arrives."""
-        return self._spool.size if self.is_read else None
+    def most_file_bytes(self) -> int | None:
+        """Of all files, at most; None where nobody knows yet."""
+        return self._spool.size if self.is_read else self._announced_bytes
 
     # What becomes of it
 
@@ -121,20 +140,19 @@ class Form:
             part.size = self._spool.size - part.start
             await self._advance()
 
-    def upload(self, changes: Mapping[str, str | None], fixed: Collection[str] = ()) -> Upload:
-        """The form as a body to send, with other values in some fields (None: without it).
+    def upload(self, change: Change, fixed: Collection[str] = ()) -> Upload:
+        """The form as a body to send, each field as `change` says (None: without it).
 
-        Of a form that still arrives it can be had once, and a field of `fixed` that comes behind the file
+        Of a form that still arrives it can be sent once, and a field of `fixed` that comes behind the file
         ends it with INVALID_ARGUMENT: it was decided upon without it.
         """
-        fields = b"".join(self._field(*each) for each in _changed(self.fields, changes))
+        fields = self._fields(self.fields, change)
         if self.is_read:
             length = len(fields) + len(self._last_line())
             length += sum(len(self._part(part)) + (part.size or 0) + 2 for part in self.files)
             return Upload(self._stored(fields), length)
-        assert not self._streaming, "a form that arrives can be sent once"
-        self._streaming = True
-        return Upload(self._arrive(fields, changes, fixed), None)
+        assert not self.begun, "a form that arrives can be sent once"
+        return Upload(self._arrive(fields, change, fixed), None)
 
     def close(self) -> None:
         """Lets go of what waits on disk. Idempotent."""
@@ -196,9 +214,8 @@ class Form:
             yield b"\r\n"
         yield self._last_line()
 
-    async def _arrive(
-        self, fields: bytes, changes: Mapping[str, str | None], fixed: Collection[str]
-    ) -> AsyncIterator[bytes]:
+    async def _arrive(self, fields: bytes, change: Change, fixed: Collection[str]) -> AsyncIterator[bytes]:
+        self.begun = True
         written = fields
         while (part := self._arriving) is not None:
             yield written + self._part(part)
@@ -211,8 +228,12 @@ class Form:
                 if name in fixed:
                     message = f"'{name}' must come before the file, or be given once."
                     raise invalid_field(message, name, "invalid_form")
-            written = b"\r\n" + b"".join(self._field(*each) for each in _changed(late, changes, add=False))
+            written = b"\r\n" + self._fields(late, change)
         yield written + self._last_line()
+
+    def _fields(self, fields: Collection[tuple[str, str]], change: Change) -> bytes:
+        changed = ((name, change(name, value)) for name, value in fields)
+        return b"".join(self._field(name, value) for name, value in changed if value is not None)
 
     def _field(self, name: str, value: str) -> bytes:
         head = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
@@ -240,15 +261,6 @@ async def _events(
 
 def _unreadable(error: MultipartError) -> TollkeeperError:
     return invalid_field(f"The form can't be read: {error}.", None, "invalid_form")
-
-
-def _changed(
-    fields: Collection[tuple[str, str]], changes: Mapping[str, str | None], add: bool = True
-) -> list[tuple[str, str]]:
-    kept = [each for each in fields if each[0] not in changes]
-    if add:
-        kept += [(name, value) for name, value in changes.items() if value is not None]
-    return kept
 
 
 def _name(segment: MultipartSegment) -> str:

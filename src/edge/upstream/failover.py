@@ -25,12 +25,15 @@ from edge.upstream.gateway_lines import cache_key
 from edge.upstream.head import Head
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status
 from edge.upstream.transport import EncodedHeaders, Response, TotalTimeout, TransportError
+from edge.upstream.upload import Upload
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.routing import FIRST, Ending
 
 # Of one request, whatever its router says: each is held for and recorded.
 MAX_ATTEMPTS = 20
 MAX_ERROR_BODY_BYTES = 1_048_576
+# Why an attempt is void: the client hung up, or the upstream did, before the end of an upload.
+UPLOAD_CUT = "upload_cut"
 
 
 class Upstream:
@@ -70,6 +73,7 @@ class Attempts:
         "_sent_limit",
         "_timeouts",
         "_unsayable",
+        "_upload",
         "_verdict",
         "ended",
         "sent",
@@ -103,6 +107,7 @@ class Attempts:
         self._unsayable: TollkeeperError | None = None
         self._verdict: Verdict | None = None
         """Of the last attempt; None: it answered."""
+        self._upload: Upload | None = None
         self._ending = FIRST
         self._timeouts, total_s = forwarder.waits_of(opened.grant)
         self._end_by_s = get_running_loop().time() + total_s
@@ -110,6 +115,11 @@ class Attempts:
         """A byte of the attempt under way may have left."""
         self.ended = False
         """The attempt under way has been told to the ledger."""
+
+    @property
+    def is_cut(self) -> bool:
+        """The attempt under way is an upload whose end was never sent, so that nobody can have served it."""
+        return self._upload is not None and not self._upload.complete
 
     async def first_answer(self) -> Upstream:
         """A success, or a refusal that is final. Raises ALL_PROVIDERS_FAILED, UPSTREAM_TIMEOUT where the time
@@ -170,9 +180,11 @@ class Attempts:
         return found
 
     def _may_go_on(self) -> bool:
-        """Nobody waits for more after a hang-up, and nobody waits for ever."""
+        """Nobody waits for more after a hang-up, and nobody waits for ever; an upload that was sent on as it
+        came is gone."""
         return (
             not self._client.gone
+            and (self._call.form is None or not self._call.form.begun)
             and self._opened.attempt_number < MAX_ATTEMPTS
             and get_running_loop().time() < self._end_by_s
         )
@@ -192,7 +204,7 @@ class Attempts:
     async def _try(self, candidate: Candidate, retry: int) -> Upstream | None:
         """The answer; None where there was none. `_verdict` tells a failure."""
         self.sent = self.ended = False
-        self._unsayable = self._verdict = None
+        self._unsayable = self._verdict = self._upload = None
         if not retry and self._opened.grant.retries.most:
             self._forwarder.budgets.tried(candidate.route.rule.provider_id)
         response: Response | None = None
@@ -221,8 +233,11 @@ class Attempts:
         endpoint = candidate.route.endpoint
         forwarder = self._forwarder
         spoken = candidate.route.format
-        changes = Changes(candidate.route.model, self._sent_limit, self._held_output)
+        by_units = candidate.price.by_units
+        changes = Changes(candidate.route.model, self._sent_limit, self._held_output, by_units)
         body = spoken.body(self._call, endpoint, changes)
+        if not isinstance(body, bytes):
+            self._upload = body
         headers = b"%b%b%b%b\r\ncontent-type: %b\r\n%b" % (
             endpoint.headers,
             self._gateway_lines(candidate, body),
@@ -248,7 +263,7 @@ class Attempts:
         metrics.first_byte(candidate.route.rule.provider_type, seconds)
         return response
 
-    def _gateway_lines(self, candidate: Candidate, body: bytes) -> bytes:
+    def _gateway_lines(self, candidate: Candidate, body: bytes | Upload) -> bytes:
         endpoint, call = candidate.route.endpoint, self._call
         through = endpoint.through
         if through is None:
@@ -256,7 +271,7 @@ class Attempts:
         if not call.labels and not call.cache_ttl_s:
             return through.plain
         key = b""
-        if call.cache_ttl_s:
+        if call.cache_ttl_s and isinstance(body, bytes):
             customer_id, provider_id = self._opened.grant.customer_id, candidate.route.rule.provider_id
             key = cache_key(self._forwarder.cache_secret, customer_id, provider_id, endpoint.target, body)
         return through.special(call.labels, call.cache_ttl_s, key)
@@ -292,6 +307,8 @@ class Attempts:
 
     def _judged(self, failure: TransportError) -> Verdict:
         verdict = judge_failure(failure)
+        if self.sent and self.is_cut:
+            return replace(verdict, void=True, why=UPLOAD_CUT)
         # What a first attempt can't do in all of the request's time says something of its provider.
         first = self._opened.attempt_number == 1
         return replace(verdict, sick=True) if isinstance(failure, TotalTimeout) and first else verdict
@@ -323,6 +340,8 @@ class Attempts:
             except ValueError:
                 plain, upstream.decoder = b"", None
         verdict = judge_status(response.status, plain, retry_after_s(response.headers, time()))
+        if self.is_cut:
+            verdict = replace(verdict, void=True)
         self._end(candidate, verdict, response.status)
         self._note(candidate, response.status, verdict.why)
         return upstream

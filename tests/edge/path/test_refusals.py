@@ -39,8 +39,10 @@ BEARER = {"authorization": f"Bearer {KEY}"}
         ("GET", "/v1/models/none", BEARER, b"", 404, "model_not_found"),
         ("GET", "/v1/chat/nothing", BEARER, b"", 404, "not_found"),
         ("POST", "/v1/chat", BEARER, GOOD, 404, "not_found"),
-        ("POST", "/v1/images/generations", BEARER, GOOD, 501, "endpoint_not_supported"),
-        ("POST", "/v1/audio/speech", BEARER, GOOD, 501, "endpoint_not_supported"),
+        ("POST", "/v1/fine_tuning/jobs", BEARER, GOOD, 501, "endpoint_not_supported"),
+        ("GET", "/v1/realtime?model=gpt-realtime", BEARER, b"", 501, "endpoint_not_supported"),
+        ("POST", "/v1/ai/vector_stores", BEARER, GOOD, 501, "endpoint_not_supported"),
+        ("DELETE", "/v1/assistants/asst_1", BEARER, b"", 501, "endpoint_not_supported"),
         ("GET", "/v1/files/file-1", BEARER, b"", 501, "endpoint_not_supported"),
     ],
 )

@@ -1,0 +1,17 @@
+"""Models of the catalogue that are billed by seconds or characters."""
+
+from datetime import UTC, datetime
+
+from control.catalogue.genai import genai_prices
+
+
+def test_units() -> None:
+    """Hours of audio become seconds, rounded up; characters stay what they are; tokens cost nothing beside
+    them, and models billed by both aren't priced."""
+    listed = {(each.provider_type, each.model): each.rates for each in genai_prices(datetime.now(UTC)).prices}
+    assert listed["openai", "whisper-1"] == {"input": 0, "output": 0, "second": 100_000_000_000}
+    assert listed["openai", "tts-1"] == {"input": 0, "output": 0, "character": 15_000_000_000}
+    third = listed["groq", "whisper-large-v3"]["second"]
+    assert 0 <= third * 3600 - 111_000_000 * 1_000_000 < 3600
+    assert ("mistral", "voxtral-small-24b-2507") not in listed
+    assert listed["openai", "gpt-4o-mini-tts"]["output"] == 12_000_000_000
