@@ -13,6 +13,7 @@ from time import time_ns
 from typing import Literal
 
 from simulator.media.paths import is_media
+from simulator.openai.paths import is_openai
 
 _BOTH = frozenset({"chat/completions", "v1/chat/completions"})
 _BARE = frozenset({"chat/completions"})
@@ -68,6 +69,7 @@ Kind = Literal[
     "messages",
     "models",
     "no_provider",
+    "openai",
     "no_path",
 ]
 
@@ -99,6 +101,8 @@ def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) ->
         return Route("gemini", path, "direct", True, True, gemini["model"], gemini["method"])
     if is_media(path):
         return Route("media", path, "direct", direct=True)
+    if is_openai(path):
+        return Route("openai", path, "direct", direct=True)
     parts = path.split("/", 5)
     if len(parts) < 5 or parts[0] or parts[1] != "v1":
         return Route("no_path", path, "direct", direct=True)
@@ -133,6 +137,8 @@ def _kind(provider: str, rest: str) -> tuple[Kind, str]:
         return _MESSAGES[rest], ""
     if is_media(f"/{rest}"):
         return "media", ""
+    if is_openai(f"/{rest}"):
+        return "openai", ""
     chat = f"{rest.removesuffix('models')}chat/completions"
     listed = rest.endswith("models") and provider in _LISTED and chat in CHAT_PATHS[provider]
     return ("models" if listed else "no_path"), ""

@@ -13,6 +13,7 @@ from simulator.gateways import Gateways
 from simulator.http import Connection, Request
 from simulator.management import PREFIX, ManagementApi
 from simulator.media.api import Media
+from simulator.openai.api import OpenaiApi
 from simulator.settings import Settings
 from simulator.vendor import Vendor
 
@@ -32,7 +33,8 @@ class Simulator:
         self._empty = asyncio.Event()
         self.gateways = Gateways(settings.gateways, settings.gateway_quota, settings.gateways_file)
         media = Media(self.bill, settings.steering)
-        self._vendor = Vendor(settings, self.bill, self.gates, self.gateways, media)
+        self._openai = OpenaiApi(self.bill, self.gates, settings.steering)
+        self._vendor = Vendor(settings, self.bill, self.gates, self.gateways, media, self._openai)
         self.gateways.changed = self._vendor.forget_routes
         self.management = ManagementApi(settings, self.gateways)
         self._checker_api = CheckerApi(self.bill, self.gates, self.captures, self.management)
@@ -69,6 +71,7 @@ class Simulator:
         if tasks:
             # A cut cancels its task, which bills what was produced.
             await asyncio.wait(tasks, timeout=1.0)
+        await self._openai.close()
         self.bill.close()
 
     async def __aenter__(self) -> "Simulator":

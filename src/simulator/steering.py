@@ -33,6 +33,7 @@ class Steering:
     cache_write: int = 0
     cache_write_1h: int = 0
     web_searches: int = 0
+    queued: bool = False
     tier: str | None = None
     reasoning: int = 0
     bytes: int = 0

@@ -42,8 +42,7 @@ class Script:
 
 def script(answer: Answer) -> Script:
     """Write the script of an answer."""
-    payloads, produced, content_events = _events(answer)
-    return steered(answer.call.steering, _framed(answer, payloads), produced, content_events, _error(answer))
+    return script_of(answer, *_events(answer))
 
 
 def broken_off() -> VendorError:
@@ -70,6 +69,11 @@ def steered(
         del made.events[ends:], made.produced[ends:]
         made.billed_before, made.finish, made.cut = min(ends, content_events), "cut", True
     return made
+
+
+def script_of(answer: Answer, payloads: list[bytes], produced: list[int], content_events: int) -> Script:
+    """The script of payloads in OpenAI's framing."""
+    return steered(answer.call.steering, _framed(answer, payloads), produced, content_events, _error(answer))
 
 
 def _events(answer: Answer) -> tuple[list[bytes], list[int], int]:

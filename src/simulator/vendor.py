@@ -17,6 +17,7 @@ from simulator.gateways import Gateways
 from simulator.gemini import api as gemini
 from simulator.http import Connection, Request
 from simulator.media.api import Media
+from simulator.openai.api import OpenaiApi
 from simulator.player import Exchange
 from simulator.settings import Settings
 from simulator.shapes import ANTHROPIC, OPENAI, Shape
@@ -43,6 +44,7 @@ class Vendor:
     gates: Gates
     gateways: Gateways
     media: Media
+    openai: OpenaiApi
     cache: Cache = field(default_factory=Cache)
     _routes: dict[bytes, Route] = field(default_factory=dict)
 
@@ -74,6 +76,9 @@ class Vendor:
                 _check_credential(request)
                 headers = _headers(route, event_id)
                 self.media.handle(request, connection, route.path, route.provider, event_id, headers)
+            elif route.kind == "openai":
+                _check_credential(request)
+                self._openai(request, connection, route, event_id)
             elif route.kind == "models":
                 _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))
@@ -119,6 +124,14 @@ class Vendor:
         answer = gemini.answer(request, route.deployment, route.method, steering)
         self._answer(answer, request, connection, route, route.provider, event_id)
 
+    def _openai(self, request: Request, connection: Connection, route: Route, event_id: str) -> None:
+        asked = self.openai.answer(request, route.path, route.provider, event_id)
+        if isinstance(asked, bytes):
+            connection.respond(200, asked, _headers(route, event_id))
+        else:
+            answer, shape = asked
+            self._answer(answer, request, connection, route, route.provider, event_id, shape)
+
     def _answer(
         self,
         answer: Answer,
@@ -127,6 +140,7 @@ class Vendor:
         route: Route,
         provider: str,
         event_id: str,
+        shape: Shape | None = None,
     ) -> None:
         """Send what was decided, or the error that the request asked for."""
         steering = answer.call.steering
@@ -142,7 +156,7 @@ class Vendor:
             headers=_headers(route, event_id),
             chunks_understood=request.chunks_understood,
             wait_limit_s=self.settings.wait_limit_s,
-            shape=_shape(request, route),
+            shape=shape or _shape(request, route),
         )
         if steering.code is None and steering.status is None:
             exchange.play()

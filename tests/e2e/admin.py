@@ -148,7 +148,11 @@ class Tenant:
         assert len(usage) == count
         return usage
 
+    def request(self, usage_id: str) -> UsageEntry:
+        """All of one request, its attempts and entries too."""
+        request = GetUsageRequest(customer_id=self.customer_id, usage_id=usage_id)
+        return self.admin.usage.GetUsage(request)
+
     def entries(self, usage_id: str) -> list[tuple[str, int]]:
         """Label and nano-dollars of each ledger entry of a request."""
-        request = GetUsageRequest(customer_id=self.customer_id, usage_id=usage_id)
-        return [(entry.label, entry.amount_nanousd) for entry in self.admin.usage.GetUsage(request).entries]
+        return [(entry.label, entry.amount_nanousd) for entry in self.request(usage_id).entries]

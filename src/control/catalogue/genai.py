@@ -52,6 +52,17 @@ FIXED = {
     ("anthropic", "claude-3-sonnet"): {"input": "3.00", "output": "15.00"},
     ("anthropic", "claude-3-haiku"): {"input": "0.25", "output": "1.25"},
 }
+# What vendors don't bill, and the package doesn't know: priced at nothing, since without a price it would be
+# refused.
+FREE = {
+    "openai": [
+        "omni-moderation-latest",
+        "omni-moderation-2024-09-26",
+        "text-moderation-latest",
+        "text-moderation-stable",
+        "text-moderation-007",
+    ],
+}
 # Names that vendors serve and the package matches by a pattern only; each must match a model of the package.
 DATED_NAMES = {
     "openai": [
@@ -156,6 +167,13 @@ def genai_prices(now: datetime) -> PriceList:
             prices += listed
             if not listed:
                 skipped.append(Skipped(type_name, model.id, "billed by something that isn't counted here"))
+    known = {(price.provider_type, price.model) for price in prices}
+    prices += [
+        ListedPrice(type_name, model, check_rates(Rates(input=0, output=0)))
+        for type_name, models in FREE.items()
+        for model in models
+        if (type_name, model) not in known
+    ]
     return PriceList(f"genai-prices {version('genai-prices')}", prices, skipped)
 
 

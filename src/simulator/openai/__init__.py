@@ -1,0 +1,1 @@
+"""OpenAI's JSON endpoints beside chat: completions, embeddings, moderations and responses."""
