@@ -134,6 +134,24 @@ async def test_a_tool_loop_keeps_its_thinking(chat: openai.AsyncOpenAI, streamed
         await chat.chat.completions.create(messages=[*ASK, back, *results], **asked)
 
 
+async def test_a_tool_loop_without_its_thinking_goes_on(start: Start) -> None:
+    """An app that hands back only what OpenAI knows: a model with a budget must not think then."""
+    model = "claude-haiku-4-5"
+    edge = await start(FakeLedger(grant(rule("claude", provider_type="anthropic")), price(model)))
+    asked: dict[str, Any] = {"model": model, "tools": TOOLS, "reasoning_effort": "low", "max_tokens": 6000}
+    async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=KEY, max_retries=0) as chat:
+        first = await chat.chat.completions.create(
+            messages=ASK, **asked, extra_headers={"x-sim": "tool,reasoning=2"}
+        )
+        assert (await captured(edge))["body"]["thinking"] == {"type": "enabled", "budget_tokens": 1200}
+        calls: Any = first.choices[0].message.tool_calls
+        back: Any = {"role": "assistant", "content": None, "tool_calls": [call.to_dict() for call in calls]}
+        results: Any = [{"role": "tool", "tool_call_id": call.id, "content": "done"} for call in calls]
+        again = await chat.chat.completions.create(messages=[*ASK, back, *results], **asked)
+    assert again.choices[0].finish_reason == "stop"
+    assert "thinking" not in (await captured(edge))["body"]
+
+
 async def test_what_can_not_be_carried_is_refused(edge: Edge, chat: openai.AsyncOpenAI) -> None:
     """With the field's name; nothing is sent and nothing billed."""
     with pytest.raises(openai.BadRequestError) as raised:

@@ -40,6 +40,16 @@ def thinking_of(
     return _budget(level, max_tokens), level if level in capability.efforts else None
 
 
+def goes_on_unthought(thinking: dict[str, Any], messages: list[dict[str, Any]]) -> bool:
+    """Whether a tool loop is to go on whose signed thinking the app didn't hand back. With a budget Anthropic
+    takes that without thinking only."""
+    if thinking["type"] != "enabled" or len(messages) < 2:
+        return False
+    asked, answered = messages[-2]["content"], messages[-1]["content"]
+    in_loop = any(block["type"] == "tool_result" for block in answered)
+    return in_loop and asked[0]["type"] not in ("thinking", "redacted_thinking")
+
+
 def _budget(level: str, max_tokens: int) -> dict[str, Any]:
     if max_tokens <= MIN_BUDGET_TOKENS:
         why = f"thinking needs an output limit above {MIN_BUDGET_TOKENS} tokens"

@@ -6,7 +6,7 @@ from typing import Any
 
 from edge.labels import end_user_of
 from edge.translation.anthropic import VENDOR
-from edge.translation.anthropic.effort import thinking_of
+from edge.translation.anthropic.effort import goes_on_unthought, thinking_of
 from edge.translation.anthropic.messages import conversation
 from edge.translation.anthropic.models import Capability
 from edge.translation.anthropic.tools import tool_choice_of, tools_of
@@ -80,7 +80,7 @@ def messages_request(
     thinking, effort = thinking_of(body, max_tokens, capability)
     if effort is not None:
         output["effort"] = effort
-    if thinking is not None:
+    if thinking is not None and not (body.get("thinking") is None and goes_on_unthought(thinking, messages)):
         request["thinking"] = thinking
     if output:
         request["output_config"] = output
