@@ -30,6 +30,7 @@ PROBE_AFTER_S = 0.5
 
 # Larger bodies are written on their own: copying them behind the head would cost more than a second write.
 JOIN_BODY_MAX_BYTES = 65_536
+TLS_HIGH_WATER_BYTES = 16_384
 
 
 class Owner(Protocol):
@@ -42,11 +43,12 @@ class Owner(Protocol):
         """Stop counting a connection that is gone. Idempotent."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection and the response that it is receiving, if any."""
 
     __slots__ = (
         "_blocked",
+        "_buffer",
         "_can_reuse",
         "_head",
         "_head_only",
@@ -68,8 +70,12 @@ class Connection(asyncio.Protocol):
     )
     _transport: asyncio.Transport  # from connection_made on, which is before the pool hands it out
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    def __init__(
+        self, owner: Owner, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: memoryview
+    ) -> None:
+        """`buffer` is where the loop puts what it reads; connections of one loop may share it."""
         self._owner = owner
+        self._buffer = buffer
         self._loop = loop
         self._limits = limits
         self._parser = HttpResponseParser(self)
@@ -189,7 +195,7 @@ class Connection(asyncio.Protocol):
             if self._head is not None:
                 self.deadline = self._loop.time() + self._timeouts.first_byte_s
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def pause_writing(self) -> None:
         """The upstream is behind; it has as long for the next byte as for one of its own."""
@@ -208,18 +214,26 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; a connection given up while being made is closed at once."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's doesn't derive from it
+        # Of what TLS has received and nobody has decrypted; the loop's own bound is 256 KiB.
+        limit = getattr(transport, "set_read_buffer_limits", None)
+        if limit is not None:
+            limit(high=TLS_HIGH_WATER_BYTES)
         if self.closed:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop puts what it reads: one place for all connections, since it is parsed at once."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse, then tell the consumer once, however many pieces the bytes held."""
         response = self._response
         if response is None:  # nobody asked: the peer is about to hang up, or out of step
             self.abort()
             return
-        self._overhead += len(data)
+        self._overhead += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (HttpParserError, HttpParserUpgrade) as error:
             self._refuse(response, error)
             return
@@ -253,7 +267,7 @@ class Connection(asyncio.Protocol):
             failure.__cause__ = exc
             self._fail(failure)
 
-    # httptools callbacks. What they raise reaches data_received as the context of a HttpParserError.
+    # httptools callbacks. What they raise reaches buffer_updated as the context of a HttpParserError.
 
     def on_message_begin(self) -> None:
         """Refuse bytes behind the end of an answer: they would be taken for the next request's."""

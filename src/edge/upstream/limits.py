@@ -49,7 +49,10 @@ class Limits:
     max_origins: int = 1024
     keep_alive_s: float = 15.0  # how long an unused connection is kept
     max_head_bytes: int = 65_536  # of an answer's head, also of what is neither head nor body
-    high_water_bytes: int = 262_144  # unread body bytes at which reading stops
+    # Unread body bytes at which reading stops, and the most that one read brings: what is held for a consumer
+    # that has stopped is at most their sum, of which a worker may have a thousand.
+    high_water_bytes: int = 8_192
+    read_bytes: int = 16_384
     tick_s: float = 0.1
 
 

@@ -27,13 +27,16 @@ class Pool:
         tls: ssl.SSLContext | None,
         check_address: Callable[[str], None] | None,
         loop: asyncio.AbstractEventLoop,
+        buffer: memoryview,
     ) -> None:
+        """`buffer` is where the loop puts what its connections receive."""
         self.origin = origin
         self.host_line = b"host: " + origin.authority.encode("ascii") + b"\r\n"
         self._limits = limits
         self._tls = tls
         self._check_address = check_address
         self._loop = loop
+        self._buffer = buffer
         self._connections: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # ordered, the last used one last
         self._dialing = 0  # slots held by connections being made
@@ -204,7 +207,7 @@ class Pool:
         raise failure or OSError("the name has no address")
 
     async def _connect_to(self, address: str) -> Connection:
-        connection = Connection(self, self._loop, self._limits)
+        connection = Connection(self, self._loop, self._limits, self._buffer)
         try:
             await self._loop.create_connection(
                 lambda: connection,

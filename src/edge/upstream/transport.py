@@ -22,8 +22,8 @@ What it promises:
 - Cancelling any await aborts the connection it waited on. A connection returns to the pool only by receiving
   a complete answer; `Response.close()` before that aborts it.
 - A body is bytes, or an `Upload` that is sent as it comes, in either case once.
-- A consumer that falls behind stops the upstream: at most `Limits.high_water_bytes` and one read of the event
-  loop (256 KiB) are held for it.
+- A consumer that falls behind stops the upstream: at most `Limits.high_water_bytes` and one read of
+  `Limits.read_bytes` are held for it.
 - `host`, `content-length`, `transfer-encoding` and `connection` are written here and refused in `headers`.
 
 There is no task and no timer per request: one tick (`Limits.tick_s`) looks at all deadlines while any
@@ -107,6 +107,7 @@ class Transport:
         self._tls = tls
         self._limits = limits or Limits()
         self._check_address = check_address
+        self._buffer = memoryview(bytearray(self._limits.read_bytes))
         self._pools: dict[Origin, Pool] = {}
         self._tick_handle: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()  # set by the tick that finds no pool in use
@@ -189,7 +190,9 @@ class Transport:
         if origin.scheme == "https" and self._tls is None:
             self._tls = tls_context()
         tls = self._tls if origin.scheme == "https" else None
-        pool = self._pools[origin] = Pool(origin, self._limits, tls, self._check_address, self._loop)
+        pool = self._pools[origin] = Pool(
+            origin, self._limits, tls, self._check_address, self._loop, self._buffer
+        )
         if self._tick_handle is None:
             self._drained.clear()
             self._tick_handle = self._loop.call_later(self._limits.tick_s, self._tick)
