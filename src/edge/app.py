@@ -69,7 +69,7 @@ def create_app(
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
     app.config.REQUEST_MAX_HEADER_SIZE = HEADER_BYTES
     # Our own limits are below this; it ends what they don't see.
-    app.config.RESPONSE_TIMEOUT = int(2 * settings.first_byte_timeout_s + settings.idle_timeout_s)
+    app.config.RESPONSE_TIMEOUT = int(settings.total_timeout_s) + 60
     chat_routes.add_routes(app, pipeline)
     text_routes.add_routes(app, pipeline)
     media_routes.add_routes(app, pipeline)

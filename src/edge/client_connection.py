@@ -6,6 +6,7 @@ progress: the limit, and a second more for every `MIN_BYTES_PER_S` that have mov
 looks at all of this a few times within the shortest limit; nothing is done per byte or per request.
 """
 
+import asyncio
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -108,14 +109,25 @@ class EdgeProtocol(HttpProtocol):
         else:
             super().connection_lost(exc)  # type: ignore[no-untyped-call]
 
+    def abort(self) -> None:
+        """Closes at once. The transport stays in place, unlike Sanic's: a sender may be about to ask it."""
+        if self.transport is not None:
+            self.transport.abort()
+
     def resume_writing(self) -> None:
         """The client has read on."""
         self._resumed_count += 1
         super().resume_writing()  # type: ignore[no-untyped-call]
 
-    async def until_writable(self) -> None:
-        """Until the client has read most of what it was sent; returns also when it is gone."""
-        await self._can_write.wait()
+    @property
+    def room(self) -> asyncio.Event:
+        """Set while the client has read most of what it was sent, and once it is gone."""
+        return self._can_write
+
+    @property
+    def quiet_since(self) -> float:
+        """When something was last sent or received, on `time.monotonic`."""
+        return self._time
 
     def check_timeouts(self) -> None:
         """Looks at the connection and ends it if the client has taken too long; looks again soon."""

@@ -93,9 +93,11 @@ class EdgeSettings(BaseSettings):
     # Answers beyond this are relayed as they come: their usage can't be read.
     max_response_bytes: int = Field(64 * MIB, ge=1024, le=512 * MIB)
     # Of each worker; what comes on top is told to come back in a second.
-    max_in_flight: int = Field(1024, ge=1, le=100_000)
+    max_in_flight: int = Field(2048, ge=1, le=100_000)
+    # Streams among them.
+    max_streams: int = Field(1024, ge=1, le=100_000)
     # Each request under way has one, a stream for as long as it lasts.
-    upstream_connections: int = Field(1024, ge=1, le=100_000)
+    upstream_connections: int = Field(2048, ge=1, le=100_000)
 
     # Of each worker.
     max_connections: int = Field(10_000, ge=1, le=1_000_000)
@@ -116,6 +118,8 @@ class EdgeSettings(BaseSettings):
     breaker_failures: int = Field(5, ge=0, le=100)
     breaker_window_s: float = Field(30.0, gt=0, le=600)
     breaker_open_s: float = Field(10.0, gt=0, le=60)
+    # Silence after which a stream gets a sign of life; 0: never.
+    heartbeat_s: float = Field(15.0, ge=0, le=3600)
     on_hangup: OnHangup = OnHangup.DRAIN
     hangup_drain_s: float = Field(60.0, ge=0, le=3600)
     # Of each worker; beyond it a hang-up cancels.

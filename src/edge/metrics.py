@@ -122,6 +122,10 @@ _breakers = Gauge(
     ("state",),
     multiprocess_mode="livesum",
 )
+_heartbeats = Counter(
+    "tollkeeper_edge_heartbeats_total", "Signs of life sent into streams that had been silent."
+)
+_streams = Gauge("tollkeeper_edge_streams", "Streams being served now.", multiprocess_mode="livesum")
 _in_flight = Gauge(
     "tollkeeper_edge_requests_in_flight", "Requests being served now.", multiprocess_mode="livesum"
 )
@@ -305,6 +309,11 @@ def hung_up(then: str) -> None:
     _hangups.labels(then).inc()
 
 
+def heartbeat() -> None:
+    """A sign of life went into a silent stream."""
+    _heartbeats.inc()
+
+
 def connection_cut(why: str) -> None:
     """A client's connection was ended: `head`, `body`, `read` or `full`."""
     _connections_cut.labels(why).inc()
@@ -327,6 +336,7 @@ def spooled(total_bytes: int) -> None:
 
 def set_gauges(
     in_flight: int,
+    streams: int,
     drains: int,
     connections: Mapping[str, int],
     breakers: Mapping[str, int],
@@ -336,6 +346,7 @@ def set_gauges(
     up."""
     flush()
     _in_flight.set(in_flight)
+    _streams.set(streams)
     _drains.set(drains)
     for state, count in connections.items():
         _connections.labels(state).set(count)

@@ -13,13 +13,13 @@ from edge.answer import Answer, error_answer
 from edge.caching import CACHE_HEADER, ttl_s_of
 from edge.call import Call
 from edge.client_address import ClientAddresses
-from edge.client_connection import EdgeProtocol
 from edge.client_headers import passed_lines
 from edge.config import EdgeSettings
 from edge.families import Family
 from edge.grants import GrantView
 from edge.hangup import Client, HangupPolicy
 from edge.labels import TAGS_HEADER, labels_of, tags_of
+from edge.outlet import Outlet, told_late
 from edge.planning import Plan, Planner
 from edge.relay import CLIENT_GONE_STATUS, Relay
 from edge.uploads.receive import Uploads
@@ -55,7 +55,10 @@ class Pipeline:
         self._with_metadata = settings.gateway_metadata
         spools = Spools(settings.data_dir / UPLOADS_DIRECTORY, settings.upload_disk_bytes)
         self._uploads = Uploads(spools, settings.max_upload_bytes)
+        self._heartbeat_s = settings.heartbeat_s
+        self._max_streams = settings.max_streams
         self.in_flight = 0
+        self.stream_count = 0
 
     async def handle(self, request: Request, family: Family, with_provider: bool) -> Answer | None:
         """The answer, or None when it was streamed. Every refusal is an answer too.
@@ -72,6 +75,7 @@ class Pipeline:
         grant: GrantView | None = None
         call: Call | None = None
         tags: tuple[str, ...] = ()
+        stream_count = 0
         try:
             grant = await self._ledger.authorize(secret_of(request))
             self._addresses.check(request, grant)
@@ -82,6 +86,12 @@ class Pipeline:
                 call = family.parse(request, with_provider)
             else:
                 call = await self._uploads.receive(request, family.read_form, with_provider)
+            if call.stream:
+                if self.stream_count >= self._max_streams:
+                    message = "This gateway serves as many streams as it can. Try again in a moment."
+                    raise TollkeeperError(Reason.UNAVAILABLE, message, retry_after_s=1)
+                stream_count = 1
+                self.stream_count += 1
             if call.references:
                 await self._ledger.kept_objects.bind(grant, call)
             call.infers_provider = with_provider
@@ -101,6 +111,7 @@ class Pipeline:
             self.in_flight -= 1
             if call is not None and call.form is not None:
                 call.form.close()
+            self.stream_count -= stream_count
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -128,12 +139,13 @@ class Pipeline:
     ) -> Answer | None:
         """`opened` is finished when this returns or raises, whatever happens."""
         client = Client(self._hangups)
-        protocol = request.stream.protocol if request.stream is not None else None
+        outlet: Outlet | None = None
         attempts: Attempts | None = None
         provider = ""
         try:
-            if isinstance(protocol, EdgeProtocol):
-                protocol.client = client
+            outlet = Outlet(request, client)
+            if call.stream and self._heartbeat_s:
+                outlet.keep_alive(self._heartbeat_s, call.family.dialect.heartbeat, _early_lines(opened))
             attempts = Attempts(
                 self.forwarder,
                 self._ledger,
@@ -148,17 +160,21 @@ class Pipeline:
             upstream = await attempts.first_answer()
             provider = upstream.candidate.route.rule.provider_type
             relay = Relay(self._ledger, opened, call, upstream, client, started, _clamp_line(plan))
-            if upstream.complete and not (call.stream and upstream.head.is_event_stream):
-                attempts.ended = True
-                return relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
             attempts.ended = True
-            await relay.stream(request)
+            if not upstream.complete or (call.stream and upstream.head.is_event_stream):
+                await relay.stream(outlet)
+                return None
+            answer = relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
+            if not outlet.begun:
+                return answer
+            await outlet.break_off(call.family.dialect.event(told_late(answer)))
             return None
         except TollkeeperError as error:
-            return self._failed(error, call, opened, client)
+            return await self._failed(error, call, opened, client, outlet)
         except Exception:
             log.exception("request failed", request_id=opened.usage_id)
-            return self._failed(TollkeeperError(Reason.INTERNAL, ""), call, opened, client)
+            unexpected = TollkeeperError(Reason.INTERNAL, "")
+            return await self._failed(unexpected, call, opened, client, outlet)
         finally:
             if attempts is not None:
                 attempts.close()
@@ -168,16 +184,21 @@ class Pipeline:
                 opened.status = CLIENT_GONE_STATUS
             self._ledger.finish(opened)
             client.release()
-            if isinstance(protocol, EdgeProtocol):
-                protocol.client = None
+            if outlet is not None:
+                outlet.close()
             metrics.request_ended(
                 call.family.name, provider, opened.status, call.stream, monotonic() - started
             )
 
-    def _failed(self, error: TollkeeperError, call: Call, opened: Open, client: Client) -> Answer:
+    async def _failed(
+        self, error: TollkeeperError, call: Call, opened: Open, client: Client, outlet: Outlet | None
+    ) -> Answer | None:
         rendered = call.family.dialect.render(error)
         opened.status = CLIENT_GONE_STATUS if client.gone else rendered.status
-        return error_answer(rendered, opened.usage_id)
+        if outlet is None or not outlet.begun:
+            return error_answer(rendered, opened.usage_id)
+        await outlet.break_off(call.family.dialect.event(error))
+        return None
 
     def _abandon(self, opened: Open, client: Client, attempts: Attempts | None) -> None:
         """The attempt under way was cut off before it answered: cancelled, or by a fault of ours."""
@@ -242,6 +263,11 @@ def secret_of(request: Request) -> str:
 
 def _no_key(message: str) -> TollkeeperError:
     return TollkeeperError(Reason.INVALID_API_KEY, message)
+
+
+def _early_lines(opened: Open) -> bytes:
+    """The headers of an answer that a heartbeat begins: who will serve it isn't known yet."""
+    return b"x-tollkeeper-request-id: %b\r\n" % opened.usage_id.encode()
 
 
 def _clamp_line(plan: Plan) -> bytes:

@@ -13,8 +13,6 @@ from typing import Any
 
 import orjson
 import structlog
-from sanic.exceptions import RequestCancelled
-from sanic.request import Request
 
 from edge import metrics
 from edge.admission import Ledger, Open, UsageState
@@ -23,6 +21,7 @@ from edge.call import Call
 from edge.errors import JSON
 from edge.formats import Reading, StreamReader, Unbilled
 from edge.hangup import Client
+from edge.outlet import Outlet, unstreamed
 from edge.upstream.failover import Upstream
 from edge.upstream.failures import TransportError
 from edge.upstream.policy import judge_failure
@@ -129,35 +128,40 @@ class Relay:
 
     # Streams
 
-    async def stream(self, request: Request) -> None:
+    async def stream(self, outlet: Outlet) -> None:
         """Events as they come, or a body too large to be held. The caller finishes the request."""
         upstream, head = self._upstream, self._upstream.head
         is_events = head.is_event_stream and self._call.stream
         unwraps = head.is_event_stream and self._call.unwraps
         reader = self._format.stream(self._call) if is_events or unwraps else None
-        lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
-        answer = Answer(upstream.status, unwraps or head.media_type, lines, b"")
         why = "in_doubt"
         try:
-            await request.respond(answer)
-            await self._pass(answer, reader)
+            if not is_events:
+                outlet.stop_heartbeats()
+                if outlet.begun:
+                    raise unstreamed()
+            lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
+            await outlet.begin(Answer(upstream.status, unwraps or head.media_type, lines, b""))
+            await self._pass(outlet, reader)
             why = "usage_missing" if reader is None or reader.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:
             why = judge_failure(failure).why if isinstance(failure, TransportError) else "upstream_cut"
-            await self._break_off(request, answer, self._broken(why) if is_events else b"")
+            await outlet.break_off(self._broken(why) if is_events else b"")
         except asyncio.CancelledError:
             why = "client_hangup" if self._client.gone else "cancelled"
             raise
+        except TollkeeperError as error:
+            await outlet.break_off(self._call.family.dialect.event(error))
         except Exception:
             log.exception("stream failed", request_id=self._opened.usage_id)
             last = self._call.family.dialect.event(TollkeeperError(Reason.INTERNAL, ""))
-            await self._break_off(request, answer, last if is_events else b"")
+            await outlet.break_off(last if is_events else b"")
         finally:
             self._settle_stream(reader, why)
         if reader is not None and reader.done and not upstream.response.ended:
             await self._linger()
 
-    async def _pass(self, answer: Answer, reader: StreamReader | None) -> None:
+    async def _pass(self, outlet: Outlet, reader: StreamReader | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
         upstream = self._upstream
         data: bytes | None = upstream.data
@@ -166,40 +170,14 @@ class Relay:
                 data = upstream.decoder.decode(data)
             out = data if reader is None else reader.feed(data)
             if out:
-                await self._send(answer, out)
+                await outlet.send(out)
             if reader is not None and reader.done and not upstream.response.chunks:
                 break
             data = await upstream.response.next_chunk()
         rest = b"" if reader is None else reader.flush()
         if rest:
-            await self._send(answer, rest)
-        await self._end(answer)
-
-    async def _send(self, answer: Answer, data: bytes) -> None:
-        """To the client, if it is still there: the vendor's answer may be read on for its usage either
-        way."""
-        if self._client.gone:
-            return
-        try:
-            await answer.send(data)
-        except RequestCancelled:
-            # The connection is closing, and Sanic hasn't told us yet.
-            task = asyncio.current_task()
-            if task is None or not self._client.lost(task):
-                raise
-
-    async def _end(self, answer: Answer) -> None:
-        if not self._client.gone:
-            with suppress(RequestCancelled):
-                await answer.send(end_stream=True)
-
-    async def _break_off(self, request: Request, answer: Answer, last: bytes) -> None:
-        """Events end with an error; any other body must not look complete, so its connection is cut."""
-        if last:
-            await self._send(answer, last)
-            await self._end(answer)
-        elif not self._client.gone and request.stream is not None:
-            request.stream.protocol.abort()  # type: ignore[no-untyped-call]
+            await outlet.send(rest)
+        await outlet.end()
 
     async def _linger(self) -> None:
         """Reads the little that may follow [DONE], so that the connection can serve another request."""

@@ -2,6 +2,8 @@
 
 import socket
 
+UNSENT_BYTES = 16_384
+
 
 class PortTaken(Exception):
     """Somebody else listens there, or the address isn't ours; the message is one line for people."""
@@ -17,6 +19,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # What the kernel keeps for a client that doesn't read; connections take it over from the listener.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         bound.bind(address)
         bound.setblocking(False)
     except OSError:

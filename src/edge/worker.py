@@ -159,6 +159,7 @@ class Worker:
             }
             metrics.set_gauges(
                 self.pipeline.in_flight,
+                self.pipeline.stream_count,
                 self.hangups.drain_count,
                 connections,
                 self.breakers.counts(),

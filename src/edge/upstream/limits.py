@@ -43,7 +43,7 @@ class Timeouts:
 class Limits:
     """Bounds of the pool and of what one connection may hold."""
 
-    max_connections: int = 1024  # to one origin
+    max_connections: int = 2048  # to one origin
     max_waiting: int = 1024  # requests waiting for a connection to one origin
     max_wait_s: float = 5.0  # how long each of them waits
     max_origins: int = 1024
