@@ -49,6 +49,20 @@ def test_input(fields: dict[str, Any], images: int, inline_bytes: int, beyond_bo
     assert (demand.asked_output, demand.choice_count) == (5, 1)
 
 
+def test_what_the_vendor_keeps_is_named() -> None:
+    """Files and containers, each once: they are looked up before anything is sent."""
+    file = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+    body = {
+        "model": "m",
+        "max_tokens": 5,
+        "messages": said(file, file, {"type": "container_upload", "file_id": "file_2"}),
+    }
+    for container in ("container_1", {"id": "container_1", "skills": []}):
+        call = parse(json.dumps(body | {"container": container}).encode())
+        assert call.references == ("container_1", "file_1", "file_2")
+    assert parse(json.dumps(body | {"messages": said(NOTE)}).encode()).references == ()
+
+
 @pytest.mark.parametrize(
     ("tools", "searches", "beyond_body"),
     [

@@ -48,6 +48,7 @@ def parse(raw: bytes, with_provider: bool = False) -> Call:
         flag_of(body, "stream"),
         end_user=_end_user(body),
         ambiguous=is_ambiguous(raw, body, _DECIDING),
+        references=_references(body),
     )
 
 
@@ -64,6 +65,7 @@ def parse_count(raw: bytes, with_provider: bool = False) -> Call:
         Demand(0, 0, False, None, 0, 0, 0),
         provider_of(body) if with_provider else None,
         ambiguous=is_ambiguous(raw, body, _DECIDING),
+        references=_references(body),
     )
 
 
@@ -109,6 +111,16 @@ def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
                 if block.get("type") == "tool_result":
                     contents.append(block.get("content"))
     return found
+
+
+def _references(body: dict[str, Any]) -> tuple[str, ...]:
+    """Files and containers that the vendor keeps: whoever knows an id could read another's."""
+    container = body.get("container")
+    named = [container.get("id") if type(container) is dict else container]
+    for block in _blocks(body):
+        source = block.get("source")
+        named += [block.get("file_id"), source.get("file_id") if type(source) is dict else None]
+    return tuple(dict.fromkeys(each for each in named if type(each) is str))
 
 
 def _searches(tool: dict[str, Any]) -> int:
