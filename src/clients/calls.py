@@ -27,6 +27,7 @@ _REPEATABLE = frozenset(
         "CloseIncarnation",
         "FindKeptObjects",
         "ScanKeptObjects",
+        "ShowKey",
     }
 )
 

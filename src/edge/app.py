@@ -15,12 +15,14 @@ from edge.errors import render_plain
 from edge.inference import dialect_of, is_inference, is_unserved
 from edge.kept_proxy import KeptProxy
 from edge.models import Models
+from edge.own_key import OwnKey
 from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.rest.cors import Cors
 from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
+from edge.routes import key as key_routes
 from edge.routes import media as media_routes
 from edge.routes import messages as messages_routes
 from edge.routes import models as model_routes
@@ -75,7 +77,9 @@ def create_app(
     media_routes.add_routes(app, pipeline)
     response_routes.add_routes(app, pipeline, KeptProxy(ledger, planner, pipeline))
     messages_routes.add_routes(app, pipeline)
-    model_routes.add_routes(app, Models(ledger, pipeline, planner), facade)
+    models = Models(ledger, pipeline, planner)
+    model_routes.add_routes(app, models, facade)
+    key_routes.add_routes(app, OwnKey(ledger, pipeline, models))
     ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
     if facade is not None:
         rest_routes.add_routes(app, facade)

@@ -60,6 +60,7 @@ class ControlLink:
         self._scan = _method(channel, "ScanKeptObjects", messages.ScanKeptObjectsResponse.FromString)
         self._report = _method(channel, "ReportKeptObject", messages.ReportKeptObjectResponse.FromString)
         self._delete = _method(channel, "DeleteKeptObject", messages.DeleteKeptObjectResponse.FromString)
+        self._show = _method(channel, "ShowKey", messages.ShowKeyResponse.FromString)
         self._watch = channel.unary_stream(
             f"{SERVICE}Watch",
             request_serializer=edge_pb2.WatchRequest.SerializeToString,
@@ -150,6 +151,12 @@ class ControlLink:
         request = edge_pb2.DeleteKeptObjectRequest(customer_id=customer_id, object_id=object_id)
         data = request.SerializeToString()
         await self._call("DeleteKeptObject", self._delete, data, KEPT_OBJECTS_TIMEOUT_S)
+
+    async def show_key(self, customer_id: str, key_id: str) -> edge_pb2.ShowKeyResponse:
+        """What a key may know of itself."""
+        data = edge_pb2.ShowKeyRequest(customer_id=customer_id, key_id=key_id).SerializeToString()
+        answer: edge_pb2.ShowKeyResponse = await self._call("ShowKey", self._show, data, AUTHORIZE_TIMEOUT_S)
+        return answer
 
     async def watch(self, request: edge_pb2.WatchRequest) -> AsyncGenerator[edge_pb2.WatchResponse, None]:
         """Pushes, until the stream ends or breaks."""

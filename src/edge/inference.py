@@ -14,7 +14,7 @@ _UNSERVED = frozenset(
 # Anthropic's.
 _MESSAGES = "messages"
 _PREFIXES = _UNSERVED | {
-    *("audio", "chat", "completions", "embeddings", "images", "models", "moderations", "responses"),
+    *("audio", "chat", "completions", "embeddings", "images", "key", "models", "moderations", "responses"),
     _MESSAGES,
 }
 

@@ -36,6 +36,7 @@ REPEATABLE_WRITES = {
     "CloseIncarnation",
     "FindKeptObjects",
     "ScanKeptObjects",
+    "ShowKey",
 }
 Ask = Callable[[str, Any], Awaitable[Any]]
 

@@ -107,6 +107,7 @@ _METHODS = {
         "ScanKeptObjects": _EDGE,
         "ReportKeptObject": _EDGE,
         "DeleteKeptObject": _EDGE,
+        "ShowKey": _EDGE,
         "AcquireShares": _EDGE,
         "Watch": _EDGE,
     },

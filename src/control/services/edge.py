@@ -18,6 +18,7 @@ from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
 from control.services import kept_objects, rate_shares
 from control.services.edge_checks import check_acquire, check_reports, check_uuid, check_watch
+from control.services.key_fields import budgets_above, key_message
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
 from control.store.ledger import database_now
@@ -184,6 +185,14 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
             outcome = "refused" if answer.HasField("retry_after") else "granted"
             self._metrics.rate_asks.labels(edge_pb2.RateKind.Name(ask.kind).lower(), outcome).inc()
         return response
+
+    async def ShowKey(self, request: edge_pb2.ShowKeyRequest, context: "Context") -> edge_pb2.ShowKeyResponse:
+        """A key, and the budgets above it."""
+        check_uuid("customer_id", request.customer_id)
+        async with self._database.read() as connection:
+            key = await key_message(connection, request.customer_id, request.key_id)
+            budgets = await budgets_above(connection, key)
+        return edge_pb2.ShowKeyResponse(key=key, budgets=budgets)
 
     async def Watch(
         self, request: edge_pb2.WatchRequest, context: "Context"

@@ -23,6 +23,7 @@ from control.store.resources import transaction_time
 from control.store.routers import load_live_router
 from control.store.rows import Row
 from tollkeeper.errors import invalid
+from tollkeeper.v1.budgets_pb2 import Budget
 from tollkeeper.v1.keys_pb2 import Key, KeyDefaults, ModelLimit
 
 OWNERS = ("user_id", "team_id")
@@ -120,6 +121,14 @@ async def key_messages(connection: Connection, customer_id: str, rows: Sequence[
             message.spend_nanousd = spend.get(row["key_id"], 0)
         messages.append(message)
     return messages
+
+
+async def budgets_above(connection: Connection, key: Key) -> list[Budget]:
+    """All live budgets that a key's requests count in: its own, its user's, its team's, the customer's."""
+    now = await transaction_time(connection)
+    scope_ids = [each for each in (key.key_id, key.user_id, key.team_id, key.customer_id) if each]
+    found = await budget_store.budgets_of(connection, key.customer_id, scope_ids, now)
+    return [budget_message(row, now) for scope_id in scope_ids for row in found[scope_id]]
 
 
 def _message(row: Row, now: datetime) -> Key:

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tollkeeper.v1 import budgets_pb2 as _budgets_pb2
 from tollkeeper.v1 import keys_pb2 as _keys_pb2
 from tollkeeper.v1 import price_plans_pb2 as _price_plans_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
@@ -565,6 +566,22 @@ class RefusedRequest(_message.Message):
 class ReportRefusalsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ShowKeyRequest(_message.Message):
+    __slots__ = ("customer_id", "key_id")
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    customer_id: str
+    key_id: str
+    def __init__(self, customer_id: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...
+
+class ShowKeyResponse(_message.Message):
+    __slots__ = ("key", "budgets")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BUDGETS_FIELD_NUMBER: _ClassVar[int]
+    key: _keys_pb2.Key
+    budgets: _containers.RepeatedCompositeFieldContainer[_budgets_pb2.Budget]
+    def __init__(self, key: _Optional[_Union[_keys_pb2.Key, _Mapping]] = ..., budgets: _Optional[_Iterable[_Union[_budgets_pb2.Budget, _Mapping]]] = ...) -> None: ...
 
 class FindKeptObjectsRequest(_message.Message):
     __slots__ = ("customer_id", "object_ids", "wait")

@@ -96,6 +96,11 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.FromString,
                 _registered_method=True)
+        self.ShowKey = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/ShowKey',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ShowKeyRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ShowKeyResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/tollkeeper.v1.EdgeService/Watch',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.WatchRequest.SerializeToString,
@@ -201,6 +206,13 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowKey(self, request, context):
+        """What a key may know of itself: for GET /v1/key, not for admission. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27).
         """
@@ -270,6 +282,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.AcquireShares,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.SerializeToString,
+            ),
+            'ShowKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowKey,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ShowKeyRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ShowKeyResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -603,6 +620,33 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/AcquireShares',
             tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.AcquireSharesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/ShowKey',
+            tollkeeper_dot_v1_dot_edge__pb2.ShowKeyRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.ShowKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,8 @@ class EdgeServiceStub:
     what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
     returns the stored answer.
     """
+    ShowKey: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ShowKeyRequest, _edge_pb2.ShowKeyResponse]
+    """What a key may know of itself: for GET /v1/key, not for admission. NOT_FOUND."""
     Watch: _grpc.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -125,6 +127,8 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
     returns the stored answer.
     """
+    ShowKey: _aio.UnaryUnaryMultiCallable[_edge_pb2.ShowKeyRequest, _edge_pb2.ShowKeyResponse]  # type: ignore[assignment]
+    """What a key may know of itself: for GET /v1/key, not for admission. NOT_FOUND."""
     Watch: _aio.UnaryStreamMultiCallable[_edge_pb2.WatchRequest, _edge_pb2.WatchResponse]  # type: ignore[assignment]
     """One stream per incarnation. Heartbeats every 0.5 s; ends when the client is too slow, which means: resync (L27)."""
 
@@ -244,6 +248,14 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         what isn't kept, and asks for more. All of one customer; every limit is asked at most once. The same number again
         returns the stored answer.
         """
+
+    @_abc_1.abstractmethod
+    def ShowKey(
+        self,
+        request: _edge_pb2.ShowKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.ShowKeyResponse, _abc.Awaitable[_edge_pb2.ShowKeyResponse]]:
+        """What a key may know of itself: for GET /v1/key, not for admission. NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def Watch(
