@@ -239,6 +239,20 @@ async def test_a18_messages(edge: Edge, native: anthropic.AsyncAnthropic) -> Non
     assert sent["body"] == {"max_tokens": 50, "messages": ASK, "model": MODEL}
 
 
+async def test_messages_go_on_byte_for_byte(edge: Edge) -> None:
+    """Unparsed as far as the vendor can see: spaces, order, long numbers, fields of tomorrow."""
+    raw = (
+        b'{ "messages":[{"role":"user","content":"a"}], "max_tokens" :5,\n"metadata":{"user_id":"u","n":%d}, '
+        % 10**30
+    )
+    raw += b'"model": "%b" }' % MODEL.encode()
+    async with edge.client as client:
+        answer = await client.post("/v1/messages", content=raw, headers={"anthropic-version": "2023-06-01"})
+        last = (await client.get(f"{edge.simulator.url}/_sim/requests/last?n=1")).json()[0]
+    assert answer.status_code == 200
+    assert last["body"].encode() == raw
+
+
 async def test_a18_messages_streamed(edge: Edge, native: anthropic.AsyncAnthropic) -> None:
     """Event by event as it came; lifetimes of cache writes are in the first report, output in the last."""
     async with native.messages.stream(
