@@ -4,6 +4,7 @@ An operation is one path of a vendor's API, a wire the format that it speaks the
 sends requests, and the control plane, whose dry run says where they would go.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -47,3 +48,27 @@ GOOGLE_OPERATIONS = frozenset(
     {Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT, Operation.COUNT_CONTENT_TOKENS}
 )
 OPENAI_OPERATIONS = frozenset(Operation) - ANTHROPIC_OPERATIONS - GOOGLE_OPERATIONS
+
+# What a kind of request may be asked of a vendor as; the kinds are the edge's families, by name.
+FAMILIES: Mapping[str, frozenset[Operation]] = {
+    "chat": frozenset(
+        {Operation.CHAT, Operation.MESSAGES, Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}
+    ),
+    "completions": frozenset({Operation.COMPLETIONS}),
+    "responses": frozenset({Operation.RESPONSES}),
+    "responses_input_tokens": frozenset({Operation.RESPONSES_INPUT_TOKENS}),
+    "responses_compact": frozenset({Operation.RESPONSES_COMPACT}),
+    "embeddings": frozenset({Operation.EMBEDDINGS}),
+    "moderations": frozenset({Operation.MODERATIONS}),
+    "images": frozenset({Operation.IMAGES}),
+    "image_edits": frozenset({Operation.IMAGE_EDITS}),
+    "image_variations": frozenset({Operation.IMAGE_VARIATIONS}),
+    "speech": frozenset({Operation.SPEECH}),
+    "transcriptions": frozenset({Operation.TRANSCRIPTIONS}),
+    "translations": frozenset({Operation.TRANSLATIONS}),
+    "messages": frozenset({Operation.MESSAGES}),
+    "count_tokens": frozenset({Operation.COUNT_TOKENS}),
+    "generate_content": frozenset({Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}),
+    "generate_content_array": frozenset({Operation.STREAM_GENERATE_CONTENT}),
+    "count_content_tokens": frozenset({Operation.COUNT_CONTENT_TOKENS}),
+}

@@ -279,6 +279,17 @@ def direct_base_url(type_name: str, base_url: str) -> str:
     return base_url or (known.direct_url if known else "")
 
 
+def operations_of(type_name: str, base_url: str, direct: bool) -> frozenset[Operation]:
+    """What a provider serves that is reached so; behind an address of the customer's own may be any server
+    that speaks the type's format. A base URL that names the path of chat leads nowhere else."""
+    known = find_type(type_name) or PROVIDER_TYPES[CUSTOM]
+    if not goes_direct(type_name, base_url, direct):
+        return known.operations
+    if urlsplit(base_url).path.endswith(f"/{Operation.CHAT}"):
+        return frozenset({Operation.CHAT})
+    return OPENAI_OPERATIONS if base_url and known.wire is Wire.OPENAI else known.operations
+
+
 def azure_resource(base_url: str) -> str | None:
     """The resource that Azure's path through Cloudflare names; None for a host that isn't Azure's."""
     host = (urlsplit(base_url).hostname or "").lower()

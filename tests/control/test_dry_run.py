@@ -1,5 +1,6 @@
 """DryRunRouter: which attempts a request would get, exactly as an edge makes them."""
 
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -9,6 +10,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clients.control import ControlClient
 from control.domain.identity import Role
 from edge.families.chat import CHAT
+from edge.families.embeddings import EMBEDDINGS
+from edge.families.messages import MESSAGES
 from edge.grants import GrantView
 from edge.prices import PriceBook
 from edge.routing import RouteTable, candidates
@@ -176,6 +179,7 @@ async def test_questions_that_make_no_sense(control: RunningControl) -> None:
         ({"router_id": router.router_id, "model": ""}, "model"),
         ({"router_id": router.router_id, "model": "x" * 201}, "model"),
         ({"router_id": router.router_id, "provider": "x" * 201}, "provider"),
+        ({"router_id": router.router_id, "family": "nonsense"}, "family"),
         ({}, "router_id"),
         ({"router_id": ""}, "router_id"),
         ({"key_id": ""}, "key_id"),
@@ -240,12 +244,12 @@ async def test_edge_and_dry_run_agree(control: RunningControl, seed: int) -> Non
     ]
     book.apply(edge_pb2.PriceBook(version=1, prices=prices, full=True, last=True), 0.0)
     table = RouteTable(view, GATEWAY)
-    for model, stream in [(model, stream) for model in models for stream in (False, True)]:
-        told = await dry(cli, model, key_id=key.key.key_id, stream=stream)
-        facts = Facts(model=model, stream=stream, key_id=view.key_id)
+    for model, stream, family in product(models, (False, True), (CHAT, EMBEDDINGS, MESSAGES)):
+        told = await dry(cli, model, key_id=key.key.key_id, stream=stream, family=family.name)
+        facts = Facts(model=model, family=family.name, stream=stream, key_id=view.key_id)
         refusal = None
         try:
-            routes = table.routes(CHAT, stream, model, None, facts)
+            routes = table.routes(family, stream, model, None, facts)
             found = candidates(routes, lambda r, m: _price(view, book, r, m), model)
         except TollkeeperError as error:
             refusal = error

@@ -18,7 +18,8 @@ from control.store.routers import load_router
 from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import ModelList
-from tollkeeper.provider_types import goes_direct, leads_somewhere
+from tollkeeper.operations import FAMILIES
+from tollkeeper.provider_types import goes_direct, leads_somewhere, operations_of
 from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, waits, with_prices
 from tollkeeper.v1 import edge_pb2, prices_pb2, routers_pb2
 
@@ -48,6 +49,9 @@ async def dry_run(
     model = check_model(request.model)
     if len(request.provider) > MAX_PROVIDER_CHARS:
         raise invalid(f"provider is longer than {MAX_PROVIDER_CHARS} characters.", field="provider")
+    family = request.family or DEFAULT_FAMILY
+    if family not in FAMILIES:
+        raise invalid(f"family is one of {', '.join(FAMILIES)}.", field="family")
     asked = await _asked(connection, customer_id, request)
     now = await transaction_time(connection)
     routing = Routing()
@@ -56,6 +60,7 @@ async def dry_run(
     models = {asked_model(rule, model) for rule in routing.rules}
     rows = await global_prices(connection, sorted(models), now)
     prices = Prices([price_message(row, now) for row in rows], routing.own_prices)
+    served = FAMILIES[family]
     prepared = prepare(
         routing.rules, lambda rule: leads_somewhere(rule.provider_type, rule.base_url, rule.direct)
     )
@@ -65,7 +70,7 @@ async def dry_run(
         asked.customer_models,
         model,
         request.provider or None,
-        lambda rule: True,  # a dry run is of chat, which all that lead somewhere serve
+        lambda rule: not served.isdisjoint(operations_of(rule.provider_type, rule.base_url, rule.direct)),
         _facts(request, asked, now),
     )
     if asked.refusal is not None:

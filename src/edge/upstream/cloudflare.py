@@ -20,6 +20,7 @@ from tollkeeper.provider_types import (
     PROVIDER_TYPES,
     direct_base_url,
     find_type,
+    operations_of,
 )
 
 
@@ -157,7 +158,7 @@ def direct_destination(provider_type: str, base_url: str, credential: Credential
     chat_only = root.endswith(f"/{Operation.CHAT}")
     return Destination(
         known.wire,
-        frozenset({Operation.CHAT}) if chat_only else known.operations,
+        operations_of(provider_type, base_url, direct=True),
         lambda operation: root if chat_only else f"{root.rstrip('/')}/{known.direct_path(operation)}",
         Endpoint(
             origin=origin,
