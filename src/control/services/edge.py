@@ -16,9 +16,10 @@ from control.ledger import closing
 from control.ledger.queue import LedgerQueue
 from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
-from control.services import kept_objects, rate_shares
+from control.services import kept_objects
 from control.services.edge_checks import check_acquire, check_reports, check_uuid, check_watch
 from control.services.key_fields import budgets_above, key_message
+from control.services.rate_shares import RateShares
 from control.store import grants, incarnations, prices
 from control.store.database import Database, is_data_error
 from control.store.ledger import database_now
@@ -59,6 +60,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self._hub = hub
         self._open_credential = open_credential
         self._rates = PriceRatesCache(database)
+        self._shares = RateShares(database)
 
     async def Authorize(
         self, request: edge_pb2.AuthorizeRequest, context: "Context"
@@ -180,7 +182,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         self, request: edge_pb2.AcquireSharesRequest, context: "Context"
     ) -> edge_pb2.AcquireSharesResponse:
         """Lends shares of rates and of concurrent requests (L4)."""
-        response = await rate_shares.acquire(self._database, request)
+        response = await self._shares.acquire(request)
         for ask, answer in zip(request.asks, response.answers, strict=True):
             outcome = "refused" if answer.HasField("retry_after") else "granted"
             self._metrics.rate_asks.labels(edge_pb2.RateKind.Name(ask.kind).lower(), outcome).inc()

@@ -1,14 +1,16 @@
 """EdgeService.AcquireShares: one transaction over the meters of one customer (L4)."""
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from control.domain.models import MAX_MODEL_CHARS
 from control.domain.rates import DRAW_FOR_LEAST_MS, DRAW_FOR_MOST_MS, Answer, Ask, Kind, lend
 from control.store import rates as store
 from control.store.database import Connection, Database
 from control.store.rates import MeterKey
-from tollkeeper.errors import invalid
+from tollkeeper.errors import Reason, TollkeeperError, invalid
 from tollkeeper.ids import is_uuid
 from tollkeeper.v1 import edge_pb2
 
@@ -17,15 +19,47 @@ MAX_WAITING = 10_000
 # A worker reports by tenths of a second, of one share at a time; and what it takes back.
 MAX_USES = 2_000
 MAX_AMOUNT = 2**53
+# Calls that wait, and those that are in the database.
+MAX_WAITING_CALLS = 4096
+CONCURRENCY = 4
 _SCOPES = ("key", "user", "team", "customer")
 _KINDS = (Kind.REQUESTS_PER_MINUTE, Kind.TOKENS_PER_MINUTE, Kind.CONCURRENT_REQUESTS)
 
 
-async def acquire(
+class RateShares:
+    """Lends for all customers, one call of a customer at a time: those that would wait for its rows wait
+    here, and leave the database's connections to others."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turns = asyncio.Semaphore(CONCURRENCY)
+        self._customers: dict[str, asyncio.Lock] = {}
+        self._waiting = 0
+
+    async def acquire(self, request: edge_pb2.AcquireSharesRequest) -> edge_pb2.AcquireSharesResponse:
+        """Answers every ask. Raises INVALID_ARGUMENT, UNAVAILABLE."""
+        _check(request)
+        async with self._turn(request.customer_id.lower()):
+            return await _acquire(self._database, request)
+
+    @asynccontextmanager
+    async def _turn(self, customer_id: str) -> AsyncIterator[None]:
+        if self._waiting >= MAX_WAITING_CALLS:
+            raise TollkeeperError(Reason.UNAVAILABLE, "Too many asks for shares wait.", retry_after_s=1)
+        lock = self._customers.setdefault(customer_id, asyncio.Lock())
+        self._waiting += 1
+        try:
+            async with lock, self._turns:
+                yield
+        finally:
+            self._waiting -= 1
+            if not lock.locked() and self._customers.get(customer_id) is lock:
+                del self._customers[customer_id]
+
+
+async def _acquire(
     database: Database, request: edge_pb2.AcquireSharesRequest
 ) -> edge_pb2.AcquireSharesResponse:
-    """Answers every ask. Raises INVALID_ARGUMENT, UNAVAILABLE."""
-    _check(request)
     keys = [MeterKey(ask.scope_id.lower(), ask.model, ask.kind) for ask in request.asks]
     scopes = {(ask.scope, ask.scope_id.lower()) for ask in request.asks}
     if len(set(keys)) < len(keys):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from edge.control_link import ControlLink
 from edge.rates.bucket import Bucket
 from edge.rates.desk import RateDesk
+from edge.rates.estimate import Likely
 from edge.rates.limits import TOKENS, GrantLimits, Limit, MeterKey
 from edge.rates.refusal import refusal, too_large
 from edge.rates.ticket import Ticket
@@ -32,9 +33,9 @@ class RateBook:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    async def admit(self, limits: GrantLimits, model: str, tokens: int) -> Ticket:
-        """Takes one request, which may use about so many tokens, from every limit it is held to. Doesn't
-        suspend when the shares in hand cover it.
+    async def admit(self, limits: GrantLimits, model: str, tokens: Likely) -> Ticket:
+        """Takes one request from every limit it is held to. Doesn't suspend when the shares in hand cover
+        it.
 
         Raises RATE_LIMIT_EXCEEDED, REQUEST_EXCEEDS_RATE_LIMIT (final), UNAVAILABLE; then nothing is taken.
         """
@@ -42,13 +43,15 @@ class RateBook:
         draws = []
         queued = False
         for limit in limits.of(model):
-            amount = tokens if limit.key.kind == TOKENS else 1
+            amount = tokens.of(limit.most) if limit.key.kind == TOKENS else 1
             if not amount:
                 continue
             if amount > limit.most:
                 raise too_large(limit, amount, model)
             bucket = self._buckets.get(limit.key) or self._new(limit, now_s)
-            if bucket.refuses(amount, now_s):
+            if bucket.most != limit.most:
+                bucket.change(limit.most)
+            if bucket.refuses(amount, now_s) and not bucket.covers(amount, now_s):
                 raise refusal(bucket, amount, model, now_s)
             queued = queued or bucket.waiter_count > 0
             draws.append((bucket, amount))

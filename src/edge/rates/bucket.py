@@ -86,6 +86,7 @@ class Bucket:
         "free",
         "in_flight",
         "key",
+        "kind",
         "last_draw_s",
         "left",
         "most",
@@ -102,6 +103,7 @@ class Bucket:
 
     def __init__(self, limit: Limit, now_s: float) -> None:
         self.key = limit.key
+        self.kind = limit.key.kind
         self.most = limit.most
         self.left = 0
         self.in_flight = 0
@@ -144,7 +146,7 @@ class Bucket:
         step = int(now_s * STEPS_PER_S)
         if now_s >= self._demand_until_s:
             self._turn(now_s)
-        if self.key.kind == CONCURRENT:
+        if self.kind == CONCURRENT:
             self.in_flight += amount
             self._demand = max(self._demand, self.in_flight)
         else:
@@ -164,6 +166,8 @@ class Bucket:
             self.left += amount
         elif now_s - step / STEPS_PER_S < MINUTE_S:
             self._taken_back[step] = self._taken_back.get(step, 0) + amount
+            # The next request asks again.
+            self.refused_until_s = -inf
 
     def add(self, amount: int, now_s: float) -> None:
         """More was used than was drawn: `left` may fall below zero, and what comes next makes up for it."""
@@ -171,9 +175,15 @@ class Bucket:
         step = int(now_s * STEPS_PER_S)
         self._used[step] = self._used.get(step, 0) + amount
 
+    def change(self, most: int) -> None:
+        """The limit is another one now. What was lent under a higher one isn't used any more."""
+        if most < self.most:
+            self.left = min(0, self.left)
+        self.most = most
+
     def refuses(self, amount: int, now_s: float) -> bool:
         """Whether the control plane just refused as much or less. A place may come free any moment."""
-        if self.key.kind == CONCURRENT:
+        if self.kind == CONCURRENT:
             return False
         return now_s < self.refused_until_s and amount >= self.refused_least
 
@@ -190,7 +200,7 @@ class Bucket:
 
     def gives_back(self) -> bool:
         """Whether a place that came free is wanted by others at once."""
-        return self.exact and self.left > 0 and self.key.kind == CONCURRENT
+        return self.exact and self.left > 0 and self.kind == CONCURRENT
 
     def due(self, now_s: float) -> bool:
         """Whether there is something to report or to give back."""
@@ -277,7 +287,7 @@ class Bucket:
         if self._idle(now_s):
             return 0
         demand = max(self._demand, self._demand_before)
-        if self.key.kind == CONCURRENT:
+        if self.kind == CONCURRENT:
             return max(0, demand - self.in_flight)
         return min(self.most, AHEAD_PERIODS * demand)
 

@@ -228,7 +228,7 @@ class RateDesk:
             for bucket, amount in waiter.ticket.draws:
                 if bucket.covers(amount, now_s) or bucket.retry_at_s <= now_s:
                     continue
-                if bucket.key.kind == CONCURRENT and now_s - waiter.since_s < PLACE_WAIT_S:
+                if bucket.kind == CONCURRENT and now_s - waiter.since_s < PLACE_WAIT_S:
                     continue
                 bucket.refuse(amount)
                 self._fail(line, waiter, refusal(bucket, amount, waiter.ticket.model, now_s))

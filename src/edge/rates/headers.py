@@ -15,12 +15,16 @@ _RESET = go_duration(MINUTE_S).encode()
 def with_rates(lines: bytes, buckets: Sequence[Bucket]) -> bytes:
     """The vendor's header lines for a request that was served, with our rates in place of its own: of each
     kind those with the least left. The minute slides, so what the request took comes back in a minute."""
+    tightest: dict[int, Bucket] = {}
+    for bucket in buckets:
+        found = tightest.get(bucket.kind)
+        if found is None or bucket.remaining < found.remaining:
+            tightest[bucket.kind] = bucket
     own = b""
     for kind, name in _NAMES.items():
-        found = [bucket for bucket in buckets if bucket.key.kind == kind]
-        if found:
-            tightest = min(found, key=_remaining)
-            own += _LINES % (name, tightest.most, name, tightest.remaining, name, _RESET)
+        found = tightest.get(kind)
+        if found is not None:
+            own += _LINES % (name, found.most, name, found.remaining, name, _RESET)
     if own and _PREFIX in lines:
         lines = b"".join(line for line in lines.splitlines(True) if not line.startswith(_PREFIX))
     return lines + own
@@ -37,7 +41,3 @@ def refusal_headers(metadata: Mapping[str, str], wait_s: float) -> tuple[tuple[b
         (b"x-ratelimit-remaining-%b" % name.encode(), metadata["remaining"].encode()),
         (b"x-ratelimit-reset-%b" % name.encode(), go_duration(wait_s).encode()),
     )
-
-
-def _remaining(bucket: Bucket) -> int:
-    return bucket.remaining

@@ -39,7 +39,7 @@ class Ticket:
     def void(self) -> None:
         """The request was not sent: it counts nowhere."""
         for bucket, amount, mark in self._ended():
-            if bucket.key.kind == CONCURRENT:
+            if bucket.kind == CONCURRENT:
                 self._free(bucket)
             else:
                 self._correct(bucket, amount, mark, 0)
@@ -47,9 +47,9 @@ class Ticket:
     def finish(self, tokens: int | None) -> None:
         """The request is over and used so many tokens; None: nobody knows, what was counted stands."""
         for bucket, amount, mark in self._ended():
-            if bucket.key.kind == CONCURRENT:
+            if bucket.kind == CONCURRENT:
                 self._free(bucket)
-            elif bucket.key.kind == TOKENS and tokens is not None and tokens != amount:
+            elif bucket.kind == TOKENS and tokens is not None and tokens != amount:
                 self._correct(bucket, amount, mark, tokens)
 
     def _ended(self) -> Iterator[tuple[Bucket, int, tuple[int, int]]]:

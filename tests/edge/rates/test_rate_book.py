@@ -9,6 +9,7 @@ import pytest
 from edge.control_link import ControlLink, open_channel
 from edge.errors import render
 from edge.rates.book import RateBook
+from edge.rates.estimate import Likely
 from edge.rates.headers import with_rates
 from edge.rates.limits import CONCURRENT, REQUESTS, TOKENS, GrantLimits
 from edge.rates.ticket import Ticket
@@ -84,7 +85,7 @@ async def office(control: FakeControl) -> AsyncIterator[Office]:
 async def outcome(book: RateBook, limits: GrantLimits, tokens: int = 1) -> Ticket | TollkeeperError:
     """What a request gets."""
     try:
-        return await book.admit(limits, "gpt-4o", tokens)
+        return await book.admit(limits, "gpt-4o", Likely(tokens))
     except TollkeeperError as refusal:
         return refusal
 
@@ -110,12 +111,12 @@ async def test_requests_within_the_limit_need_no_call_each(office: Office) -> No
     """A worker that serves steadily asks ahead, off the request path."""
     book, limits = office.worker(), office.key(REQUESTS, 10_000)
     for _ in range(300):
-        await book.admit(limits, "gpt-4o", 1)
+        await book.admit(limits, "gpt-4o", Likely(1))
         office.turn(0.01)
         await asyncio.sleep(0)
     before = office.calls()
     assert before < 40
-    ticket = book.admit(limits, "gpt-4o", 1)
+    ticket = book.admit(limits, "gpt-4o", Likely(1))
     with pytest.raises(StopIteration):
         # Doesn't suspend.
         ticket.send(None)
@@ -141,7 +142,7 @@ async def test_a_refusal_says_who_and_when_in_openai_s_words(office: Office) -> 
     """Type, code, message, retry-after and x-ratelimit-* (facts §8, §9)."""
     book, limits = office.worker(), office.key(REQUESTS, 2)
     for _ in range(2):
-        await book.admit(limits, "gpt-4o", 1)
+        await book.admit(limits, "gpt-4o", Likely(1))
     office.turn(20)
     rendered = render(refused(await outcome(book, limits)))
     headers = {name.decode(): value.decode() for name, value in rendered.headers}
@@ -164,8 +165,8 @@ async def test_answers_carry_what_is_left(office: Office) -> None:
     """Of the limit with least left, in place of the vendor's."""
     book = office.worker()
     limits = office.limits(("key", "", REQUESTS, 5), ("team", "", REQUESTS, 100), ("key", "", TOKENS, 900))
-    await book.admit(limits, "gpt-4o", 100)
-    ticket = await book.admit(limits, "gpt-4o", 100)
+    await book.admit(limits, "gpt-4o", Likely(100))
+    ticket = await book.admit(limits, "gpt-4o", Likely(100))
     lines = ticket.with_rates(b"x-request-id: a\r\nx-ratelimit-limit-requests: 9\r\n").decode().split("\r\n")
     assert lines[:-1] == [
         "x-request-id: a",
@@ -183,7 +184,7 @@ async def test_a_request_takes_from_all_limits_or_none(office: Office) -> None:
     """The customer's refusal leaves the key's limit as it was."""
     book = office.worker()
     limits = office.limits(("key", "", REQUESTS, 3), ("customer", "", TOKENS, 100))
-    await book.admit(limits, "gpt-4o", 90)
+    await book.admit(limits, "gpt-4o", Likely(90))
     refusal = refused(await outcome(book, limits, tokens=20))
     assert (refusal.metadata["scope"], refusal.metadata["type"]) == ("customer", "tokens")
     assert [await outcome(book, limits, tokens=5) for _ in range(2)]
@@ -194,10 +195,10 @@ async def test_limits_by_model_hold_for_their_models(office: Office) -> None:
     """Those whose pattern matches what is asked for."""
     book = office.worker()
     limits = office.limits(("key", "gpt-4o*", REQUESTS, 1), ("key", "", REQUESTS, 10))
-    await book.admit(limits, "gpt-4o-mini", 1)
+    await book.admit(limits, "gpt-4o-mini", Likely(1))
     assert "for models gpt-4o*" in refused(await outcome(book, limits)).message
     for _ in range(3):
-        await book.admit(limits, "o3", 1)
+        await book.admit(limits, "o3", Likely(1))
 
 
 async def test_what_can_never_fit_is_refused_for_good(office: Office) -> None:
@@ -208,23 +209,41 @@ async def test_what_can_never_fit_is_refused_for_good(office: Office) -> None:
     assert (rendered.status, error["type"], error["code"]) == (429, "tokens", "rate_limit_exceeded")
     assert "Limit 100, Requested 101" in error["message"]
     assert dict(rendered.headers) == {b"x-should-retry": b"false"}
-    await book.admit(limits, "gpt-4o", 100)
+    await book.admit(limits, "gpt-4o", Likely(100))
+
+
+async def test_a_guess_never_makes_a_request_too_large(office: Office) -> None:
+    """Output that nobody limited takes a tenth of a small limit; what was said counts in full."""
+    book, limits = office.worker(), office.key(TOKENS, 100)
+    tickets = [await book.admit(limits, "gpt-4o", Likely(10, 1000)) for _ in range(5)]
+    refused(await outcome(book, limits))
+    tickets[0].finish(10)
+    await book.admit(limits, "gpt-4o", Likely(10))
+
+
+async def test_a_lowered_limit_holds_at_once(office: Office) -> None:
+    """Of the worker that hears of it: what it was lent before isn't used."""
+    book = office.worker()
+    for _ in range(50):
+        await book.admit(office.key(REQUESTS, 1000), "gpt-4o", Likely(1))
+        office.turn(0.1)
+    refused(await outcome(book, office.key(REQUESTS, 20)))
 
 
 async def test_tokens_are_corrected_at_the_end(office: Office) -> None:
     """Too much comes back at once, too little is taken from what comes next; unknown stays as counted."""
     book, limits = office.worker(), office.key(TOKENS, 100)
-    ticket = await book.admit(limits, "gpt-4o", 80)
+    ticket = await book.admit(limits, "gpt-4o", Likely(80))
     refused(await outcome(book, limits, tokens=30))
     ticket.finish(10)
     ticket.finish(10)
     ticket.void()
     office.turn(1.1)
-    second = await book.admit(limits, "gpt-4o", 50)
+    second = await book.admit(limits, "gpt-4o", Likely(50))
     second.finish(85)
     refused(await outcome(book, limits, tokens=6))
     office.turn(1.1)
-    third = await book.admit(limits, "gpt-4o", 5)
+    third = await book.admit(limits, "gpt-4o", Likely(5))
     third.finish(None)
     refused(await outcome(book, limits, tokens=1))
 
@@ -234,8 +253,8 @@ async def test_what_was_not_sent_takes_nothing(office: Office) -> None:
     book = office.worker()
     limits = office.limits(("key", "", REQUESTS, 1), ("key", "", TOKENS, 10), ("key", "", CONCURRENT, 1))
     for _ in range(5):
-        (await book.admit(limits, "gpt-4o", 10)).void()
-    await book.admit(limits, "gpt-4o", 10)
+        (await book.admit(limits, "gpt-4o", Likely(10))).void()
+    await book.admit(limits, "gpt-4o", Likely(10))
     refused(await outcome(book, limits, tokens=10))
 
 
@@ -243,7 +262,7 @@ async def test_a_place_goes_from_worker_to_worker(office: Office) -> None:
     """One request at a time over eight workers, one after the other: every one is served."""
     books, limits = [office.worker() for _ in range(8)], office.key(CONCURRENT, 1)
     for number in range(24):
-        ticket = await books[number % 8].admit(limits, "gpt-4o", 1)
+        ticket = await books[number % 8].admit(limits, "gpt-4o", Likely(1))
         refused(await outcome(books[(number + 1) % 8], limits)) if number == 5 else None
         ticket.finish(None)
 
@@ -274,14 +293,14 @@ async def test_no_more_at_once_than_the_limit(office: Office) -> None:
 async def test_a_place_is_kept_while_its_request_runs(office: Office) -> None:
     """A long stream renews its share; when it ends, the place is free."""
     book, other, limits = office.worker(), office.worker(), office.key(CONCURRENT, 1)
-    ticket = await book.admit(limits, "gpt-4o", 1)
+    ticket = await book.admit(limits, "gpt-4o", Likely(1))
     for _ in range(20):
         office.turn(5)
         book.tick()
         await asyncio.sleep(0.01)
     refused(await outcome(other, limits))
     ticket.finish(None)
-    await other.admit(limits, "gpt-4o", 1)
+    await other.admit(limits, "gpt-4o", Likely(1))
 
 
 @pytest.mark.parametrize("fault", [Fault(lose_answer=True), Fault(error=error(Reason.UNAVAILABLE))])
@@ -289,8 +308,8 @@ async def test_a_lost_call_counts_once(office: Office, fault: Fault) -> None:
     """It is repeated with the same number: the request is served, and the limit is whole."""
     book, other, limits = office.worker(), office.worker(), office.key(REQUESTS, 2)
     office.control.faults["AcquireShares"].append(fault)
-    await book.admit(limits, "gpt-4o", 1)
-    await other.admit(limits, "gpt-4o", 1)
+    await book.admit(limits, "gpt-4o", Likely(1))
+    await other.admit(limits, "gpt-4o", Likely(1))
     refused(await outcome(other, limits))
 
 
@@ -298,11 +317,11 @@ async def test_without_the_control_plane_the_share_in_hand_is_served(office: Off
     """To its end; then 503, and on again when it is back."""
     book, limits = office.worker(), office.key(REQUESTS, 1000)
     for _ in range(40):
-        await book.admit(limits, "gpt-4o", 1)
+        await book.admit(limits, "gpt-4o", Likely(1))
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
     await office.control.stop()
-    await book.admit(limits, "gpt-4o", 1)
+    await book.admit(limits, "gpt-4o", Likely(1))
     office.turn(21)
     unavailable = refused(await outcome(book, limits), Reason.UNAVAILABLE)
     assert unavailable.retry_after_s
@@ -320,18 +339,18 @@ async def test_who_hangs_up_while_waiting_takes_nothing(office: Office) -> None:
     """The share that was fetched for it serves the next one."""
     book, limits = office.worker(), office.key(REQUESTS, 1)
     office.control.faults["AcquireShares"].append(Fault(delay_s=0.1))
-    waiting = asyncio.create_task(book.admit(limits, "gpt-4o", 1))
+    waiting = asyncio.create_task(book.admit(limits, "gpt-4o", Likely(1)))
     await asyncio.sleep(0.02)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await book.admit(limits, "gpt-4o", 1)
+    await book.admit(limits, "gpt-4o", Likely(1))
 
 
 async def test_idle_shares_go_back_and_are_forgotten(office: Office) -> None:
     """After some seconds without requests nothing is left here, and others may have all of it."""
     book, other, limits = office.worker(), office.worker(), office.key(REQUESTS, 100)
     for _ in range(10):
-        await book.admit(limits, "gpt-4o", 1)
+        await book.admit(limits, "gpt-4o", Likely(1))
     for _ in range(4):
         office.turn(20)
         book.tick()
@@ -344,7 +363,7 @@ async def test_a_drained_worker_gives_all_back(office: Office) -> None:
     """At its end, without waiting for its shares to end."""
     book, other, limits = office.worker(), office.worker(), office.key(REQUESTS, 100)
     for _ in range(10):
-        await book.admit(limits, "gpt-4o", 1)
+        await book.admit(limits, "gpt-4o", Likely(1))
         office.turn(0.5)
     await book.drain()
     assert admitted([await outcome(other, limits) for _ in range(100)]) == 90
@@ -372,12 +391,12 @@ async def test_thousands_of_draws_cost_microseconds(office: Office) -> None:
     """The path of a request whose share is in hand."""
     book = office.worker()
     limits = office.limits(("key", "", REQUESTS, 10**9), ("key", "", TOKENS, 10**12))
-    ticket = await book.admit(limits, "gpt-4o", 100)
+    ticket = await book.admit(limits, "gpt-4o", Likely(100))
     started: Callable[[], float] = asyncio.get_running_loop().time
     rounds = 2000
     began = started()
     for _ in range(rounds):
-        ticket = await book.admit(limits, "gpt-4o", 100)
+        ticket = await book.admit(limits, "gpt-4o", Likely(100))
         ticket.finish(50)
     spent_us = (started() - began) / rounds * 1e6
     assert spent_us < 500, spent_us
