@@ -1,7 +1,9 @@
 """What the edge serves, a row for each family: the request that it is measured with."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import load
 from benchmarks.load import Outcome, Target
@@ -23,11 +25,13 @@ class Family:
     body: str
     content_type: str = "application/json"
     key_header: str = "authorization"
+    more_headers: tuple[tuple[str, str], ...] = ()
     loading: Callable[[Target, float, int], Outcome] = load.full
 
     def target(self, edge_url: str, secret: str) -> Target:
         """The same at an edge."""
-        return Target(edge_url + self.path, secret, self.body, self.content_type, self.key_header)
+        url = edge_url + self.path
+        return Target(url, secret, self.body, self.content_type, self.key_header, self.more_headers)
 
 
 def chat_body(text: str = "", stream: bool = False) -> str:
@@ -37,9 +41,25 @@ def chat_body(text: str = "", stream: bool = False) -> str:
     return head + "x" * (BODY_BYTES - len(head) - 4) + '"}]}'
 
 
+def _json(**fields: Any) -> str:
+    """A request of 200 bytes: `TEXT` in a field is filled up."""
+    body = json.dumps(fields, separators=(",", ":"))
+    return body.replace("TEXT", "x" * (BODY_BYTES - len(body) + 4))
+
+
+_TO_CLAUDE: dict[str, Any] = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "TEXT"}]}
+
 FAMILIES = (
     Family("chat", CHAT_PATH, chat_body()),
     Family("chat_stream", CHAT_PATH, chat_body("[[sim tokens=20]]", stream=True), loading=load.graceful),
+    Family("chat_to_anthropic", CHAT_PATH, _json(**_TO_CLAUDE)),
+    Family(
+        "messages",
+        "/v1/messages",
+        _json(max_tokens=64, **_TO_CLAUDE),
+        key_header="x-api-key",
+        more_headers=(("anthropic-version", "2023-06-01"),),
+    ),
 )
 
 

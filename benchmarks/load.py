@@ -30,9 +30,7 @@ import uvloop
 CONNECTIONS = 16
 WRK_SCRIPT = """
 wrk.method = "POST"
-wrk.body = %s
-wrk.headers["content-type"] = %s
-wrk.headers[%s] = %s
+%s
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format("requests %%d failed %%d p50_us %%d p99_us %%d took_us %%d\\n", summary.requests,
@@ -56,11 +54,14 @@ class Target:
     content_type: str = "application/json"
     key_header: str = "authorization"
     """Where the key is: vendors' own SDKs send theirs elsewhere."""
+    more_headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def credential(self) -> str:
-        """That header's value."""
-        return f"Bearer {self.secret}" if self.key_header == "authorization" else self.secret
+    def headers(self) -> dict[str, str]:
+        """Without those that any client adds."""
+        is_bearer = self.key_header == "authorization"
+        credential = f"Bearer {self.secret}" if is_bearer else self.secret
+        return {"content-type": self.content_type, self.key_header: credential, **dict(self.more_headers)}
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,9 +71,9 @@ class Target:
     def request(self) -> bytes:
         """The request's bytes."""
         host, port = self.address
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         return (
-            f"POST {urlsplit(self.url).path} HTTP/1.1\r\nhost: {host}:{port}\r\n"
-            f"content-type: {self.content_type}\r\n{self.key_header}: {self.credential}\r\n"
+            f"POST {urlsplit(self.url).path} HTTP/1.1\r\nhost: {host}:{port}\r\n{lines}"
             f"content-length: {len(self.body.encode())}\r\n\r\n{self.body}"
         ).encode()
 
@@ -112,9 +113,10 @@ def _checked(target: Target, outcome: Outcome) -> Outcome:
 def _wrk(target: Target, seconds: float, cpu: int) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
-        values = (target.body, target.content_type, target.key_header, target.credential)
         # These are ASCII, whose JSON strings Lua reads alike.
-        script.write_text(WRK_SCRIPT % tuple(json.dumps(value) for value in values))
+        lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(v)}" for name, v in target.headers.items()]
+        lines.append(f"wrk.body = {json.dumps(target.body)}")
+        script.write_text(WRK_SCRIPT % "\n".join(lines))
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(script), target.url]
         output = _run(command, seconds, cpu)
     found = re.search(r"requests (\d+) failed (\d+) p50_us (\d+) p99_us (\d+) took_us (\d+)", output)

@@ -57,6 +57,14 @@ def test_tools(chat: ChatOpenAI) -> None:
     assert chat.invoke([asked, called, *results, HumanMessage(ASK)]).content == SENTENCE
 
 
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gemini-2.5-flash"])
+def test_translated(chat: ChatOpenAI, model: str) -> None:
+    """Other vendors' models, in OpenAI's words."""
+    asking = chat.model_copy(update={"model_name": model})
+    assert asking.invoke(ASK).content == SENTENCE
+    assert "".join(chunk.text for chunk in asking.stream(ASK)) == SENTENCE
+
+
 def test_refusals(chat: ChatOpenAI) -> None:
     """The gateway's refusal is what its user catches from OpenAI."""
     with pytest.raises(openai.BadRequestError) as refused:

@@ -1,5 +1,6 @@
 """Each SDK once: what an app does first works by changing address and key alone."""
 
+import anthropic
 import openai
 from langchain_openai import ChatOpenAI
 from pydantic_ai import Agent
@@ -24,6 +25,15 @@ def test_openai_python(stack: Stack, secret: str) -> None:
 def test_openai_node(stack: Stack, secret: str) -> None:
     """OpenAI's own for Node."""
     assert node.run("plain", f"{stack.edge}/v1", secret) == [SENTENCE, 6]
+
+
+def test_anthropic(stack: Stack, secret: str) -> None:
+    """Anthropic's own, in its own format."""
+    with anthropic.Anthropic(base_url=stack.edge, api_key=secret) as client:
+        answer = client.messages.create(
+            model="claude-haiku-4-5", max_tokens=32, messages=[{"role": "user", "content": ASK}]
+        )
+    assert [block.text for block in answer.content if block.type == "text"] == [SENTENCE]
 
 
 def test_langchain(stack: Stack, secret: str) -> None:

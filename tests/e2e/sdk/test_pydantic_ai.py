@@ -53,6 +53,13 @@ async def test_typed(model: OpenAIChatModel) -> None:
     assert ran.output == Found(text="the toll is paid")
 
 
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "gemini-2.5-flash"])
+async def test_translated(provider: OpenAIProvider, model: str) -> None:
+    """Other vendors' models, in OpenAI's words, with a typed output."""
+    agent = Agent(OpenAIChatModel(model, provider=provider), output_type=ToolOutput(Found, name="found"))
+    assert (await agent.run(ASK)).output == Found(text="the toll is paid")
+
+
 async def test_refusals(provider: OpenAIProvider) -> None:
     """The gateway's refusal is the library's error."""
     with pytest.raises(ModelHTTPError) as refused:
