@@ -53,6 +53,10 @@ FAMILIES = (
     Family("chat", CHAT_PATH, chat_body()),
     Family("chat_stream", CHAT_PATH, chat_body("[[sim tokens=20]]", stream=True), loading=load.graceful),
     Family("chat_to_anthropic", CHAT_PATH, _json(**_TO_CLAUDE)),
+    Family("completions", "/v1/completions", _json(model="gpt-3.5-turbo-instruct", prompt="TEXT")),
+    Family("responses", "/v1/responses", _json(model=MODEL, input="TEXT", store=False)),
+    Family("embeddings", "/v1/embeddings", _json(model="text-embedding-3-small", input="TEXT")),
+    Family("moderations", "/v1/moderations", _json(model="omni-moderation-latest", input="TEXT")),
     Family(
         "messages",
         "/v1/messages",
@@ -60,6 +64,8 @@ FAMILIES = (
         key_header="x-api-key",
         more_headers=(("anthropic-version", "2023-06-01"),),
     ),
+    Family("images", "/v1/images/generations", _json(model="gpt-image-1", prompt="TEXT", size="1024x1024")),
+    Family("speech", "/v1/audio/speech", _json(model="tts-1", voice="alloy", input="TEXT")),
 )
 
 

@@ -6,7 +6,7 @@ import openai
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from tests.e2e.sdk.test_one_of_each import ASK, MODEL, SENTENCE
 from tests.e2e.stack import Stack
@@ -55,6 +55,24 @@ def test_tools(chat: ChatOpenAI) -> None:
         ToolMessage(look_up.invoke(each["args"]), tool_call_id=each["id"]) for each in called.tool_calls
     ]
     assert chat.invoke([asked, called, *results, HumanMessage(ASK)]).content == SENTENCE
+
+
+def test_responses(chat: ChatOpenAI) -> None:
+    """Its other way to ask: the Responses API, whole and streamed."""
+    asking = chat.model_copy(update={"use_responses_api": True})
+    assert asking.invoke(ASK).text == SENTENCE
+    assert "".join(chunk.text for chunk in asking.stream(ASK)) == SENTENCE
+
+
+def test_embeddings(stack: Stack, secret: str) -> None:
+    """Its vectors; it would cut texts by itself, which needs a download."""
+    embeddings = OpenAIEmbeddings(
+        model="text-embedding-3-small",
+        base_url=f"{stack.edge}/v1",
+        api_key=secret,
+        check_embedding_ctx_length=False,
+    )
+    assert len(embeddings.embed_documents(["one", "two"])) == 2
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-4-5", "gemini-2.5-flash"])

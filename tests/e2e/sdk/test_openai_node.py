@@ -18,6 +18,12 @@ pytestmark = pytest.mark.slow
         ("models", [True, "gpt-4o-mini"]),
         ("refused", ["BadRequestError", 400, "model_not_priced"]),
         ("broken", ["APIError", "upstream_disconnected"]),
+        ("completions", [SENTENCE, SENTENCE]),
+        ("embeddings", [[0, "number"], [1, "number"]]),
+        ("moderations", 2),
+        ("responses", [SENTENCE, SENTENCE, True]),
+        ("images", [1, 1, 1]),
+        ("audio", [True, True, True]),
     ],
 )
 def test_node(stack: Stack, secret: str, case: str, shown: object) -> None:

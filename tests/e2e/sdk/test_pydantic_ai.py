@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, ToolOutput
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.e2e.sdk.test_one_of_each import ASK, MODEL, SENTENCE
@@ -51,6 +51,14 @@ async def test_typed(model: OpenAIChatModel) -> None:
     """An output type is a tool that the model must call."""
     ran = await Agent(model, output_type=ToolOutput(Found, name="found")).run(ASK)
     assert ran.output == Found(text="the toll is paid")
+
+
+async def test_responses(provider: OpenAIProvider) -> None:
+    """Its other way to ask: the Responses API, whole and streamed."""
+    agent = Agent(OpenAIResponsesModel(MODEL, provider=provider))
+    assert (await agent.run(ASK)).output == SENTENCE
+    async with agent.run_stream(ASK) as stream:
+        assert await stream.get_output() == SENTENCE
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-4-5", "gemini-2.5-flash"])
