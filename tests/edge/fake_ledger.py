@@ -40,12 +40,8 @@ def rule(name: str, **fields: object) -> edge_pb2.Rule:
 
 def grant(*rules: edge_pb2.Rule, **fields: object) -> GrantView:
     """A grant of these rules."""
-    message = edge_pb2.Grant(
-        customer_id="customer-1",
-        key_id="key-1",
-        rules=rules,
-        **fields,  # type: ignore[arg-type]
-    )
+    values: dict[str, object] = {"customer_id": "customer-1", "key_id": "key-1", "rules": rules, **fields}
+    message = edge_pb2.Grant(**values)  # type: ignore[arg-type]
     return GrantView(b"h" * 32, message, 0.0, 0.0)
 
 

@@ -96,7 +96,8 @@ class Pool:
 
     def sweep(self, now: float) -> bool:
         """Apply every deadline that has passed. Returns whether anything is left here to watch."""
-        for connection in [each for each in self._connections if each.deadline <= now]:
+        late = [each for each in self._connections if each.deadline <= now or each.end_by_s <= now]
+        for connection in late:
             connection.expire(now)
         while self._queue and (self._queue[0][0] <= now or self._queue[0][1].done()):
             _, turn = self._queue.popleft()

@@ -1,7 +1,7 @@
 """Whether a failed attempt is made again at the same provider, and after what wait (docs/routing.md).
 
 A budget bounds what retries add to a provider's load: over time at most one for each five first tries, plus
-three in ten seconds; `_BURST` at once. Without it, everybody's retries would multiply an overload.
+three in ten seconds; ten at once. Without it, everybody's retries would multiply an overload.
 """
 
 from collections import OrderedDict
@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 DEFAULT_BACKOFF_S = 0.25
 DEFAULT_MAX_BACKOFF_S = 4.0
-_PER_FIRST_TRY = 0.2
-_PER_SECOND = 0.3
-_BURST = 10.0
+# In fifths of a retry, so that adding them up is exact: what a retry takes, what a first try earns, what
+# comes by itself, and the most that is kept.
+_RETRY = 5.0
+_FIRST_TRY = 1.0
+_PER_SECOND = 1.5
+_MOST = 10 * _RETRY
 MAX_PROVIDERS = 4096
 
 
@@ -53,23 +56,23 @@ class RetryBudgets:
     def tried(self, provider_id: str) -> None:
         """A first try: it earns a part of a retry."""
         left, _ = self._filled(provider_id)
-        self._keep(provider_id, left + _PER_FIRST_TRY)
+        self._keep(provider_id, left + _FIRST_TRY)
 
     def take(self, provider_id: str) -> bool:
         """Whether one more retry may be made; it is counted."""
         left, _ = self._filled(provider_id)
-        if left < 1:
+        if left < _RETRY:
             return False
-        self._keep(provider_id, left - 1)
+        self._keep(provider_id, left - _RETRY)
         return True
 
     def _filled(self, provider_id: str) -> tuple[float, float]:
         now_s = self._now_s()
-        left, since_s = self._buckets.get(provider_id, (_BURST, now_s))
-        return min(_BURST, left + _PER_SECOND * (now_s - since_s)), now_s
+        left, since_s = self._buckets.get(provider_id, (_MOST, now_s))
+        return min(_MOST, left + _PER_SECOND * (now_s - since_s)), now_s
 
     def _keep(self, provider_id: str, left: float) -> None:
-        self._buckets[provider_id] = (min(_BURST, left), self._now_s())
+        self._buckets[provider_id] = (min(_MOST, left), self._now_s())
         self._buckets.move_to_end(provider_id)
         if len(self._buckets) > MAX_PROVIDERS:
             self._buckets.popitem(last=False)
