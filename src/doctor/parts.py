@@ -115,7 +115,27 @@ def _edge(client: httpx.Client, url: str) -> list[Finding]:
         why = _json(ready).get("why", ready.status_code)
         advice = "It admits no requests. Most often it can't reach the control plane, or its disk is full."
         return [failed(check, f"{url} isn't ready: {why}", advice)]
-    return [ok(check, f"{url} is ready"), _version(url, _json(home).get("version"))]
+    return [ok(check, f"{url} is ready"), _version(url, _json(home).get("version")), *_sick(client, url)]
+
+
+def _sick(client: httpx.Client, url: str) -> list[Finding]:
+    """Providers that the edge doesn't ask for a while, since they kept failing. Public edges don't tell."""
+    try:
+        rows = _json(client.get(f"{url}/statusz")).get("breakers")
+    except httpx.HTTPError:
+        return []
+    if not isinstance(rows, list):
+        return []
+    resting = {
+        (each.get("provider_id"), each.get("model"), each.get("last_status"), each.get("last_failure"))
+        for each in rows
+        if isinstance(each, dict)
+    }
+    advice = "It is asked again by itself. `tollkeeper providers test ID` shows what the vendor says."
+    return [
+        warning("provider", f"{provider_id} keeps failing for {model}: {status or failure}", advice)
+        for provider_id, model, status, failure in sorted(resting, key=str)
+    ]
 
 
 def _version(whose: str, theirs: str | None) -> Finding:

@@ -80,7 +80,8 @@ def create_app(
     models = Models(ledger, pipeline, planner)
     model_routes.add_routes(app, models, facade)
     key_routes.add_routes(app, OwnKey(ledger, pipeline, models))
-    ops.add_routes(app, ledger.ready, settings.metrics_address is None, Cors(settings.cors_origins))
+    with_metrics = settings.metrics_address is None
+    ops.add_routes(app, ledger.ready, settings.data_dir, with_metrics, Cors(settings.cors_origins))
     if facade is not None:
         rest_routes.add_routes(app, facade)
     return app

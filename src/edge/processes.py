@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from edge import metrics
 from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings
+from edge.health import health_file
 from edge.sockets import PortTaken, reserve
 
 log = structlog.get_logger()
@@ -66,6 +67,7 @@ class Parent:
             with _pid_file(self._run_dir / f"edge-worker-{number}.pid", process.pid):
                 code = await self._watch(process)
             metrics.forget_process(self._metrics_dir, process.pid)
+            health_file(self._settings.data_dir, number).unlink(missing_ok=True)
             if self._stopping.is_set():
                 return
             if code == EXIT_UNUSABLE:

@@ -29,6 +29,7 @@ from edge.client_connection import EdgeProtocol
 from edge.config import EXIT_UNUSABLE, LEDGER_DRAIN_S, EdgeSettings, OnHangup, load
 from edge.control_link import open_channel
 from edge.hangup import HangupPolicy
+from edge.health import HealthFile, health_file
 from edge.pipeline import Pipeline
 from edge.planning import Planner
 from edge.rest.facade import Facade
@@ -53,7 +54,7 @@ _PR_SET_PDEATHSIG = 1
 class Worker:
     """What one process serves with. Use `running`."""
 
-    def __init__(self, settings: EdgeSettings, name: str) -> None:
+    def __init__(self, settings: EdgeSettings, number: int) -> None:
         """Must be made inside the running loop. Raises SettingsError, OSError (an unreadable CA file)."""
         self._settings = settings
         tls = tls_context(str(settings.upstream_ca_file) if settings.upstream_ca_file else None)
@@ -68,7 +69,7 @@ class Worker:
         self.ledger = Ledger(
             LedgerSettings(
                 data_dir=settings.data_dir,
-                edge_name=name,
+                edge_name=f"{socket.gethostname()}/{number}",
                 hold_wait_s=settings.hold_wait_s,
                 grant_grace_s=settings.grant_grace_s,
             ),
@@ -84,6 +85,7 @@ class Worker:
             monotonic,
             metrics.breaker_changed,
         )
+        self._health = HealthFile(health_file(settings.data_dir, number))
         forwarder = Forwarder(
             self.gateway_transport,
             self.direct_transport,
@@ -165,7 +167,15 @@ class Worker:
                 self.breakers.counts(),
                 _figures(self.ledger),
             )
+            self._write_health()
             await asyncio.sleep(GAUGE_INTERVAL_S)
+
+    def _write_health(self) -> None:
+        self.breakers.tidy()
+        try:
+            self._health.write(self.breakers.rows(), monotonic())
+        except OSError as error:
+            log.warning("health not written", error=error.strerror)
 
 
 def main() -> None:
@@ -191,7 +201,7 @@ async def _run(settings: EdgeSettings, number: int, parent: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     watch = asyncio.create_task(_watch_parent(parent, stopping))
-    worker = Worker(settings, f"{socket.gethostname()}/{number}")
+    worker = Worker(settings, number)
     try:
         async with worker.running(listen(settings.host, settings.port)):
             _settle_memory()

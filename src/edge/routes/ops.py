@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import orjson
 from sanic.request import Request
@@ -9,14 +10,18 @@ from sanic.request import Request
 from edge import metrics
 from edge.answer import Answer
 from edge.errors import JSON
+from edge.health import breakers_of
 from edge.rest.cors import Cors
 from edge.routes import App
 
 HOME_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool, cors: Cors) -> None:
-    """`unready` says in a few words why requests can't be admitted, None when they can."""
+def add_routes(
+    app: App, unready: Callable[[], str | None], data_dir: Path, with_metrics: bool, cors: Cors
+) -> None:
+    """`unready` says in a few words why requests can't be admitted, None when they can. `with_metrics` is off
+    where metrics have an address of their own, for edges that strangers can reach."""
 
     async def home(request: Request) -> Answer:
         if request.method == "OPTIONS":
@@ -35,11 +40,15 @@ def add_routes(app: App, unready: Callable[[], str | None], with_metrics: bool, 
     async def scrape(_: Request) -> Answer:
         return Answer(200, metrics.CONTENT_TYPE.encode(), b"", metrics.exposition())
 
+    async def status(_: Request) -> Answer:
+        return Answer(200, JSON, b"", orjson.dumps({"breakers": breakers_of(data_dir)}))
+
     app.add_route(home, "/", methods=HOME_METHODS, name="home")
     app.add_route(alive, "/healthz", methods=["GET"], name="healthz")
     app.add_route(ready, "/readyz", methods=["GET"], name="readyz")
     if with_metrics:
         app.add_route(scrape, "/metrics", methods=["GET"], name="metrics")
+        app.add_route(status, "/statusz", methods=["GET"], name="statusz")
 
 
 def _json(body: dict[str, str], status: int = 200) -> Answer:

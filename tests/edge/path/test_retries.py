@@ -11,9 +11,9 @@ import pytest
 from edge.admission import UsageState
 from edge.upstream.failover import MAX_ATTEMPTS
 from tests.e2e.upstreams import Script, answers, vendor
-from tests.edge.fake_ledger import FakeLedger, grant, price, rule
+from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge, until
-from tests.edge.path.test_answers import post
+from tests.edge.path.test_answers import PATH, body, post
 from tests.edge.path.test_hangups import hang_up
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1.routers_pb2 import Deadlines, Retries
@@ -296,9 +296,12 @@ async def test_a_hang_up_between_two_attempts(start: Start) -> None:
     async with vendor(refuses(503)) as known:
         slow = retrying(2, backoff_ms=5000, max_backoff_ms=5000)
         edge = await served(start, known.base_url, settings={"on_hangup": "cancel"}, **slow)
-        asking = asyncio.create_task(hang_up(edge, "", stream=False))
-        await until(lambda: known.heads)
-        await asking
+        content = orjson.dumps(body())
+        _, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n"
+        writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+        await until(lambda: edge.ledger.opened and edge.ledger.opened[0].ended)
+        writer.close()
         await edge.idle()
 
     opened = edge.ledger.opened[0]
