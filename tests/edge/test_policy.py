@@ -221,6 +221,7 @@ def test_retry_after(headers: list[tuple[bytes, bytes]], wait_s: float | None) -
         (b'data: {"error":{"message":"no","type":"invalid_request_error"}}\n\n', 400),
         (b'data: {"error":{"message":"no","type":"nonsense"}}\n\n', 0),
         (b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n', 529),
+        (b'event: error\ndata: {"type":"error","code":"rate_limit_exceeded","message":"m"}\n\n', 429),
         (b'event: error\r\ndata: {"type":"error","error":{"type":"rate_limit_error"}}\r\n\r\n', 429),
     ],
 )

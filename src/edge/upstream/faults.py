@@ -7,6 +7,7 @@
 | `{"error": {"code": 429, "status", "details": […]}}`, also as the one element of a list | Google |
 | `{"name": "AiGatewayError", "internalCode", "error": [{"code", "message"}]}` | Cloudflare's gateway |
 | `{"success": false, "error": {"message", "bucket"?}}` | Cloudflare's policies |
+| `{"type": "error", "code", "message", "param"}` | an event of OpenAI's Responses API |
 
 A success may hide one: `error` as the first event of a stream, or in place of a whole answer (OpenRouter,
 Azure, Anthropic). Nothing is taken for granted about types: these bodies come from anywhere.
@@ -90,7 +91,8 @@ def fault_of(body: bytes) -> Fault:
         parsed = parsed[0]
     if type(parsed) is not dict:
         return NOTHING
-    error = parsed.get("error")
+    is_event = parsed.get("type") == "error"
+    error = parsed if is_event and "error" not in parsed else parsed.get("error")
     first = error[0] if type(error) is list and error else error
     fields: dict[str, Any] = first if type(first) is dict else {}
     words = frozenset(
@@ -105,7 +107,7 @@ def fault_of(body: bytes) -> Fault:
         exhausted=not words.isdisjoint(_EXHAUSTED) or "bucket" in fields or _is_daily(fields),
         retry_after_s=_delay_s(fields),
         status=_status(fields, words),
-        is_anthropic=parsed.get("type") == "error",
+        is_anthropic=is_event and error is not parsed,
     )
 
 
