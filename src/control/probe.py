@@ -39,7 +39,7 @@ MAX_RUNNING = 8
 _CREDENTIAL = re.compile(r"\b(?:sk|gsk|xai|key|AIza|Bearer\s+)[-_*.A-Za-z0-9]{6,}")
 _ANTHROPIC_VERSION = "2023-06-01"
 # What is asked for one token, on wires that aren't OpenAI's.
-_SMALLEST = {Wire.ANTHROPIC: Operation.MESSAGES}
+_SMALLEST = {Wire.ANTHROPIC: Operation.MESSAGES, Wire.GOOGLE: Operation.GENERATE_CONTENT}
 
 log = structlog.get_logger()
 
@@ -175,14 +175,15 @@ def _direct(known: ProviderType, target: Target, model: str) -> _Call:
     headers = _headers(known, target.credential)
     chat_only = base_url.endswith(f"/{Operation.CHAT}")
     if model:
-        url = base_url if chat_only else f"{base_url}/{_smallest_path(known)}"
+        url = base_url if chat_only else f"{base_url}/{_smallest_path(known, model)}"
         return _Call("POST", url, headers, _smallest(known, model), checked=True)
     root = base_url.removesuffix(f"/{Operation.CHAT}")
     return _Call("GET", f"{root}/models", headers, None, checked=True)
 
 
-def _smallest_path(known: ProviderType) -> str:
-    return known.direct_path(_SMALLEST.get(known.wire, Operation.CHAT))
+def _smallest_path(known: ProviderType, model: str) -> str:
+    path = known.direct_path(_SMALLEST.get(known.wire, Operation.CHAT))
+    return path.replace(MODEL_IN_PATH, quote(model, safe=""))
 
 
 def _through(
@@ -214,6 +215,9 @@ def _headers(known: ProviderType, credential: str) -> dict[str, str]:
 
 
 def _smallest(known: ProviderType, model: str) -> dict[str, Any]:
+    if known.wire is Wire.GOOGLE:
+        contents = [{"role": "user", "parts": [{"text": "hi"}]}]
+        return {"contents": contents, "generationConfig": {"maxOutputTokens": 1}}
     return {
         "model": known.compat_prefix + model,
         "messages": [{"role": "user", "content": "hi"}],
@@ -261,4 +265,4 @@ def _models(content: bytes) -> list[str]:
         listed = body.get("models") if isinstance(body, dict) else None
     names = [each.get("id") or each.get("name") for each in listed or () if isinstance(each, dict)]
     known = [name for name in names if isinstance(name, str) and name.isprintable()]
-    return [name[:MAX_MODEL_CHARS] for name in known[:MAX_MODELS]]
+    return [name.removeprefix("models/")[:MAX_MODEL_CHARS] for name in known[:MAX_MODELS]]

@@ -22,6 +22,7 @@ from edge.rest.cors import Cors
 from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
+from edge.routes import content as content_routes
 from edge.routes import key as key_routes
 from edge.routes import media as media_routes
 from edge.routes import messages as messages_routes
@@ -80,6 +81,7 @@ def create_app(
     models = Models(ledger, pipeline, planner)
     model_routes.add_routes(app, models, facade)
     key_routes.add_routes(app, OwnKey(ledger, pipeline, models))
+    content_routes.add_routes(app, pipeline)
     with_metrics = settings.metrics_address is None
     ops.add_routes(app, ledger.ready, settings.data_dir, with_metrics, Cors(settings.cors_origins))
     if facade is not None:

@@ -3,6 +3,7 @@ management or operations."""
 
 from edge.dialects import OPENAI, Dialect
 from edge.dialects.anthropic import ANTHROPIC
+from edge.dialects.google import GOOGLE
 
 # Of OpenAI's API, and not served: a 404 would look like a mistyped URL.
 _UNSERVED = frozenset(
@@ -13,6 +14,8 @@ _UNSERVED = frozenset(
 )
 # Anthropic's.
 _MESSAGES = "messages"
+# Google's, whose methods of models are below /v1/models as well.
+_GOOGLES = "/v1beta/"
 _PREFIXES = _UNSERVED | {
     *("audio", "chat", "completions", "embeddings", "images", "key", "models", "moderations", "responses"),
     _MESSAGES,
@@ -21,18 +24,21 @@ _PREFIXES = _UNSERVED | {
 
 def is_inference(path: str) -> bool:
     """Whether a path is below one of inference's, served or not."""
-    return _first_of(path) in _PREFIXES
+    return path.startswith(_GOOGLES) or _first_of(path) in _PREFIXES
 
 
 def dialect_of(path: str) -> Dialect:
     """What the clients of one of inference's paths read errors in."""
-    return ANTHROPIC if _first_of(path) == _MESSAGES else OPENAI
+    first = _first_of(path)
+    if path.startswith(_GOOGLES) or (first == "models" and ":" in path):
+        return GOOGLE
+    return ANTHROPIC if first == _MESSAGES else OPENAI
 
 
 def is_unserved(path: str) -> bool:
     """Whether it is a vendor's, and nothing is served there."""
     first = _first_of(path)
-    return first in _UNSERVED or first == _MESSAGES
+    return path.startswith(_GOOGLES) or first in _UNSERVED or first == _MESSAGES
 
 
 def _first_of(path: str) -> str:

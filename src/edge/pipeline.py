@@ -31,6 +31,8 @@ from tollkeeper.errors import Reason, TollkeeperError
 log = structlog.get_logger()
 
 UPLOADS_DIRECTORY = "uploads"
+# Google's clients may show their key in the query. It is never logged, nor sent on.
+_GOOGLE_PATHS = ("/v1beta/", "/v1/models/")
 _METADATA_HEADER = "x-tollkeeper-metadata"
 
 
@@ -144,8 +146,9 @@ class Pipeline:
         provider = ""
         try:
             outlet = Outlet(request, client)
-            if call.stream and self._heartbeat_s:
-                outlet.keep_alive(self._heartbeat_s, call.family.dialect.heartbeat, _early_lines(opened))
+            heartbeat = call.family.dialect.heartbeat
+            if call.stream and self._heartbeat_s and heartbeat:
+                outlet.keep_alive(self._heartbeat_s, heartbeat, _early_lines(opened))
             attempts = Attempts(
                 self.forwarder,
                 self._ledger,
@@ -255,7 +258,9 @@ def secret_of(request: Request) -> str:
         if scheme.lower() != "bearer":
             raise _no_key("The Authorization header must be 'Bearer' and a key.")
         return str(secret).strip()
-    secret = headers.get("x-api-key") or headers.get("api-key")
+    secret = headers.get("x-api-key") or headers.get("api-key") or headers.get("x-goog-api-key")
+    if not secret and request.path.startswith(_GOOGLE_PATHS):
+        secret = request.args.get("key")
     if not secret:
         raise _no_key("You didn't provide an API key. Send it as 'Authorization: Bearer <key>'.")
     return str(secret).strip()

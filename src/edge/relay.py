@@ -141,7 +141,8 @@ class Relay:
                 if outlet.begun:
                     raise unstreamed()
             lines = self._lines(head.decoded_lines() if upstream.decoder is not None else head.lines)
-            await outlet.begin(Answer(upstream.status, unwraps or head.media_type, lines, b""))
+            media_type = unwraps or (is_events and self._call.family.stream_type) or head.media_type
+            await outlet.begin(Answer(upstream.status, media_type, lines, b""))
             await self._pass(outlet, reader)
             why = "usage_missing" if reader is None or reader.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:

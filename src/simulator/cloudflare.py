@@ -65,6 +65,7 @@ Kind = Literal[
     "compat_other",
     "count_tokens",
     "gemini",
+    "gemini_models",
     "media",
     "messages",
     "models",
@@ -103,6 +104,8 @@ def resolve(path: str, account_id: str | None, serves: Callable[[str], bool]) ->
         return Route("media", path, "direct", direct=True)
     if is_openai(path):
         return Route("openai", path, "direct", direct=True)
+    if path == "/v1beta/models":
+        return Route("gemini_models", path, "direct", direct=True)
     parts = path.split("/", 5)
     if len(parts) < 5 or parts[0] or parts[1] != "v1":
         return Route("no_path", path, "direct", direct=True)
@@ -127,6 +130,8 @@ def _kind(provider: str, rest: str) -> tuple[Kind, str]:
         return ("compat_chat" if rest == "chat/completions" else "compat_other"), ""
     if provider == "azure-openai" and (match := _AZURE.fullmatch(rest)):
         return "chat", match["deployment"]
+    if provider == "google-ai-studio" and rest in ("v1beta/models", "v1/models"):
+        return "gemini_models", ""
     if provider.startswith("custom-"):
         return ("chat" if rest.endswith("chat/completions") else "no_path"), ""
     if provider not in CHAT_PATHS:

@@ -79,6 +79,9 @@ class Vendor:
             elif route.kind == "openai":
                 _check_credential(request)
                 self._openai(request, connection, route, event_id)
+            elif route.kind == "gemini_models":
+                gemini.check_key(request)
+                connection.respond(200, gemini.models(), _headers(route, event_id))
             elif route.kind == "models":
                 _check_credential(request)
                 connection.respond(200, _models(route), _headers(route, event_id))
@@ -197,7 +200,7 @@ class Vendor:
 
 
 def _shape(request: Request, route: Route) -> Shape:
-    if route.kind == "gemini":
+    if route.kind in ("gemini", "gemini_models"):
         return gemini.shape(request)
     return ANTHROPIC if route.kind in _MESSAGES else OPENAI
 

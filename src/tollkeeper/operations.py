@@ -17,7 +17,8 @@ class Wire(StrEnum):
 
 
 class Operation(StrEnum):
-    """A path below the root of a vendor's API; of Google's, the method behind the model."""
+    """A path below the root of a vendor's API; of Google's, the method behind the model, streams always as
+    events."""
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
@@ -39,7 +40,7 @@ class Operation(StrEnum):
     COUNT_TOKENS = "messages/count_tokens"
 
     GENERATE_CONTENT = "generateContent"
-    STREAM_GENERATE_CONTENT = "streamGenerateContent"
+    STREAM_GENERATE_CONTENT = "streamGenerateContent?alt=sse"
     COUNT_CONTENT_TOKENS = "countTokens"
 
 

@@ -2,16 +2,17 @@
 
 Control checks providers against it, the edge works endpoints out of it. Facts: Cloudflare's AI Gateway
 documentation (usage/providers, usage/chat-completion, features/unified-billing), the vendors' own pages on
-their OpenAI-compatible endpoints, and Anthropic's API reference.
+their OpenAI-compatible endpoints, and Anthropic's and Google's API references.
 """
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from tollkeeper.operations import ANTHROPIC_OPERATIONS, OPENAI_OPERATIONS, Operation, Wire
+from tollkeeper.operations import ANTHROPIC_OPERATIONS, GOOGLE_OPERATIONS, OPENAI_OPERATIONS, Operation, Wire
 
 CUSTOM = "custom"
 AZURE = "azure-openai"
+GOOGLE = "google"
 # Vendors without an OpenAI path of their own speak another format; /compat translates chat, and the model
 # carries the vendor's name.
 COMPAT_PATH = f"compat/{Operation.CHAT}"
@@ -20,6 +21,7 @@ AZURE_API_VERSION = "2024-10-21"
 MODEL_IN_PATH = "{model}"
 _OPERATION_IN_PATH = "{operation}"
 _RESOURCE_IN_PATH = "{resource}"
+_OF_MODEL = f"models/{MODEL_IN_PATH}:{_OPERATION_IN_PATH}"
 _AZURE_HOST = ".openai.azure.com"
 
 
@@ -115,12 +117,16 @@ _TYPES = (
         output_limit=_NEWER,
     ),
     ProviderType(
-        "google",
+        GOOGLE,
         slug="google-ai-studio",
-        compat_prefix="google-ai-studio/",
-        models_path="v1beta/openai/models",
-        direct_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        wire=Wire.GOOGLE,
+        operations=GOOGLE_OPERATIONS,
+        path=f"v1beta/{_OF_MODEL}",
+        models_path="v1beta/models",
+        direct_url="https://generativelanguage.googleapis.com/v1beta",
+        path_below=_OF_MODEL,
         unified_billing=True,
+        key_header="x-goog-api-key",
         aliases=("gemini", "google-ai-studio"),
     ),
     ProviderType(
@@ -275,6 +281,9 @@ def direct_base_url(type_name: str, base_url: str) -> str:
     neither."""
     if type_name == AZURE and base_url and not urlsplit(base_url).path.strip("/"):
         return base_url.rstrip("/") + "/openai/v1"
+    if type_name == GOOGLE:
+        # Where its OpenAI-compatible endpoint begins, its own API is one step above.
+        base_url = base_url.rstrip("/").removesuffix("/openai")
     known = PROVIDER_TYPES.get(type_name)
     return base_url or (known.direct_url if known else "")
 

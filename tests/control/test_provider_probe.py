@@ -77,7 +77,12 @@ async def test_a_saved_provider_through_cloudflare(installed: RunningControl, si
         ({"provider_type": "mistral", "credential": "k"}, "m", "mistral/v1/chat/completions"),
         ({"provider_type": "anthropic", "credential": "k"}, "", "anthropic/v1/models"),
         ({"provider_type": "anthropic", "stored_key_alias": "a"}, "claude", "anthropic/v1/messages"),
-        ({"provider_type": "gemini"}, "", "google-ai-studio/v1beta/openai/models"),
+        ({"provider_type": "gemini"}, "", "google-ai-studio/v1beta/models"),
+        (
+            {"provider_type": "google", "credential": "k"},
+            "gemini-3-pro",
+            "google-ai-studio/v1beta/models/gemini-3-pro:generateContent",
+        ),
         ({"provider_type": "workers-ai"}, "@cf/m", "workers-ai/v1/chat/completions"),
         (
             {"provider_type": "azure-openai", "base_url": "https://ours.openai.azure.com", "credential": "k"},
@@ -97,12 +102,14 @@ async def test_settings_that_are_not_saved(
     assert sent["target"] == f"/v1/{ACCOUNT}/default/{path}"
     headers = dict(sent["headers"])
     assert headers.get("cf-aig-byok-alias", "") == fields.get("stored_key_alias", "")
-    shown = {"azure-openai": "api-key", "anthropic": "x-api-key"}.get(
+    shown = {"azure-openai": "api-key", "anthropic": "x-api-key", "google": "x-goog-api-key"}.get(
         fields["provider_type"], "authorization"
     )
     assert (shown in headers) == ("credential" in fields)
     if model:
-        assert json.loads(sent["body"])["max_tokens"] == 1
+        body = json.loads(sent["body"])
+        limit = body["generationConfig"]["maxOutputTokens"] if "contents" in body else body["max_tokens"]
+        assert limit == 1
 
 
 async def test_a_credential_that_is_refused_is_not_repeated(installed: RunningControl) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.stack import Stack
 from tests.e2e.upstreams import MODEL, RATES, answers, vendor
-from tests.e2e.wire import ask, chat
+from tests.e2e.wire import ask, chat, steered
 
 ACCOUNT = "0" * 32
 GATEWAY = f"/v1/{ACCOUNT}/default"
@@ -22,8 +22,6 @@ THROUGH_GATEWAY = [
     ("grok", "own", "grok/v1/chat/completions", "own"),
     ("openrouter", "vendor/own", "openrouter/v1/chat/completions", "vendor/own"),
     ("workers-ai", "@cf/own", "workers-ai/v1/chat/completions", "@cf/own"),
-    ("google", "own", "compat/chat/completions", "google-ai-studio/own"),
-    ("gemini", "own", "compat/chat/completions", "google-ai-studio/own"),
     ("perplexity", "own", "perplexity-ai/chat/completions", "own"),
     ("cohere", "own", "compat/chat/completions", "cohere/own"),
 ]
@@ -63,6 +61,46 @@ async def test_a18_through_the_gateway(
     assert tenant.settled(1)[0].cost_nanousd == (
         row["prompt_tokens"] * rate_in + row["completion_tokens"] * rate_out
     )
+
+
+GEMINI = "gemini-own"
+STEERING = "prompt=100 cached=40 tokens=9 reasoning=4"
+CONTENT = json.dumps({"contents": [{"parts": [{"text": f"Hello [[sim {STEERING}]]"}]}]}).encode()
+GENERATE, STREAM = f"models/{GEMINI}:generateContent", f"models/{GEMINI}:streamGenerateContent"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sent"),
+    [
+        ("/v1/chat/completions", steered(STEERING, model=GEMINI), GENERATE),
+        ("/v1/chat/completions", steered(STEERING, model=GEMINI, stream=True), f"{STREAM}?alt=sse"),
+        (f"/v1beta/{GENERATE}", CONTENT, GENERATE),
+        (f"/v1/{STREAM}?alt=sse", CONTENT, f"{STREAM}?alt=sse"),
+        (f"/v1beta/{STREAM}", CONTENT, f"{STREAM}?alt=sse"),
+    ],
+    ids=["chat", "chat-stream", "native", "native-stream", "native-array"],
+)
+async def test_a18_gemini_through_the_gateway(
+    stack: Stack, tenant: Tenant, path: str, body: bytes, sent: str
+) -> None:
+    """Google's own path and key header for OpenAI's clients and for Google's; thoughts and what was read from
+    the cache are billed at their own rates, to the nano-dollar."""
+    provider_id = tenant.provider("gemini", credential="sk-of-vendor")
+    rates = {"cached_input": 100_000, "reasoning": 7_000_000}
+    tenant.price(provider_id, GEMINI, **RATES, **rates)
+    tenant.route(provider_id)
+    key = tenant.key()
+    reply = await ask(stack.edge, key.secret, body, path=path)
+    assert reply.status == 200, reply.body
+    captured = stack.captured(1)[0]
+    assert captured["target"] == f"{GATEWAY}/google-ai-studio/v1beta/{sent}"
+    headers = dict(captured["headers"])
+    assert headers["x-goog-api-key"] == "sk-of-vendor"
+    assert "authorization" not in headers
+    assert headers["cf-aig-event-id"] == reply.headers["x-tollkeeper-request-id"] + "-1"
+    assert key.secret not in json.dumps(captured)
+    [entry] = tenant.settled(1)
+    assert entry.cost_nanousd == 60 * 1 + 40 // 10 + 5 * 2 + 4 * 7
 
 
 async def test_azure_through_the_gateway(stack: Stack, tenant: Tenant) -> None:

@@ -49,8 +49,6 @@ def through(provider_type: str, credential: Credential = OWN_KEY, gateway: Gatew
         ("grok", "grok/v1/chat/completions", "", "max_completion_tokens", False),
         ("openrouter", "openrouter/v1/chat/completions", "", "max_completion_tokens", False),
         ("workers-ai", "workers-ai/v1/chat/completions", "", "max_tokens", True),
-        ("google", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
-        ("gemini", "compat/chat/completions", "google-ai-studio/", "max_tokens", False),
         ("cohere", "compat/chat/completions", "cohere/", "max_tokens", False),
     ],
 )
@@ -197,7 +195,6 @@ def test_azure_names_resource_and_model_in_its_path() -> None:
     ("provider_type", "target", "limit_field", "renames"),
     [
         ("openai", "api.openai.com/v1/chat/completions", "max_completion_tokens", False),
-        ("google", "generativelanguage.googleapis.com/v1beta/openai/chat/completions", "max_tokens", False),
         ("mistral", "api.mistral.ai/v1/chat/completions", "max_tokens", True),
         ("groq", "api.groq.com/openai/v1/chat/completions", "max_completion_tokens", False),
     ],
@@ -208,6 +205,30 @@ def test_direct_by_type(provider_type: str, target: str, limit_field: str, renam
 
     assert f"{endpoint.origin.host}{endpoint.target}" == target
     assert (endpoint.limit_field, endpoint.renames_limit, endpoint.direct) == (limit_field, renames, True)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "start"),
+    [
+        (None, f"gateway.example.com/v1/{'a' * 32}/acme/google-ai-studio/v1beta"),
+        ("", "generativelanguage.googleapis.com/v1beta"),
+        ("https://llm.example.com/v1beta/openai/", "llm.example.com/v1beta"),
+    ],
+)
+def test_google_names_model_and_method_in_its_path(base_url: str | None, start: str) -> None:
+    """With the vendor's own key header; streams always as events. A model can't leave its place in the
+    path."""
+    if base_url is None:
+        to_google = gateway_destination(GATEWAY, "gemini", "", "acme", OWN_KEY, {})
+    else:
+        to_google = direct_destination("google", base_url, OWN_KEY)
+    endpoint = to_google.endpoint(Operation.STREAM_GENERATE_CONTENT, "a/../b?c")
+    assert endpoint is not None
+    host = endpoint.origin.host if base_url is not None else "gateway.example.com"
+    assert f"{host}{endpoint.target}" == f"{start}/models/a%2F..%2Fb%3Fc:streamGenerateContent?alt=sse"
+    assert headers(endpoint)["x-goog-api-key"] == "sk-own"
+    assert "authorization" not in headers(endpoint)
+    assert to_google.endpoint(Operation.CHAT, "m") is None
 
 
 @pytest.mark.parametrize("provider_type", ["elevenlabs", "custom", "nobody"])

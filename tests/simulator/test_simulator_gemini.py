@@ -200,6 +200,13 @@ async def test_count_tokens_is_free(client: httpx.AsyncClient, simulator: Simula
     assert simulator.bill.rows() == []
 
 
+async def test_models(client: httpx.AsyncClient, gateway: str) -> None:
+    """Google's own list, behind the gateway and directly."""
+    for target in (f"{gateway}/google-ai-studio/v1beta/models", "/v1beta/models"):
+        names = [each["name"] for each in (await client.get(target)).json()["models"]]
+        assert f"models/{MODEL}" in names
+
+
 async def test_unknown_method(client: httpx.AsyncClient) -> None:
     """Google's 404."""
     answer = await client.post(path("rewrite"), json=ask())

@@ -16,7 +16,8 @@ class Dialect:
     """The last event of a stream that broke. SDKs raise on it; without it a cut answer would look
     complete."""
     heartbeat: bytes = b": ping\n\n"
-    """What is sent into a stream to show that it is alive: something its clients' SDKs pass over."""
+    """What is sent into a stream to show that it is alive: something its clients' SDKs pass over. Empty:
+    there is no such thing."""
 
 
 OPENAI = Dialect(render, event)

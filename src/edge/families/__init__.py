@@ -33,5 +33,7 @@ class Family:
     """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
     read_form: ReadForm | None = None
     """Reads a request whose body is a form, in place of `parse`."""
+    stream_type: bytes = b""
+    """Media type of its streams; empty: the vendor's."""
     relays_body: bool = False
     """A body goes on as it comes, even when it is no stream of events."""

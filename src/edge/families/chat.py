@@ -20,6 +20,7 @@ from edge.call import (
 )
 from edge.families import Family
 from edge.formats.chat_anthropic import VERSION_LINE, ChatAnthropic
+from edge.formats.chat_google import ChatGoogle
 from edge.formats.chat_openai import ChatOpenai
 from edge.labels import end_user_of
 from edge.worst_case import demand
@@ -90,7 +91,7 @@ def _check_messages(body: dict[str, Any]) -> None:
 CHAT = Family(
     "chat",
     _read,
-    {Wire.OPENAI: ChatOpenai(), Wire.ANTHROPIC: ChatAnthropic()},
+    {Wire.OPENAI: ChatOpenai(), Wire.ANTHROPIC: ChatAnthropic(), Wire.GOOGLE: ChatGoogle()},
     cacheable=True,
     wire_headers={Wire.ANTHROPIC: VERSION_LINE},
 )

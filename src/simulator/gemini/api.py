@@ -13,6 +13,7 @@ from simulator.http import Request
 from simulator.shapes import Shape
 from simulator.steering import Steering
 
+_MODELS = ("gemini-3-pro", "gemini-2.5-flash")
 METHODS = ("generateContent", "streamGenerateContent", "countTokens")
 
 
@@ -36,6 +37,15 @@ def counted(request: Request, model: str, base: Steering) -> bytes:
     tokens = count_tokens(unquote(model), request.body, request.header(b"x-sim"), base)
     details = [{"modality": "TEXT", "tokenCount": tokens}]
     return orjson.dumps({"totalTokens": tokens, "promptTokensDetails": details})
+
+
+def models() -> bytes:
+    """A short list of models."""
+    listed = [
+        {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": list(METHODS)}
+        for name in _MODELS
+    ]
+    return orjson.dumps({"models": listed})
 
 
 def check_key(request: Request) -> None:
