@@ -166,6 +166,7 @@ class Pipeline:
             attempts.ended = True
             if not upstream.complete or (call.stream and upstream.head.is_event_stream):
                 await relay.stream(outlet)
+                attempts.streamed(upstream)
                 return None
             answer = relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
             if not outlet.begun:

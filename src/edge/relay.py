@@ -22,9 +22,9 @@ from edge.errors import JSON
 from edge.formats import Reading, StreamReader, Unbilled
 from edge.hangup import Client
 from edge.outlet import Outlet, unstreamed
-from edge.upstream.failover import Upstream
 from edge.upstream.failures import TransportError
 from edge.upstream.policy import judge_failure
+from edge.upstream.received import Upstream
 from edge.upstream.refusal import presentable
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
@@ -146,7 +146,9 @@ class Relay:
             await self._pass(outlet, reader)
             why = "usage_missing" if reader is None or reader.error is None else "upstream_error"
         except (TransportError, ValueError) as failure:
-            why = judge_failure(failure).why if isinstance(failure, TransportError) else "upstream_cut"
+            why = "upstream_cut"
+            if isinstance(failure, TransportError):
+                upstream.broken_by, why = failure, judge_failure(failure).why
             await outlet.break_off(self._broken(why) if is_events else b"")
         except asyncio.CancelledError:
             why = "client_hangup" if self._client.gone else "cancelled"

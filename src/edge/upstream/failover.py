@@ -10,23 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import monotonic, time
 
-import orjson
-
 from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open, UsageState
 from edge.call import Call
 from edge.formats import Changes
 from edge.hangup import Client
 from edge.routing import Candidate, next_place
-from edge.upstream.encoding import Decoder, decoder_for
 from edge.upstream.faults import hidden_fault, retry_after_s
 from edge.upstream.forwarder import Forwarder
 from edge.upstream.gateway_lines import cache_key
-from edge.upstream.head import Head
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status
+from edge.upstream.received import Upstream, answer_of, refusal
 from edge.upstream.transport import EncodedHeaders, Response, TotalTimeout, TransportError
+from edge.upstream.tried import Tried
 from edge.upstream.upload import Upload
-from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.errors import TollkeeperError
 from tollkeeper.routing import FIRST, Ending
 
 # Of one request, whatever its router says: each is held for and recorded.
@@ -34,23 +32,6 @@ MAX_ATTEMPTS = 20
 MAX_ERROR_BODY_BYTES = 1_048_576
 # Why an attempt is void: the client hung up, or the upstream did, before the end of an upload.
 UPLOAD_CUT = "upload_cut"
-
-
-class Upstream:
-    """The vendor's answer. Either `complete`, with the whole body in `data`, or `data` is its beginning."""
-
-    __slots__ = ("candidate", "complete", "data", "decoder", "final", "head", "response", "status")
-
-    def __init__(self, candidate: Candidate, response: Response, head: Head) -> None:
-        self.candidate = candidate
-        self.response = response
-        self.status = response.status
-        self.head = head
-        self.decoder: Decoder | None = decoder_for(head.encoding) if head.encoding else None
-        self.data = b""
-        self.complete = False
-        self.final = False
-        """A refusal that is passed on: its attempt has been told to the ledger already."""
 
 
 class Attempts:
@@ -63,7 +44,6 @@ class Attempts:
         "_end_by_s",
         "_ending",
         "_extra_headers",
-        "_failures",
         "_forwarder",
         "_held_output",
         "_ledger",
@@ -72,6 +52,7 @@ class Attempts:
         "_response",
         "_sent_limit",
         "_timeouts",
+        "_tried",
         "_unsayable",
         "_upload",
         "_verdict",
@@ -102,7 +83,7 @@ class Attempts:
         self._sent_limit = sent_limit
         self._held_output = 0
         self._extra_headers = extra_headers
-        self._failures: list[dict[str, object]] = []
+        self._tried = Tried()
         self._response: Response | None = None
         self._unsayable: TollkeeperError | None = None
         self._verdict: Verdict | None = None
@@ -142,7 +123,16 @@ class Attempts:
                 if upstream is not None and not verdict.failover:
                     return upstream
                 break
-        raise self._unsayable or self._all_failed()
+        late = get_running_loop().time() >= self._end_by_s
+        raise self._unsayable or self._tried.error(late)
+
+    def streamed(self, upstream: Upstream) -> None:
+        """The answer has been relayed: whether it came to its end says something of its provider, too."""
+        if upstream.broken_by is not None:
+            verdict = judge_failure(upstream.broken_by)
+            if verdict.sick:
+                ending = Ending(0, verdict.failure)
+                self._forwarder.breakers.failed(upstream.candidate.route.breaker, ending)
 
     def close(self) -> None:
         """Lets go of the answer: an upstream connection isn't kept busy for nothing. Idempotent."""
@@ -176,7 +166,7 @@ class Attempts:
         found, resting = next_place(self._candidates, place + 1, self._ending, self._forwarder.breakers)
         for candidate in resting:
             metrics.passed_over(candidate.route.rule.provider_type)
-            self._note(candidate, 0, "circuit_open")
+            self._tried.note(candidate, 0, "circuit_open")
         return found
 
     def _may_go_on(self) -> bool:
@@ -195,7 +185,7 @@ class Attempts:
             await self._ledger.next_attempt(self._opened, self._plans[place])
         except TollkeeperError as error:
             self._forwarder.breakers.release(self._candidates[place].route.breaker)
-            self._note(self._candidates[place], 0, error.reason_name.lower())
+            self._tried.note(self._candidates[place], 0, error.reason_name.lower())
             return False
         return True
 
@@ -211,21 +201,22 @@ class Attempts:
         try:
             response = self._response = await self._send(candidate)
             if 200 <= response.status < 300:
-                upstream = await self._begin(candidate, response)
+                most = self._forwarder.max_response_bytes
+                upstream = await answer_of(candidate, response, self._call, most)
                 return upstream if self._is_answer(upstream) else None
             body = await response.read(MAX_ERROR_BODY_BYTES)
         except TollkeeperError as error:
             self._unsayable = error
             self._forwarder.breakers.release(candidate.route.breaker)
             self._end(candidate, Verdict(failover=True, void=True, why="not_sent"), 0)
-            self._note(candidate, 0, error.reason_name.lower())
+            self._tried.note(candidate, 0, error.reason_name.lower())
             return None
         except TransportError as failure:
             if response is not None:
                 response.close()
             status = response.status if response is not None else 0
             self._end(candidate, self._judged(failure), status)
-            self._note(candidate, status, failure_word(failure))
+            self._tried.note(candidate, status, failure_word(failure))
             return None
         return self._refused(candidate, response, body)
 
@@ -279,32 +270,6 @@ class Attempts:
     def _mark_sent(self) -> None:
         self.sent = True
 
-    async def _begin(self, candidate: Candidate, response: Response) -> Upstream:
-        """The first bytes of a stream, or all of a body that is no stream: until they are there, others may
-        be tried."""
-        upstream = Upstream(candidate, response, Head(response))
-        if (upstream.head.is_event_stream and self._call.stream) or self._call.family.relays_body:
-            first = await response.next_chunk()
-            upstream.data = first or b""
-            upstream.complete = first is None
-            return upstream
-        most = self._forwarder.max_response_bytes
-        if response.ended:  # all of it has come with the head
-            upstream.data = await response.next_chunk() or b""
-            upstream.complete = True
-            return upstream
-        pieces: list[bytes] = []
-        size = 0
-        while size <= most:
-            chunk = await response.next_chunk()
-            if chunk is None:
-                upstream.complete = True
-                break
-            pieces.append(chunk)
-            size += len(chunk)
-        upstream.data = b"".join(pieces)
-        return upstream
-
     def _judged(self, failure: TransportError) -> Verdict:
         verdict = judge_failure(failure)
         if self.sent and self.is_cut:
@@ -324,26 +289,19 @@ class Attempts:
                 if verdict.failover:
                     upstream.response.close()
                     self._end(upstream.candidate, verdict, upstream.status, fault.status)
-                    self._note(upstream.candidate, fault.status or upstream.status, verdict.why)
+                    self._tried.note(upstream.candidate, fault.status or upstream.status, verdict.why)
                     return False
         if breakers.watched:
             breakers.succeeded(breaker)
         return True
 
     def _refused(self, candidate: Candidate, response: Response, body: bytes) -> Upstream:
-        upstream = Upstream(candidate, response, Head(response))
-        upstream.data, upstream.complete, upstream.final = body, True, True
-        plain = body
-        if upstream.decoder is not None:
-            try:
-                plain = upstream.data = upstream.decoder.decode(body)
-            except ValueError:
-                plain, upstream.decoder = b"", None
+        upstream, plain = refusal(candidate, response, body)
         verdict = judge_status(response.status, plain, retry_after_s(response.headers, time()))
         if self.is_cut:
             verdict = replace(verdict, void=True)
         self._end(candidate, verdict, response.status)
-        self._note(candidate, response.status, verdict.why)
+        self._tried.note(candidate, response.status, verdict.why)
         return upstream
 
     def _end(self, candidate: Candidate, verdict: Verdict, status: int, meant: int = 0) -> None:
@@ -363,16 +321,3 @@ class Attempts:
             breakers.failed(candidate.route.breaker, self._ending)
         elif status and breakers.watched:
             breakers.succeeded(candidate.route.breaker)
-
-    def _note(self, candidate: Candidate, status: int, why: str) -> None:
-        self._failures.append(
-            {"provider": candidate.route.provider_name.decode(), "status": status or None, "why": why}
-        )
-
-    def _all_failed(self) -> TollkeeperError:
-        told = "; ".join(f"{each['provider']}: {each['status'] or each['why']}" for each in self._failures)
-        metadata = {"attempts": orjson.dumps(self._failures).decode()}
-        if self._verdict is not None and get_running_loop().time() >= self._end_by_s:
-            message = f"The time for this request is over, and nobody has answered ({told})."
-            return TollkeeperError(Reason.UPSTREAM_TIMEOUT, message, metadata)
-        return TollkeeperError(Reason.ALL_PROVIDERS_FAILED, f"All providers failed ({told}).", metadata)

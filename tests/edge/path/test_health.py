@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.e2e.upstreams import vendor
 from tests.edge.fake_ledger import FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge
@@ -68,8 +70,8 @@ async def test_conditions_answer_to_why_a_provider_rests(start: Start) -> None:
     """Who was silent counts as silent still, so the rule that waits for timeouts is the first."""
     others = [rule("spare", condition="fallback"), rule("late", condition="on_timeout")]
     async with vendor(silent) as known:
-        deadlines = Deadlines(first_byte_ms=150)
-        edge = await served(start, known.base_url, *others, settings=QUICK, deadlines=deadlines)
+        settings, deadlines = QUICK | {"breaker_open_s": 5}, Deadlines(first_byte_ms=150)
+        edge = await served(start, known.base_url, *others, settings=settings, deadlines=deadlines)
         assert await providers(edge, 4) == ["late"] * 4
 
     assert len(known.heads) == 2
@@ -128,3 +130,16 @@ async def test_customers_do_not_share_a_breaker(start: Start) -> None:
         ledger.view = grant(shared, rule("second"), customer_id="customer-2")
         await providers(edge, 1)
         assert len(known.heads) == 3
+
+
+@pytest.mark.parametrize("sim", ["cut_after=2", "stall_after=2"])
+async def test_streams_that_break_count(start: Start, sim: str) -> None:
+    """A provider that begins well and never comes to an end is sick, too."""
+    rules = [rule("first", model_rewrite=f"gpt-4o-mini+{sim}"), rule("second")]
+    ledger = FakeLedger(grant(*rules), price("gpt-4o-mini"), price(f"gpt-4o-mini+{sim}"))
+    edge = await start(ledger, **QUICK, idle_timeout_s=0.2)
+    for _ in range(2):
+        answer = await post(edge, stream=True)
+        assert answer.headers["x-tollkeeper-provider"] == "first"
+    answer = await post(edge, stream=True)
+    assert answer.headers["x-tollkeeper-provider"] == "second"
