@@ -48,11 +48,14 @@ def _json(**fields: Any) -> str:
 
 
 _TO_CLAUDE: dict[str, Any] = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "TEXT"}]}
+_TO_GEMINI = {"contents": [{"role": "user", "parts": [{"text": "TEXT"}]}]}
+_GEMINI_PATH = "/v1beta/models/gemini-2.5-flash"
 
 FAMILIES = (
     Family("chat", CHAT_PATH, chat_body()),
     Family("chat_stream", CHAT_PATH, chat_body("[[sim tokens=20]]", stream=True), loading=load.graceful),
     Family("chat_to_anthropic", CHAT_PATH, _json(**_TO_CLAUDE)),
+    Family("chat_to_google", CHAT_PATH, _json(**(_TO_CLAUDE | {"model": "gemini-2.5-flash"}))),
     Family("completions", "/v1/completions", _json(model="gpt-3.5-turbo-instruct", prompt="TEXT")),
     Family("responses", "/v1/responses", _json(model=MODEL, input="TEXT", store=False)),
     Family("embeddings", "/v1/embeddings", _json(model="text-embedding-3-small", input="TEXT")),
@@ -63,6 +66,12 @@ FAMILIES = (
         _json(max_tokens=64, **_TO_CLAUDE),
         key_header="x-api-key",
         more_headers=(("anthropic-version", "2023-06-01"),),
+    ),
+    Family(
+        "generate_content",
+        f"{_GEMINI_PATH}:generateContent",
+        _json(**_TO_GEMINI),
+        key_header="x-goog-api-key",
     ),
     Family("images", "/v1/images/generations", _json(model="gpt-image-1", prompt="TEXT", size="1024x1024")),
     Family("speech", "/v1/audio/speech", _json(model="tts-1", voice="alloy", input="TEXT")),

@@ -221,7 +221,7 @@ class Relay:
         self._settled = True
         upstream, opened = self._upstream, self._opened
         for made in self._call.made:
-            opened.keep(made.object_id, made.kind, pending=made.pending, batch_input=made.batch_input)
+            opened.keep(made.object_id, made.kind, pending=made.pending)
         status, candidate = upstream.status, upstream.candidate
         opened.cf_log_id = upstream.head.cf_log_id.decode("latin-1")
         outcome = "ok"

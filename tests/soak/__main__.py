@@ -16,6 +16,7 @@ from tests.chaos.check import bill, posted
 from tests.e2e.conftest import audit
 from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, running
+from tests.soak import rates
 from tests.soak.books import violations
 from tests.soak.processes import Watcher
 from tests.soak.traffic import Edge, Traffic
@@ -27,6 +28,7 @@ SETTLE_TIMEOUT_S = 60.0
 # Spent within the first minutes.
 SMALL_LIMIT_NANOUSD = 2_000_000
 PROGRESS_EVERY_S = 30.0
+VENDORS = ("openai", "anthropic", "google")
 PARTS = ("edge", "control", "postgres", "simulator")
 # The simulator stands in for others; PostgreSQL's first process only watches over its sessions.
 JUDGED = ("edge", "edge-worker", "control")
@@ -42,6 +44,11 @@ class Soak:
     minutes: float
     seed: int
 
+    @property
+    def urls(self) -> list[str]:
+        """Of both edges."""
+        return [self.stack.edge, self.second_url]
+
     def processes(self) -> dict[str, int]:
         """Pids of what lasts, by name."""
         found = {part: self.stack.up.pid(part) for part in PARTS}
@@ -49,9 +56,18 @@ class Soak:
             found[f"edge-worker-{number}"] = pid
         return found
 
-    async def kill_workers(self, stop: asyncio.Event) -> int:
-        """kill -9 of one worker of the second edge every now and then; how many."""
+    async def rates(self) -> list[str]:
+        """What is wrong with the rates of a key that asks for twice what it may have, beside the traffic."""
+        minutes = min(rates.MINUTES, int(self.minutes))
+        return await rates.measure(self.stack, self.urls, minutes) if minutes else []
+
+    async def kill_workers(self, stop: asyncio.Event, after: "asyncio.Task[list[str]]") -> int:
+        """kill -9 of one worker of the second edge every now and then; how many.
+
+        Not before the rates are measured: a killed worker takes its shares with it.
+        """
         kills = 0
+        await asyncio.wait([after])
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(KILL_EVERY_S):
@@ -66,11 +82,12 @@ class Soak:
     async def run(self) -> int:
         """Traffic and faults for so many minutes, then the books; the exit status."""
         large, small = make_keys(self.stack)
-        edges = [Edge(self.stack.edge, steady=True), Edge(self.second_url, steady=False)]
+        edges = [Edge(url, steady=url == self.stack.edge) for url in self.urls]
         traffic = Traffic(edges, large, small, self.seed)
         watcher = Watcher(self.processes)
         watching = asyncio.create_task(watcher.run())
-        killing = asyncio.create_task(self.kill_workers(traffic.stop))
+        measuring = asyncio.create_task(self.rates())
+        killing = asyncio.create_task(self.kill_workers(traffic.stop, measuring))
         asking = asyncio.create_task(traffic.run(CLIENTS))
         try:
             await self._until_over(traffic, asking)
@@ -80,7 +97,7 @@ class Soak:
             watching.cancel()
         watcher.sample()
         kills = await killing
-        found = await self._audited()
+        found = await measuring + await self._audited()
         return report(traffic, watcher, found, kills, self.minutes)
 
     async def _until_over(self, traffic: Traffic, asking: "asyncio.Task[None]") -> None:
@@ -113,7 +130,8 @@ def make_keys(stack: Stack) -> tuple[list[str], list[str]]:
     """Secrets of keys of two customers: those whose budgets hold, and those that will be spent."""
     large, small = [], []
     for _ in range(2):
-        tenant = stack.admin.tenant()
+        tenant = stack.admin.customer()
+        tenant.route(*(tenant.provider(each, credential="sk-vendor") for each in VENDORS))
         large += [tenant.key(budget_nanousd=10**12).secret for _ in range(3)]
         small += [tenant.key(budget_nanousd=SMALL_LIMIT_NANOUSD).secret for _ in range(2)]
     return large, small

@@ -18,12 +18,13 @@ class Kind:
     """Asked where the vendor misbehaves: a breaker that opens must not stop the healthy requests."""
     build: Callable[[str, str, bool], Request]
     key_header: str = "authorization"
-    endings: tuple[bytes, ...] = (b"data: [DONE]",)
+    endings: tuple[bytes, ...] = ()
     """How a whole stream ends; none: this family has no streams."""
 
     def headers(self, secret: str) -> dict[str, str]:
-        value = f"Bearer {secret}" if self.key_header == "authorization" else secret
-        return {self.key_header: value}
+        if self.key_header == "authorization":
+            return {"authorization": f"Bearer {secret}"}
+        return {self.key_header: secret, "anthropic-version": "2023-06-01"}
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,77 @@ class Fault:
 
 
 def _chat(model: str, text: str, stream: bool) -> Request:
-    body = {
-        "model": model,
-        "stream": stream,
-        "max_tokens": 64,
-        "messages": [{"role": "user", "content": text}],
-    }
+    body = {"model": model, "stream": stream, "max_tokens": 64, "messages": _said(text)}
     return {"url": "/v1/chat/completions", "json": body}
 
 
-KINDS = (Kind("chat", "gpt-4o-mini", "gpt-4o", _chat),)
+def _completion(model: str, text: str, stream: bool) -> Request:
+    body = {"model": model, "stream": stream, "max_tokens": 64, "prompt": text}
+    return {"url": "/v1/completions", "json": body}
+
+
+def _response(model: str, text: str, stream: bool) -> Request:
+    body = {"model": model, "stream": stream, "max_output_tokens": 64, "input": text}
+    return {"url": "/v1/responses", "json": body}
+
+
+def _embedding(model: str, text: str, stream: bool) -> Request:
+    return {"url": "/v1/embeddings", "json": {"model": model, "input": [text, text]}}
+
+
+def _moderation(model: str, text: str, stream: bool) -> Request:
+    return {"url": "/v1/moderations", "json": {"model": model, "input": text}}
+
+
+def _message(model: str, text: str, stream: bool) -> Request:
+    body = {"model": model, "stream": stream, "max_tokens": 64, "messages": _said(text)}
+    return {"url": "/v1/messages", "json": body}
+
+
+def _content(model: str, text: str, stream: bool) -> Request:
+    body = {
+        "contents": [{"role": "user", "parts": [{"text": text}]}],
+        "generationConfig": {"maxOutputTokens": 64},
+    }
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    return {"url": f"/v1beta/models/{model}:{method}", "json": body}
+
+
+def _image(model: str, text: str, stream: bool) -> Request:
+    return {"url": "/v1/images/generations", "json": {"model": model, "prompt": text}}
+
+
+def _speech(model: str, text: str, stream: bool) -> Request:
+    return {"url": "/v1/audio/speech", "json": {"model": model, "voice": "alloy", "input": text}}
+
+
+def _transcription(model: str, text: str, stream: bool) -> Request:
+    file = ("sound.wav", b"0" * 100_000, "audio/wav")
+    return {"url": "/v1/audio/transcriptions", "data": {"model": model}, "files": {"file": file}}
+
+
+def _said(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+_DONE = (b"data: [DONE]",)
+_COMPLETED = (b'"type":"response.completed"', b'"type":"response.incomplete"')
+
+KINDS = (
+    Kind("chat", "gpt-4o-mini", "gpt-4o", _chat, endings=_DONE),
+    Kind("chat_to_anthropic", "claude-haiku-4-5", "claude-opus-4-5", _chat, endings=_DONE),
+    Kind("chat_to_google", "gemini-2.5-flash", "gemini-2.5-pro", _chat, endings=_DONE),
+    Kind("completions", "gpt-3.5-turbo-instruct", "davinci-002", _completion, endings=_DONE),
+    Kind("responses", "gpt-4o-mini", "gpt-4o", _response, endings=_COMPLETED),
+    Kind("embeddings", "text-embedding-3-small", "text-embedding-3-large", _embedding),
+    Kind("moderations", "omni-moderation-latest", "text-moderation-latest", _moderation),
+    Kind("messages", "claude-haiku-4-5", "claude-opus-4-5", _message, "x-api-key", (b"message_stop",)),
+    Kind("content", "gemini-2.5-flash", "gemini-2.5-pro", _content, "x-goog-api-key", (b"finishReason",)),
+    # These aren't steered: their vendors always answer.
+    Kind("images", "gpt-image-1", "gpt-image-1", _image),
+    Kind("speech", "tts-1", "tts-1", _speech),
+    Kind("transcriptions", "whisper-1", "whisper-1", _transcription),
+)
 
 # Not among them is a connection closed without a word after its answer: it takes along the next request,
 # which may be a healthy one, and which may have been billed.

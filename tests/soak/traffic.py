@@ -11,6 +11,8 @@ from tests.soak.kinds import FAULTS, KINDS, LEAVES_BEFORE, LEAVES_WITHIN, Fault,
 
 REQUEST_TIMEOUT_S = 30.0
 PAUSE_S = 0.05
+# The last event of a response holds all of it.
+ENDING_BYTES = 4096
 # A limit reached or a worker that is just being replaced; a vendor that fails; a key that isn't one.
 LIMITS, FAILURES, UNKNOWN = frozenset({429, 503}), frozenset({400, 502, 504}), frozenset({401})
 UNKNOWN_SECRET = "aig_" + "0" * 40
@@ -144,7 +146,7 @@ async def _received(answer: httpx.Response, asked: _Asked, leaves: bool) -> str:
     """Reads an answer to its end, or leaves after a first piece. Raises httpx.TransportError."""
     last = b""
     async for chunk in answer.aiter_raw():
-        last = (last + chunk)[-512:]
+        last = (last + chunk)[-ENDING_BYTES:]
         if leaves:
             return "left"
     endless = not asked.stream or "no_done" in asked.fault.steering

@@ -2,6 +2,7 @@
 
 import anthropic
 import openai
+from google import genai
 from langchain_openai import ChatOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -34,6 +35,13 @@ def test_anthropic(stack: Stack, secret: str) -> None:
             model="claude-haiku-4-5", max_tokens=32, messages=[{"role": "user", "content": ASK}]
         )
     assert [block.text for block in answer.content if block.type == "text"] == [SENTENCE]
+
+
+def test_google(stack: Stack, secret: str) -> None:
+    """Google's own, in its own format."""
+    client = genai.Client(api_key=secret, http_options=genai.types.HttpOptions(base_url=stack.edge))
+    assert client.models.generate_content(model="gemini-2.5-flash", contents=ASK).text == SENTENCE
+    client.close()
 
 
 def test_langchain(stack: Stack, secret: str) -> None:
