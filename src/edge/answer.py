@@ -29,13 +29,14 @@ class Answer(HTTPResponse):
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
         """What Sanic writes: our lines as one, then the few that it set itself."""
+        told = self.media_type
         if self.lines:
-            yield b"content-type", self.media_type + b"\r\n" + self.lines[:-2]
-        else:
-            yield b"content-type", self.media_type
+            told = b"%b\r\n%b" % (told, self.lines[:-2])
+        headers = [(b"content-type", told)]
         for name, value in self.headers.items():
             if value != "":
-                yield name.encode(), str(value).encode()
+                headers.append((name.encode(), str(value).encode()))
+        return iter(headers)
 
 
 def header_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:

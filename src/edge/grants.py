@@ -111,7 +111,9 @@ class GrantView:
         self.customer_allowed_models = tuple(grant.customer_allowed_models)
         self.allowed_networks = tuple(network(text) for text in grant.allowed_ips)
         self.cost_limits = _cost_limits(grant)
-        self.rate_limits = GrantLimits(grant.customer_id, grant.rate_limits)
+        limits = GrantLimits(grant.customer_id, grant.rate_limits)
+        # None where there are none: the request path asks each time.
+        self.rate_limits = limits or None
         self.default_output_limit = grant.default_output_limit
         self.clamp_output = grant.clamp_output
         self.rules = tuple(RuleView(rule) for rule in grant.rules)

@@ -10,6 +10,7 @@ additions of a request.
 import os
 from bisect import bisect_left
 from collections import Counter as Counts
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -159,12 +160,8 @@ _revocation_seconds = Histogram(
 _worker_restarts = Counter("tollkeeper_edge_worker_restarts_total", "Workers started again after they died.")
 
 
-_pending: dict[Counter, int] = {}
+_pending: defaultdict[Counter, int] = defaultdict(int)
 _observed: dict[Histogram, list[float]] = {}
-
-
-def _add(counter: Counter, amount: int) -> None:
-    _pending[counter] = _pending.get(counter, 0) + amount
 
 
 def _observe(histogram: Histogram, seconds: float) -> None:
@@ -226,13 +223,13 @@ def _cost_of(provider: str, model: str) -> Counter:
 
 def request_ended(route: str, provider: str, status: int, stream: bool, seconds: float) -> None:
     """One request, whatever became of it."""
-    _add(_requests_of(route, provider, status), 1)
+    _pending[_requests_of(route, provider, status)] += 1
     _observe(_seconds_of(route, stream), seconds)
 
 
 def attempt_ended(provider: str, outcome: str) -> None:
     """One attempt; `outcome` is `ok` or a word of edge.upstream.policy."""
-    _add(_attempts_of(provider, outcome), 1)
+    _pending[_attempts_of(provider, outcome)] += 1
 
 
 def first_byte(provider: str, seconds: float) -> None:
@@ -242,15 +239,15 @@ def first_byte(provider: str, seconds: float) -> None:
 
 def billed(provider: str, model: str, usage: UsageCounts | None, cost_nanousd: int) -> None:
     """What one attempt cost, and the usage if the vendor reported it."""
-    _add(_cost_of(provider, model), cost_nanousd)
+    _pending[_cost_of(provider, model)] += cost_nanousd
     if usage is None:
         return
-    _add(_tokens_of(provider, model, "input"), usage.input_tokens)
-    _add(_tokens_of(provider, model, "output"), usage.output_tokens)
+    _pending[_tokens_of(provider, model, "input")] += usage.input_tokens
+    _pending[_tokens_of(provider, model, "output")] += usage.output_tokens
     if usage.cached_input_tokens:
-        _add(_tokens_of(provider, model, "cached_input"), usage.cached_input_tokens)
+        _pending[_tokens_of(provider, model, "cached_input")] += usage.cached_input_tokens
     if usage.reasoning_tokens:
-        _add(_tokens_of(provider, model, "reasoning"), usage.reasoning_tokens)
+        _pending[_tokens_of(provider, model, "reasoning")] += usage.reasoning_tokens
 
 
 def estimated(why: str) -> None:

@@ -88,8 +88,10 @@ class Planner:
     async def _within_rates(
         self, grant: GrantView, call: Call, tags: tuple[str, ...], options: list[Candidate]
     ) -> tuple[Plan, Open]:
+        limits = grant.rate_limits
+        assert limits is not None
         tokens = likely_tokens(call, grant.default_output_limit)
-        ticket = await self._ledger.rates.admit(grant.rate_limits, call.model, tokens)
+        ticket = await self._ledger.rates.admit(limits, call.model, tokens)
         try:
             plan, opened = await self._hold(grant, call, tags, options)
         except BaseException:
@@ -123,38 +125,38 @@ class Planner:
         return plan, opened
 
     def _options(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
-        try:
-            return self._named(grant, call, tags)
-        except TollkeeperError as error:
-            if error.reason == Reason.MODEL_NOT_PRICED:
-                self._ledger.missing_models.count(grant.customer_id, call.model)
-            raise
-
-    def _named(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
         """The candidates for the model as it is named, else for what stands behind a provider's name."""
         table = self.table(grant)
         facts = _facts(grant, call, tags) if table.asks_facts else None
         try:
-            options = self._priced(grant, call, call.model, call.provider, facts)
+            options = self._priced(table, call, call.model, call.provider, facts)
         except TollkeeperError as error:
             provider, _, model = call.model.partition("/")
             if call.provider is not None or error.reason not in _NAMELESS or not grant.names(provider):
-                raise
-            return self._priced(grant, call, model, provider, facts)
+                raise self._counted(error, grant, call) from None
+            try:
+                return self._priced(table, call, model, provider, facts)
+            except TollkeeperError as behind:
+                raise self._counted(behind, grant, call) from None
         if call.infers_provider and call.provider is None:
             return [option for option in options if self._sells(grant, option)] or options
         return options
 
+    def _counted(self, error: TollkeeperError, grant: GrantView, call: Call) -> TollkeeperError:
+        if error.reason == Reason.MODEL_NOT_PRICED:
+            self._ledger.missing_models.count(grant.customer_id, call.model)
+        return error
+
     def _priced(
-        self, grant: GrantView, call: Call, model: str, provider: str | None, facts: Facts | None
+        self, table: RouteTable, call: Call, model: str, provider: str | None, facts: Facts | None
     ) -> list[Candidate]:
-        routes = self.table(grant).routes(call.family, call.stream, model, provider, facts)
+        routes = table.routes(call.family, call.stream, model, provider, facts)
         if call.only_providers is not None:
             routes = tuple(route for route in routes if route.rule.provider_id in call.only_providers)
             if not routes:
                 message = "No provider that serves this model keeps what the request refers to."
                 raise TollkeeperError(Reason.NOT_FOUND, message)
-        return candidates(routes, partial(self._ledger.price, grant), model)
+        return candidates(routes, partial(self._ledger.price, table.grant), model)
 
     def _sells(self, grant: GrantView, option: Candidate) -> bool:
         """Whether the price is the provider's own for this model, not that of another vendor's namesake."""

@@ -1,13 +1,13 @@
 """Model tokens out of what vendors report, in OpenAI's convention: every detail is a part of its parent."""
 
-from typing import Any
-
 from tollkeeper.cost import UsageCounts
 
 # No request has this many tokens; a larger figure is garbage and would overflow what sums it up.
 _MAX_TOKENS = 1_000_000_000
 _STANDARD_TIERS = frozenset({"", "auto", "default", "standard"})
 _MAX_TIER_CHARS = 40
+_PROMPT = "prompt_tokens"
+_COMPLETION = "completion_tokens"
 
 
 def counts(usage: object, web_searches: int = 0, service_tier: object = None) -> UsageCounts | None:
@@ -20,28 +20,29 @@ def counts(usage: object, web_searches: int = 0, service_tier: object = None) ->
     """
     if not isinstance(usage, dict):
         return None
-    prompt = _count(usage, "prompt_tokens", "input_tokens")
-    completion = _count(usage, "completion_tokens", "output_tokens")
+    figures = _figures(usage)
+    prompt = figures.get(_PROMPT if usage.get(_PROMPT) is not None else "input_tokens")
+    completion = figures.get(_COMPLETION if usage.get(_COMPLETION) is not None else "output_tokens")
     if prompt is None or completion is None:
         return None
-    into = _details(usage, "prompt_tokens_details", "input_tokens_details")
-    out = _details(usage, "completion_tokens_details", "output_tokens_details")
-    reasoning = _detail(out, "reasoning_tokens")
-    total = _count(usage, "total_tokens", "total_tokens")
-    if total is not None and total > prompt + completion:
+    into = _figures(usage.get("prompt_tokens_details") or usage.get("input_tokens_details")).get
+    out = _figures(usage.get("completion_tokens_details") or usage.get("output_tokens_details")).get
+    reasoning = out("reasoning_tokens", 0)
+    total = figures.get("total_tokens", 0)
+    if total > prompt + completion:
         reasoning = max(reasoning, total - prompt - completion)
         completion = total - prompt
     return UsageCounts(
         input_tokens=prompt,
-        cached_input_tokens=_detail(into, "cached_tokens"),
-        cache_write_tokens=_detail(into, "cache_write_tokens"),
-        audio_input_tokens=_detail(into, "audio_tokens"),
+        cached_input_tokens=into("cached_tokens", 0),
+        cache_write_tokens=into("cache_write_tokens", 0),
+        audio_input_tokens=into("audio_tokens", 0),
         output_tokens=completion,
         reasoning_tokens=reasoning,
-        audio_output_tokens=_detail(out, "audio_tokens"),
+        audio_output_tokens=out("audio_tokens", 0),
         web_searches=web_searches,
-        image_input_tokens=_detail(into, "image_tokens"),
-        image_output_tokens=_detail(out, "image_tokens"),
+        image_input_tokens=into("image_tokens", 0),
+        image_output_tokens=out("image_tokens", 0),
         service_tier=_tier(service_tier),
     )
 
@@ -50,10 +51,11 @@ def input_counts(usage: object) -> UsageCounts | None:
     """The counts of an answer that has no output: embeddings. None like `counts`."""
     if not isinstance(usage, dict):
         return None
-    prompt = _count(usage, "prompt_tokens", "input_tokens")
-    if prompt is None:
-        prompt = _count(usage, "total_tokens", "total_tokens")
-    return None if prompt is None else UsageCounts(input_tokens=prompt)
+    figures = _figures(usage)
+    for name in (_PROMPT, "input_tokens", "total_tokens"):
+        if name in figures:
+            return UsageCounts(input_tokens=figures[name])
+    return None
 
 
 def _tier(value: object) -> str:
@@ -63,18 +65,10 @@ def _tier(value: object) -> str:
     return value if value.isascii() and value.isprintable() else ""
 
 
-def _count(usage: dict[str, Any], name: str, other_name: str) -> int | None:
-    value = usage.get(name)
-    if value is None:
-        value = usage.get(other_name)
-    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
-
-
-def _details(usage: dict[str, Any], name: str, other_name: str) -> dict[str, Any]:
-    value = usage.get(name) or usage.get(other_name)
-    return value if isinstance(value, dict) else {}
-
-
-def _detail(details: dict[str, Any], name: str) -> int:
-    value = details.get(name)
-    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else 0
+def _figures(reported: object) -> dict[str, int]:
+    """Those of its fields that can be counts of model tokens."""
+    if type(reported) is not dict:
+        return {}
+    return {
+        name: value for name, value in reported.items() if type(value) is int and 0 <= value <= _MAX_TOKENS
+    }

@@ -26,6 +26,11 @@ from edge.labels import end_user_of
 from edge.worst_case import demand
 from tollkeeper.operations import Wire
 
+_COUNTS = (
+    ("n", MAX_CHOICES),
+    ("max_tokens", MAX_OUTPUT_TOKENS),
+    ("max_completion_tokens", MAX_OUTPUT_TOKENS),
+)
 _DECIDING = quoted("model", "n", "max_tokens", "max_completion_tokens", "stream")
 
 
@@ -36,9 +41,9 @@ def parse(raw: bytes, with_provider: bool = False) -> Call:
     _check_messages(body)
     stream = flag_of(body, "stream")
     wants_usage = wants_usage_of(body)
-    check_count(body, "n", MAX_CHOICES)
-    check_count(body, "max_tokens", MAX_OUTPUT_TOKENS)
-    check_count(body, "max_completion_tokens", MAX_OUTPUT_TOKENS)
+    for name, most in _COUNTS:
+        if name in body:
+            check_count(body, name, most)
     needed = demand(body, len(raw))
     return Call(
         CHAT,

@@ -238,7 +238,7 @@ class Attempts:
             self._extra_headers,
         )
         began = monotonic()
-        transport = forwarder.direct if endpoint.direct else forwarder.gateway
+        transport = forwarder.direct if endpoint.through is None else forwarder.gateway
         response = await transport.send(
             endpoint.origin,
             "POST",
