@@ -9,7 +9,7 @@ export VENV
 export TOLLKEEPER_DATA_DIR ?= .tollkeeper
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-full check format protos bench bench-streams bench-revocation bench-control chaos soak mutants lock clean
+.PHONY: help install run test test-full check format protos bench bench-streams bench-revocation bench-control chaos soak mutants estimate-error lock clean
 
 help: ## Show this help
 	@echo "Tollkeeper: virtual keys, hard budgets and an exact ledger in front of AI providers"
@@ -59,6 +59,9 @@ bench-revocation: $(INSTALLED) ## Measure how soon a revoked key is refused ever
 
 bench-control: $(INSTALLED) ## Measure the control plane over 1 M keys and 10 M requests (kept in .bench)
 	@$(BIN)/python -m benchmarks.control $(ARGS)
+
+estimate-error: $(INSTALLED) ## Measure the estimates of streams that told no usage
+	@$(BIN)/python -m benchmarks.estimates $(ARGS)
 
 chaos: $(INSTALLED) ## Kill the parts with -9 under load, then audit the ledger
 	@$(BIN)/python -m tests.chaos $(ARGS)

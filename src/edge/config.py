@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clients.target import target_of
 from edge.client_headers import may_pass
+from edge.estimate import EstimatePolicy
 from tollkeeper.logs import LogFormat, LogLevel
 from tollkeeper.networks import Network, network
 from tollkeeper.settings import SettingsError, problems_of
@@ -124,6 +125,8 @@ class EdgeSettings(BaseSettings):
     hangup_drain_s: float = Field(60.0, ge=0, le=3600)
     # Of each worker; beyond it a hang-up cancels.
     hangup_drain_max: int = Field(128, ge=0, le=100_000)
+    # What is booked for an answer that ended without its usage.
+    estimate: EstimatePolicy = EstimatePolicy.RELAYED
     # How long requests in flight may go on after SIGTERM.
     drain_s: float = Field(30.0, ge=0, le=3600, validation_alias="TOLLKEEPER_EDGE_DRAIN_S")
 

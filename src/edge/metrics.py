@@ -82,6 +82,13 @@ _refusals_not_logged = Counter(
 _estimated = Counter(
     "tollkeeper_edge_estimated_total", "Attempts whose cost is an estimate, by what happened.", ("why",)
 )
+_estimate_ratio = Histogram(
+    "tollkeeper_edge_estimate_ratio",
+    "Estimated over reported model tokens of every 64th answer that had its usage, by provider type and part "
+    "(prompt, output).",
+    ("provider", "part"),
+    buckets=(0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2, 4),
+)
 _withheld = Counter(
     "tollkeeper_edge_sse_events_withheld_total", "Usage events kept from clients that didn't ask for them."
 )
@@ -253,6 +260,11 @@ def billed(provider: str, model: str, usage: UsageCounts | None, cost_nanousd: i
 def estimated(why: str) -> None:
     """Nobody could know what an attempt cost."""
     _estimated.labels(why).inc()
+
+
+def estimate_compared(provider: str, part: str, ratio: float) -> None:
+    """What an estimate would have been, over what the vendor reported."""
+    _estimate_ratio.labels(provider, part).observe(ratio)
 
 
 def refused(reason: str) -> None:

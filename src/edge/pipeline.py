@@ -15,6 +15,7 @@ from edge.call import Call
 from edge.client_address import ClientAddresses
 from edge.client_headers import passed_lines
 from edge.config import EdgeSettings
+from edge.estimate import Estimates
 from edge.families import Family
 from edge.grants import GrantView
 from edge.hangup import Client, HangupPolicy
@@ -58,6 +59,7 @@ class Pipeline:
         spools = Spools(settings.data_dir / UPLOADS_DIRECTORY, settings.upload_disk_bytes)
         self._uploads = Uploads(spools, settings.max_upload_bytes)
         self._heartbeat_s = settings.heartbeat_s
+        self._estimates = Estimates(settings.estimate)
         self._max_streams = settings.max_streams
         self.in_flight = 0
         self.stream_count = 0
@@ -162,7 +164,9 @@ class Pipeline:
             )
             upstream = await attempts.first_answer()
             provider = upstream.candidate.route.rule.provider_type
-            relay = Relay(self._ledger, opened, call, upstream, client, started, _clamp_line(plan))
+            relay = Relay(
+                self._ledger, opened, call, upstream, client, started, _clamp_line(plan), self._estimates
+            )
             attempts.ended = True
             if not upstream.complete or (call.stream and upstream.head.is_event_stream):
                 await relay.stream(outlet)

@@ -2,8 +2,7 @@
 hangs up.
 
 A whole body goes on untouched, a stream event by event as it comes. An attempt that ended without usage is an
-estimate of the full hold: a vendor that reported nothing may have produced everything it was allowed to (rule
-L22).
+estimate, from what came of it or of the full hold (`edge.estimate`).
 """
 
 import asyncio
@@ -19,6 +18,7 @@ from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer
 from edge.call import Call
 from edge.errors import JSON
+from edge.estimate import RECEIVED, Estimates, Relayed
 from edge.formats import Reading, StreamReader, Unbilled
 from edge.hangup import Client
 from edge.outlet import Outlet, unstreamed
@@ -43,10 +43,12 @@ class Relay:
     __slots__ = (
         "_call",
         "_client",
+        "_estimates",
         "_extra_lines",
         "_format",
         "_ledger",
         "_opened",
+        "_relayed",
         "_settled",
         "_started",
         "_upstream",
@@ -61,6 +63,7 @@ class Relay:
         client: Client,
         started: float,
         extra_lines: bytes,
+        estimates: Estimates,
     ) -> None:
         """`started` is on `time.monotonic`. `extra_lines` are header lines that the request's course
         added."""
@@ -71,6 +74,8 @@ class Relay:
         self._client = client
         self._started = started
         self._extra_lines = extra_lines
+        self._estimates = estimates
+        self._relayed = Relayed()
         self._format = upstream.candidate.route.format
         self._settled = upstream.final
 
@@ -87,7 +92,10 @@ class Relay:
         parsed = _parsed(upstream)
         reading = self._format.whole(self._call, parsed)
         opened.response_model, opened.finish_reason = reading.model, reading.finish
-        self._settle(self._known(reading), reading.why, reading.unbilled)
+        usage = self._known(reading)
+        if usage is None or self._estimates.samples:
+            self._relayed.add(upstream.data)
+        self._settle(usage, reading.why, reading.unbilled)
         if reading.failure is not None:
             raise reading.failure
         cost = self._finish()
@@ -166,13 +174,15 @@ class Relay:
 
     async def _pass(self, outlet: Outlet, reader: StreamReader | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
-        upstream = self._upstream
+        upstream, relayed = self._upstream, self._relayed
         data: bytes | None = upstream.data
         while data is not None:
             if upstream.decoder is not None:
                 data = upstream.decoder.decode(data)
             out = data if reader is None else reader.feed(data)
             if out:
+                if reader is not None:
+                    relayed.add(out)
                 await outlet.send(out)
             if reader is not None and reader.done and not upstream.response.chunks:
                 break
@@ -204,7 +214,7 @@ class Relay:
         if reader is not None and isinstance(reader.error, Unbilled):
             self._settle(usage, reader.error.why, unbilled=True)
         else:
-            self._settle(usage, why)
+            self._settle(usage, why, told=reader.usage if reader is not None else None)
         opened.status = CLIENT_GONE_STATUS if self._client.gone else self._upstream.status
 
     # Both
@@ -214,8 +224,11 @@ class Relay:
             return reading.units
         return reading.usage
 
-    def _settle(self, usage: UsageCounts | None, why: str, unbilled: bool = False) -> None:
-        """Tells the ledger how the attempt ended, once, and what the vendor keeps."""
+    def _settle(
+        self, usage: UsageCounts | None, why: str, unbilled: bool = False, told: UsageCounts | None = None
+    ) -> None:
+        """Tells the ledger how the attempt ended, once, and what the vendor keeps. `told` is what was
+        reported of an answer that was to go on."""
         if self._settled:
             return
         self._settled = True
@@ -223,6 +236,7 @@ class Relay:
         for made in self._call.made:
             opened.keep(made.object_id, made.kind, pending=made.pending)
         status, candidate = upstream.status, upstream.candidate
+        provider_type, model = candidate.route.rule.provider_type, candidate.price.model
         opened.cf_log_id = upstream.head.cf_log_id.decode("latin-1")
         outcome = "ok"
         if upstream.head.cache == b"hit":
@@ -233,13 +247,16 @@ class Relay:
             cost = opened.end_attempt(UsageState.USAGE_STATE_VOIDED, status=status, why=why)
         elif usage is not None:
             cost = opened.end_attempt(UsageState.USAGE_STATE_REPORTED, status=status, usage=usage)
+            self._estimates.reported(self._call, self._relayed, provider_type, model, usage)
         else:
             outcome = why
-            cost = opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, status=status, why=why)
+            guess = None
+            if why in RECEIVED:
+                guess = self._estimates.usage(self._call, self._relayed, provider_type, model, told)
+            cost = opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, status=status, usage=guess, why=why)
             metrics.estimated(why)
-        provider_type = candidate.route.rule.provider_type
         metrics.attempt_ended(provider_type, outcome)
-        metrics.billed(provider_type, candidate.price.model, usage, cost)
+        metrics.billed(provider_type, model, usage, cost)
 
     def _latency_ms(self) -> int:
         return int((monotonic() - self._started) * 1000)

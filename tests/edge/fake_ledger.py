@@ -92,6 +92,8 @@ class FakeOpen:
             cost = cost_nanousd(self.plan.price.rates, usage)
         elif state == UsageState.USAGE_STATE_ESTIMATED:
             cost = self.plan.hold_nanousd
+            if usage is not None:
+                cost = min(cost, cost_nanousd(self.plan.price.rates, usage))
         self.ended.append(Ended(state, status, usage, why, cost))
         return cost
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from edge.admission import UsageState
-from tests.edge.fake_ledger import FakeLedger, grant, price, rule
+from tests.edge.fake_ledger import IN_RATE, OUT_RATE, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge
 
 PATH = "/v1/chat/completions"
@@ -149,14 +149,26 @@ async def test_deviating_streams_are_settled_by_their_last_usage(edge: Edge, sim
         (True, "error_event_after=2", "upstream_error"),
     ],
 )
-async def test_without_usage_the_hold_is_booked(edge: Edge, stream: bool, sim: str, why: str) -> None:
-    """As an estimate that says why."""
+async def test_without_usage_an_estimate_is_booked(edge: Edge, stream: bool, sim: str, why: str) -> None:
+    """It says why. What came is enough to tell what it cost; where nothing readable came, it is the hold."""
     await post(edge, sim, stream=stream)
     opened = edge.ledger.opened[0]
     [ended] = opened.ended
 
+    [row] = edge.simulator.bill.rows()
+    billed_nanousd = -(-(row["prompt_tokens"] * IN_RATE + row["completion_tokens"] * OUT_RATE) // 1_000_000)
+
     assert (ended.state, ended.why) == (UsageState.USAGE_STATE_ESTIMATED, why)
-    assert ended.cost_nanousd == opened.plan.hold_nanousd
+    assert billed_nanousd <= ended.cost_nanousd <= opened.plan.hold_nanousd
+    assert (ended.cost_nanousd == opened.plan.hold_nanousd) == (sim == "garbage")
+
+
+async def test_the_hold_by_setting(start: Start) -> None:
+    """Whatever came, all that was set aside is booked."""
+    edge = await start(estimate="hold")
+    await post(edge, "no_usage", stream=True)
+
+    assert edge.ledger.opened[0].ended[0].cost_nanousd == edge.ledger.opened[0].plan.hold_nanousd
 
 
 @pytest.mark.parametrize(

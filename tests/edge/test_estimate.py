@@ -1,0 +1,212 @@
+"""Estimates where no vendor told: text by kind, streams by what came, the hold where that says too little."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.call import Call
+from edge.estimate import (
+    HELD_BYTES,
+    IMAGE_TOKENS,
+    MESSAGE_TOKENS,
+    MOST_THINKERS,
+    EstimatePolicy,
+    Estimates,
+    Relayed,
+    prompt_tokens,
+)
+from edge.families.chat import CHAT, parse
+from edge.text_tokens import CHARS_PER_TEN_TOKENS, MAX_COUNTED_CHARS, text_tokens
+from tollkeeper.cost import UsageCounts
+
+ROOT = Path(__file__).parents[2]
+# Text, and the least and most that vocabularies of today make of it: OpenAI's cl100k and o200k, as their
+# tokenizers count.
+TEXTS = {
+    "The quick brown fox jumps over the lazy dog.": (10, 10),
+    "Hello, world!": (4, 4),
+    "12345678901234567890": (7, 7),
+    "antidisestablishmentarianism": (5, 6),
+    " ": (0, 1),
+    "": (0, 0),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_known_texts(text: str) -> None:
+    """Within a token of what tokenizers say."""
+    least, most = TEXTS[text]
+    assert least - 1 <= text_tokens(text) <= most + 1
+
+
+@given(st.text(max_size=300))
+def test_bounds(text: str) -> None:
+    """No token for nothing, and never more than the bytes, of which no tokenizer makes two tokens of one."""
+    tokens = text_tokens(text)
+    assert (tokens == 0) == (not re.search(r"\S|\s{2,}|\n", text))
+    assert tokens <= max(len(text.encode("utf-8", "surrogatepass")), 1)
+
+
+@given(st.text(max_size=100), st.text(max_size=100))
+def test_two_halves(one: str, other: str) -> None:
+    """Cutting a text changes its estimate by little: a run that is cut is rounded up twice."""
+    assert abs(text_tokens(one) + text_tokens(other) - text_tokens(one + other)) <= 3
+
+
+def test_long_texts_are_sampled() -> None:
+    """Both ends stand for the middle; the time it takes is bounded."""
+    text = "The quick brown fox jumps over the lazy dog. " * 20_000
+    assert len(text) > 10 * MAX_COUNTED_CHARS
+    assert abs(text_tokens(text) - 200_000) < 2_000
+
+
+def test_the_rule_is_documented() -> None:
+    """The table of docs/streams.md is the code's."""
+    told = re.findall(r"^\| ([a-z ]+) \| ([0-9.]+) \|", (ROOT / "docs/streams.md").read_text(), re.M)
+    assert dict(told) == {kind: f"{count / 10:g}" for kind, (_, count) in CHARS_PER_TEN_TOKENS.items()}
+
+
+def chunk(text: str, **more: object) -> bytes:
+    """One event of a stream in OpenAI's format."""
+    delta = {"content": text, **more}
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+def relayed(*chunks: bytes) -> Relayed:
+    """An answer of which this came."""
+    made = Relayed()
+    for each in chunks:
+        made.add(each)
+    return made
+
+
+def test_a_token_a_piece() -> None:
+    """Each event that carries text is a token at least."""
+    assert relayed(*(chunk(letter) for letter in "word")).tokens() == 4
+    assert relayed(chunk(""), chunk("a")).tokens() == 1
+    assert relayed().tokens() == 0
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [chunk("The quick brown fox"), chunk(" jumps over the lazy dog.")],
+        [chunk("", reasoning_content="The quick brown fox"), chunk(" jumps over the lazy dog.")],
+        [
+            b'event: content_block_delta\ndata: {"delta":{"type":"text_delta",'
+            b'"text":"The quick brown fox"}}\n\n',
+            b'data: {"delta": {"type": "thinking_delta", "thinking": " jumps over the lazy dog."}}\n\n',
+        ],
+        [
+            b'data: {"candidates":[{"content":{"parts":[{"text":"The quick brown fox"}]}}]}\n\n',
+            b'data: {"candidates":[{"content":{"parts":[{"text":" jumps over the lazy dog."}]}}]}\n\n',
+        ],
+        [
+            b'event: response.output_text.delta\ndata: {"delta":"The quick brown fox"}\n\n',
+            b'data: {"type":"response.output_text.delta","delta":" jumps over the lazy dog."}\n\n',
+            b'data: {"type":"response.output_text.done","text":"The quick brown fox jumps"}\n\n',
+        ],
+        [b'data: {"choices":[{"text":"The quick brown fox jumps over the lazy dog."}]}\n\n'],
+        [
+            b'data: {"tool_calls":[{"function":{"arguments":"The quick brown fox jumps"}}]}\n\n'
+            b'data: {"tool_calls":[{"function":{"arguments":" over the lazy dog."}}]}\n\n'
+        ],
+    ],
+    ids=["openai", "reasoning", "anthropic", "google", "responses", "completions", "tools"],
+)
+def test_every_format(events: list[bytes]) -> None:
+    """The same text is as many tokens in each vendor's events."""
+    assert relayed(*events).tokens() == 10
+
+
+def test_escapes() -> None:
+    """What JSON writes longer isn't more: quotes, line breaks, and characters by their numbers."""
+    plain = json.dumps({"content": 'Да, "quoted" \\ back'}, ensure_ascii=False).encode()
+    escaped = json.dumps({"content": 'Да, "quoted" \\ back'}).encode()
+    assert relayed(plain).tokens() == relayed(escaped).tokens() == text_tokens('Да, "quoted" \\ back')
+    assert relayed(b'{"content":"half \\ud83d').tokens() <= 1
+
+
+def test_memory_is_bounded() -> None:
+    """However long the stream, only so much of it is held."""
+    made = Relayed()
+    for _ in range(1000):
+        made.add(chunk("word "))
+        assert made._held_bytes <= HELD_BYTES
+    assert made.tokens() == 1000
+
+
+def call(**fields: object) -> Call:
+    """A chat request."""
+    messages = [{"role": "user", "content": "The quick brown fox jumps over the lazy dog."}]
+    body = {"model": "m", "messages": messages, "stream": True, **fields}
+    return parse(json.dumps(body).encode())
+
+
+def test_prompts() -> None:
+    """Text, what surrounds a message, tools as written, pictures by the piece and not by their bytes."""
+    plain = prompt_tokens(call())
+    assert plain is not None
+    assert 10 + MESSAGE_TOKENS <= plain <= 12 + MESSAGE_TOKENS
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    assert prompt_tokens(call(tools=tools)) > plain + 10  # type: ignore[operator]
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 50_000}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Look:"}, image]}]
+    seen = prompt_tokens(call(messages=messages))
+    assert seen is not None
+    assert IMAGE_TOKENS < seen < IMAGE_TOKENS + 30
+
+
+def test_what_is_not_in_the_body() -> None:
+    """A file that is only named: nobody here knows its length."""
+    part = {"type": "file", "file": {"file_id": "file-1"}}
+    assert prompt_tokens(call(messages=[{"role": "user", "content": [part]}])) is None
+
+
+def estimated(estimates: Estimates, asked: Call, made: Relayed, told: UsageCounts | None = None) -> object:
+    """Its verdict for one model."""
+    return estimates.usage(asked, made, "openai", "m", told)
+
+
+def test_usage() -> None:
+    """Prompt and output; what the vendor told before it broke off counts more."""
+    estimates = Estimates(EstimatePolicy.RELAYED)
+    made = relayed(chunk("Hello, world!"))
+    usage = estimates.usage(call(), made, "openai", "m", None)
+    assert usage is not None
+    assert (usage.output_tokens, usage.input_tokens) == (4, prompt_tokens(call()))
+    told = UsageCounts(input_tokens=70, cached_input_tokens=30, output_tokens=1)
+    assert estimated(estimates, call(), made, told) == told._replace(output_tokens=4)
+    more = UsageCounts(input_tokens=70, output_tokens=90)
+    assert estimated(estimates, call(), made, more) == more
+
+
+def test_where_the_hold_stands() -> None:
+    """By setting; without any text; for a model that thinks unseen, whether asked to or known to."""
+    made = relayed(chunk("Hello, world!"))
+    assert estimated(Estimates(EstimatePolicy.HOLD), call(), made) is None
+    estimates = Estimates(EstimatePolicy.RELAYED)
+    assert estimated(estimates, call(), relayed()) is None
+    assert estimated(estimates, call(), relayed(b"<html>Oops</html>")) is None
+    assert estimated(estimates, call(reasoning_effort="high"), made) is None
+    assert estimated(estimates, call(), made) is not None
+    estimates.reported(call(), made, "openai", "m", UsageCounts(output_tokens=9, reasoning_tokens=5))
+    assert estimated(estimates, call(), made) is None
+
+
+def test_thinkers_are_bounded() -> None:
+    """The model heard of longest ago is forgotten."""
+    estimates = Estimates(EstimatePolicy.RELAYED)
+    for number in range(MOST_THINKERS + 1):
+        estimates.reported(call(), relayed(), "openai", f"m{number}", UsageCounts(reasoning_tokens=1))
+    assert len(estimates._thinkers) == MOST_THINKERS
+    assert ("openai", "m0") not in estimates._thinkers
+
+
+def test_family() -> None:
+    """The requests of these tests are chat's."""
+    assert call().family is CHAT
