@@ -67,9 +67,11 @@ FAMILIES: Mapping[str, frozenset[Operation]] = {
     "speech": frozenset({Operation.SPEECH}),
     "transcriptions": frozenset({Operation.TRANSCRIPTIONS}),
     "translations": frozenset({Operation.TRANSLATIONS}),
+    "files": frozenset({Operation.FILES}),
+    "batches": frozenset({Operation.BATCHES}),
     "messages": frozenset({Operation.MESSAGES}),
     "count_tokens": frozenset({Operation.COUNT_TOKENS}),
     "generate_content": frozenset({Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}),
-    "generate_content_array": frozenset({Operation.STREAM_GENERATE_CONTENT}),
+    "generate_content_array": frozenset({Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}),
     "count_content_tokens": frozenset({Operation.COUNT_CONTENT_TOKENS}),
 }
