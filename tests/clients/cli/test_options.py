@@ -9,12 +9,12 @@ from clients.cli.failures import UsageProblem, one_line
 from clients.cli.keys import new_budget
 from clients.cli.options import PeriodName, initial_budget, secret, time, usd
 from clients.cli.prices import parse_step
-from clients.cli.routers import parse_rule
+from clients.cli.routers import parse_deadlines, parse_retries, parse_rule
 from clients.cli.session import collect
 from tollkeeper.v1.budgets_pb2 import Budget, InitialBudget, Period
 from tollkeeper.v1.keys_pb2 import Key
 from tollkeeper.v1.prices_pb2 import Rates, RateStep
-from tollkeeper.v1.routers_pb2 import RoutingRule
+from tollkeeper.v1.routers_pb2 import Deadlines, Retries, RoutingRule
 
 
 def test_a_rule() -> None:
@@ -29,6 +29,30 @@ def test_a_rule() -> None:
         model_rewrite="gpt-4o",
     )
     assert parse_rule("provider=p1") == RoutingRule(provider_id="p1")
+
+
+def test_a_rule_with_conditions() -> None:
+    """Statuses repeat; an expression may have commas, so it comes last."""
+    text = "provider=p1,condition=on_status,status=429,status=503,when=model in ['a', 'b'] && x=1"
+    assert parse_rule(text) == RoutingRule(
+        provider_id="p1",
+        condition="on_status",
+        statuses=[429, 503],
+        when="model in ['a', 'b'] && x=1",
+    )
+
+
+def test_retries_and_deadlines() -> None:
+    """Deadlines are in milliseconds, without saying so each time; nothing given is nothing changed."""
+    assert parse_retries("count=2,backoff_ms=10") == Retries(count=2, backoff_ms=10)
+    assert parse_deadlines("connect=1,first_byte=2,idle=3,total=4") == Deadlines(
+        connect_ms=1, first_byte_ms=2, idle_ms=3, total_ms=4
+    )
+    assert parse_retries(None) is parse_deadlines(None) is None
+    with pytest.raises(UsageProblem, match="connect, first_byte, idle, total"):
+        parse_deadlines("total_ms=4")
+    with pytest.raises(UsageProblem, match="count must be a whole number"):
+        parse_retries("count=often")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,17 @@ def test_dry_run_and_grants(cli: Run) -> None:
     [attempt] = planned["attempts"]
     assert (attempt["provider_name"], attempt["weight"], attempt["first_share"]) == ("house", 3, 1.0)
     assert attempt["price"]["price_id"]
+    settings = ("--retries", "count=2", "--deadlines", "total=5000")
+    changed = cli("routers", "update", router["router_id"], *of, *settings, "--json")
+    assert changed["rules"] == router["rules"]
+    assert (changed["retries"]["count"], changed["deadlines"]["total_ms"]) == (2, 5000)
+    conditional = f"{rule},when=prompt_bytes < 10"
+    cli("routers", "update", router["router_id"], *of, "--rule", conditional, "--json")
+    big = cli(
+        "routers", "dry-run", router["router_id"], *of, "--model", "gpt-4o-mini", "--prompt-bytes", "99"
+    )
+    assert "MODEL_NOT_ALLOWED" in big
+    cli("routers", "update", router["router_id"], *of, "--rule", rule, "--json")
     table = cli("routers", "dry-run", router["router_id"], *of, "--model", "nobody-sells-this")
     assert "not_priced" in table
     assert "MODEL_NOT_PRICED" in table

@@ -430,7 +430,18 @@ customers:
   - name: own
     rules:
     - provider: platform/shared
+      when: '"batch" in tags'
       weight: 3
+    - provider: platform/shared
+      condition: on_status
+      statuses:
+      - 400
+      - 503
+    retries:
+      count: 2
+      backoff_ms: 100
+    deadlines:
+      total_ms: 60000
   keys:
   - name: first
   - name: second
@@ -441,7 +452,9 @@ customers:
     assert ran.code == 0, ran.err
     edge = await control.edge()
     for key in ran.json()["keys"]:
-        assert [rule.provider_name for rule in (await authorize(edge, key["raw_key"])).rules] == ["shared"]
+        grant = await authorize(edge, key["raw_key"])
+        assert {rule.provider_name for rule in grant.rules} == {"shared"}
+        assert (grant.retries.count, grant.deadlines.total_ms) in ((2, 60_000), (0, 0))
     assert (await tollkeeper(control, "export")).out == text
     assert "Nothing to change" in (await tollkeeper(control, "apply", "-f", file)).out
     other = text.replace("acme", "other").replace("platform/standard", "platform/gone")
