@@ -124,8 +124,8 @@ class Vendor:
             counted = gemini.counted(request, route.deployment, steering)
             connection.respond(200, counted, _headers(route, event_id))
             return
-        answer = gemini.answer(request, route.deployment, route.method, steering)
-        self._answer(answer, request, connection, route, route.provider, event_id)
+        answer, shape = gemini.answer(request, route.deployment, route.method, steering)
+        self._answer(answer, request, connection, route, route.provider, event_id, shape)
 
     def _openai(self, request: Request, connection: Connection, route: Route, event_id: str) -> None:
         asked = self.openai.answer(request, route.path, route.provider, event_id)

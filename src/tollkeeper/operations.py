@@ -42,11 +42,16 @@ class Operation(StrEnum):
     GENERATE_CONTENT = "generateContent"
     STREAM_GENERATE_CONTENT = "streamGenerateContent?alt=sse"
     COUNT_CONTENT_TOKENS = "countTokens"
+    EMBED_CONTENT = "embedContent"
+    BATCH_EMBED_CONTENTS = "batchEmbedContents"
 
 
 ANTHROPIC_OPERATIONS = frozenset({Operation.MESSAGES, Operation.COUNT_TOKENS})
 GOOGLE_OPERATIONS = frozenset(
-    {Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT, Operation.COUNT_CONTENT_TOKENS}
+    {
+        *(Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT, Operation.COUNT_CONTENT_TOKENS),
+        *(Operation.EMBED_CONTENT, Operation.BATCH_EMBED_CONTENTS),
+    }
 )
 OPENAI_OPERATIONS = frozenset(Operation) - ANTHROPIC_OPERATIONS - GOOGLE_OPERATIONS
 
@@ -59,7 +64,7 @@ FAMILIES: Mapping[str, frozenset[Operation]] = {
     "responses": frozenset({Operation.RESPONSES}),
     "responses_input_tokens": frozenset({Operation.RESPONSES_INPUT_TOKENS}),
     "responses_compact": frozenset({Operation.RESPONSES_COMPACT}),
-    "embeddings": frozenset({Operation.EMBEDDINGS}),
+    "embeddings": frozenset({Operation.EMBEDDINGS, Operation.BATCH_EMBED_CONTENTS}),
     "moderations": frozenset({Operation.MODERATIONS}),
     "images": frozenset({Operation.IMAGES}),
     "image_edits": frozenset({Operation.IMAGE_EDITS}),
@@ -74,4 +79,6 @@ FAMILIES: Mapping[str, frozenset[Operation]] = {
     "generate_content": frozenset({Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}),
     "generate_content_array": frozenset({Operation.GENERATE_CONTENT, Operation.STREAM_GENERATE_CONTENT}),
     "count_content_tokens": frozenset({Operation.COUNT_CONTENT_TOKENS}),
+    "embed_content": frozenset({Operation.EMBED_CONTENT}),
+    "batch_embed_contents": frozenset({Operation.BATCH_EMBED_CONTENTS}),
 }

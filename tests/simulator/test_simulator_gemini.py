@@ -200,6 +200,21 @@ async def test_count_tokens_is_free(client: httpx.AsyncClient, simulator: Simula
     assert simulator.bill.rows() == []
 
 
+async def test_embeddings(client: httpx.AsyncClient, simulator: Simulator) -> None:
+    """One or many; each names the model of the path, and the prompt is billed."""
+    content = {"content": {"parts": [{"text": "x" * 40}]}, "outputDimensionality": 3}
+    one = (await client.post(path("embedContent"), json=content)).json()
+    assert len(one["embedding"]["values"]) == 3
+    named = content | {"model": f"models/{MODEL}"}
+    many = await client.post(path("batchEmbedContents"), json={"requests": [named, named]})
+    assert len(many.json()["embeddings"]) == 2
+    assert many.json()["usageMetadata"]["promptTokenCount"] == 20
+    assert [row["prompt_tokens"] for row in simulator.bill.rows()] == [10, 20]
+    unnamed = await client.post(path("batchEmbedContents"), json={"requests": [content]})
+    empty = await client.post(path("embedContent"), json={})
+    assert (unnamed.status_code, empty.status_code) == (400, 400)
+
+
 async def test_models(client: httpx.AsyncClient, gateway: str) -> None:
     """Google's own list, behind the gateway and directly."""
     for target in (f"{gateway}/google-ai-studio/v1beta/models", "/v1beta/models"):

@@ -7,6 +7,7 @@ from sanic.request import Request
 from edge.call import Call, invalid_field, is_ambiguous, json_object, model_of, provider_of, quoted
 from edge.families import Family
 from edge.families.token_lists import prompts_of
+from edge.formats.embeddings_google import EmbeddingsGoogle
 from edge.formats.embeddings_openai import EmbeddingsOpenai
 from edge.labels import end_user_of
 from edge.worst_case import Demand
@@ -54,4 +55,9 @@ def _read(request: Request, with_provider: bool) -> Call:
     return parse(request.body, with_provider)
 
 
-EMBEDDINGS = Family("embeddings", _read, {Wire.OPENAI: EmbeddingsOpenai()}, cacheable=True)
+EMBEDDINGS = Family(
+    "embeddings",
+    _read,
+    {Wire.OPENAI: EmbeddingsOpenai(), Wire.GOOGLE: EmbeddingsGoogle()},
+    cacheable=True,
+)

@@ -8,13 +8,15 @@ import orjson
 from simulator.chat import Answer, decide
 from simulator.errors import VendorError
 from simulator.gemini.answers import ARRAY, SSE
+from simulator.gemini.embeddings import METHODS as EMBEDDINGS
+from simulator.gemini.embeddings import embedded
 from simulator.gemini.request import count_tokens, read_call
 from simulator.http import Request
 from simulator.shapes import Shape
 from simulator.steering import Steering
 
 _MODELS = ("gemini-3-pro", "gemini-2.5-flash")
-METHODS = ("generateContent", "streamGenerateContent", "countTokens")
+METHODS = ("generateContent", "streamGenerateContent", "countTokens", *EMBEDDINGS)
 
 
 def shape(request: Request) -> Shape:
@@ -22,14 +24,17 @@ def shape(request: Request) -> Shape:
     return SSE if _query(request).get("alt") == ["sse"] else ARRAY
 
 
-def answer(request: Request, model: str, method: str, base: Steering) -> Answer:
+def answer(request: Request, model: str, method: str, base: Steering) -> tuple[Answer, Shape]:
     """Reads and decides a request for an answer. Raises VendorError."""
+    if method in EMBEDDINGS:
+        return embedded(request, model, method, base)
     stream = method == "streamGenerateContent"
     header = request.header(b"x-sim")
     decided = decide(read_call(unquote(model), request.body, header, base, stream=stream))
     # Gemini bills no writing to its cache, and no answer to a prompt that it refuses.
     usage = replace(decided.usage, cache_write=0, cache_write_1h=0)
-    return replace(decided, usage=usage.so_far(0) if decided.call.steering.blocked else usage)
+    usage = usage.so_far(0) if decided.call.steering.blocked else usage
+    return replace(decided, usage=usage), shape(request)
 
 
 def counted(request: Request, model: str, base: Steering) -> bytes:

@@ -67,6 +67,10 @@ REQUEST: dict[str, Any] = {
     "labels": _ANY,
     "store": _ANY,
 }
+EMBED_REQUEST: dict[str, Any] = dict.fromkeys(
+    ("model", "taskType", "title", "outputDimensionality", "embedContentConfig"), _ANY
+) | {"content": _CONTENT}
+BATCH_EMBED_REQUEST: dict[str, Any] = {"requests": [EMBED_REQUEST]}
 COUNT_REQUEST: dict[str, Any] = {"contents": [_CONTENT], "generateContentRequest": REQUEST}
 
 

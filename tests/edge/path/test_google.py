@@ -301,6 +301,39 @@ async def test_native_streams_that_break(edge: Edge, native: Any, sim: str) -> N
     assert ended.state == UsageState.USAGE_STATE_ESTIMATED
 
 
+@both_ways
+async def test_embeddings(edge: Edge, chat: openai.AsyncOpenAI) -> None:
+    """OpenAI's SDK asks for base64 and decodes it; billed by what Gemini reports."""
+    answer = await chat.embeddings.create(
+        model=MODEL, input=["one", "two"], dimensions=4, extra_headers={"x-sim": "prompt=11"}
+    )
+    assert [len(each.embedding) for each in answer.data] == [4, 4]
+    assert answer.usage.prompt_tokens == 11
+    assert edge.ledger.opened[0].ended[0].usage == UsageCounts(input_tokens=11)
+    assert (await captured(edge))["target"].endswith(f"/v1beta/models/{MODEL}:batchEmbedContents")
+
+
+async def test_embeddings_without_usage(edge: Edge, chat: openai.AsyncOpenAI) -> None:
+    """Estimated at the hold."""
+    await chat.embeddings.create(model=MODEL, input="one", extra_headers={"x-sim": "no_usage"})
+    assert edge.ledger.opened[0].ended[0].state == UsageState.USAGE_STATE_ESTIMATED
+
+
+async def test_native_embeddings(edge: Edge, native: Any) -> None:
+    """Google's SDK; nothing but input is billed."""
+    config = types.EmbedContentConfig(http_options={"headers": {"x-sim": "prompt=11"}})
+    answer = await native.models.embed_content(model=MODEL, contents="one", config=config)
+    assert len(answer.embeddings) == 1
+    assert edge.ledger.opened[0].ended[0].usage == UsageCounts(input_tokens=11)
+
+
+async def test_one_native_embedding(edge: Edge) -> None:
+    """By the method for one, which the SDK doesn't call."""
+    answer = await post(edge, path("embedContent"), {"content": {"parts": [{"text": "one"}]}})
+    assert len(answer.json()["embedding"]["values"]) == 8
+    assert edge.ledger.opened[0].ended[0].state == UsageState.USAGE_STATE_REPORTED
+
+
 def path(method: str = "generateContent", version: str = "v1beta") -> str:
     return f"/{version}/models/{MODEL}:{method}"
 
@@ -369,7 +402,15 @@ async def test_a_key_in_the_query(edge: Edge, version: str, capfd: pytest.Captur
 @pytest.mark.parametrize(
     ("target", "body", "status", "name"),
     [
-        (path("embedContent"), asked(), 501, "UNIMPLEMENTED"),
+        (path("predict"), asked(), 501, "UNIMPLEMENTED"),
+        (path("batchEmbedContents"), {"requests": []}, 400, "INVALID_ARGUMENT"),
+        (path("batchEmbedContents"), {"requests": [5]}, 400, "INVALID_ARGUMENT"),
+        (
+            path("embedContent"),
+            {"content": {"parts": [{"fileData": {"fileUri": "files/x"}}]}},
+            404,
+            "NOT_FOUND",
+        ),
         (path(""), asked(), 501, "UNIMPLEMENTED"),
         (path(), asked(cachedContent="cachedContents/x"), 404, "NOT_FOUND"),
         (path(), asked(tools=[{"googleMaps": {}}]), 400, "INVALID_ARGUMENT"),
