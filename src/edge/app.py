@@ -13,6 +13,7 @@ from edge.client_framing import EdgeRequest
 from edge.config import EdgeSettings
 from edge.errors import render_plain
 from edge.inference import dialect_of, is_inference, is_unserved
+from edge.kept_lists import KeptLists
 from edge.kept_proxy import KeptProxy
 from edge.models import Models
 from edge.own_key import OwnKey
@@ -23,6 +24,7 @@ from edge.rest.facade import Facade
 from edge.routes import App, ops
 from edge.routes import chat as chat_routes
 from edge.routes import content as content_routes
+from edge.routes import files as file_routes
 from edge.routes import key as key_routes
 from edge.routes import media as media_routes
 from edge.routes import messages as messages_routes
@@ -76,7 +78,9 @@ def create_app(
     chat_routes.add_routes(app, pipeline)
     text_routes.add_routes(app, pipeline)
     media_routes.add_routes(app, pipeline)
-    response_routes.add_routes(app, pipeline, KeptProxy(ledger, planner, pipeline))
+    proxy = KeptProxy(ledger, planner, pipeline)
+    response_routes.add_routes(app, pipeline, proxy)
+    file_routes.add_routes(app, pipeline, proxy, KeptLists(ledger, pipeline, proxy))
     messages_routes.add_routes(app, pipeline)
     models = Models(ledger, pipeline, planner)
     model_routes.add_routes(app, models, facade)

@@ -11,6 +11,7 @@ import orjson
 
 from edge.worst_case import Demand
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.v1 import edge_pb2
 
 if TYPE_CHECKING:
     from edge.families import Family
@@ -29,6 +30,8 @@ class Made(NamedTuple):
     """The vendor's word for it: response, file, batch, ..."""
     pending: bool = False
     """Should the attempt end as an estimate, the object's end may tell what it cost."""
+    batch_input: edge_pb2.BatchInput | None = None
+    """Of a file that a batch may be made of."""
 
 
 @dataclass(slots=True)
@@ -63,6 +66,8 @@ class Call:
     """For how long Cloudflare may keep the answer; 0: not at all."""
     form: "Form | None" = None
     """The body where it is one; `raw` and `body` are empty then."""
+    batch_input: edge_pb2.BatchInput | None = None
+    """What a batch that is made of this file may use; complete once the file is."""
     unwraps: bytes = b""
     """The vendor answers in events, because only they tell the usage, and the client gets what is in them as
     this media type."""

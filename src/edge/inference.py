@@ -8,7 +8,7 @@ from edge.dialects.google import GOOGLE
 # Of OpenAI's API, and not served: a 404 would look like a mistyped URL.
 _UNSERVED = frozenset(
     {
-        *("assistants", "batches", "chatkit", "containers", "conversations", "evals", "files", "fine_tuning"),
+        *("assistants", "chatkit", "containers", "conversations", "evals", "fine_tuning"),
         *("graders", "realtime", "skills", "threads", "uploads", "vector_stores", "videos"),
     }
 )
@@ -17,7 +17,8 @@ _MESSAGES = "messages"
 # Google's, whose methods of models are below /v1/models as well.
 _GOOGLES = "/v1beta/"
 _PREFIXES = _UNSERVED | {
-    *("audio", "chat", "completions", "embeddings", "images", "key", "models", "moderations", "responses"),
+    *("audio", "batches", "chat", "completions", "embeddings", "files", "images", "key", "models"),
+    *("moderations", "responses"),
     _MESSAGES,
 }
 

@@ -36,6 +36,8 @@ class KeptObject(NamedTuple):
     usage_id: str
     pending: bool
     """What it cost isn't known yet."""
+    batch_input: edge_pb2.BatchInput | None = None
+    """Of a file that a batch may be made of."""
 
 
 class KeptObjects:
@@ -71,20 +73,23 @@ class KeptObjects:
         """Lets a request that names kept objects only go where they are.
 
         What nobody here made may be the customer's all the same where the credential is its own; such a
-        request goes to those providers only. Raises NOT_FOUND where there is none, and UNAVAILABLE.
+        request goes to those providers only, unless it has to learn from the object. Raises NOT_FOUND where
+        there is none, and UNAVAILABLE.
         """
         try:
             kept = await self.find(grant, call.references)
             call.only_providers = frozenset({each.provider_id for each in kept})
         except TollkeeperError as error:
             own = frozenset(rule.provider_id for rule in grant.rules if not rule.shared)
-            if error.reason != Reason.NOT_FOUND or not own:
+            if error.reason != Reason.NOT_FOUND or not own or call.family.learn is not None:
                 raise
             call.only_providers = own
             return
         if len(call.only_providers) > 1:
             message = "The objects that this request names are kept by different providers."
             raise TollkeeperError(Reason.INVALID_ARGUMENT, message)
+        if call.family.learn is not None:
+            call.family.learn(call, kept)
 
     async def newest(self, grant: GrantView, kind: str, before: str, count: int) -> list[KeptObject]:
         """The customer's objects of a kind, the newest first; `before` names one to go on from, or nothing.
@@ -109,7 +114,8 @@ class KeptObjects:
         for kept in record.kept_objects:
             self._missing.pop((customer_id, kept.object_id), None)
             if not kept.pending or record.state != edge_pb2.USAGE_STATE_ESTIMATED:
-                own = KeptObject(kept.object_id, kept.kind, kept.provider_id, record.usage_id, False)
+                counted = kept.batch_input if kept.HasField("batch_input") else None
+                own = KeptObject(kept.object_id, kept.kind, kept.provider_id, record.usage_id, False, counted)
                 self._remember(customer_id, own)
 
     def _remember(self, customer_id: str, kept: KeptObject) -> None:
@@ -155,4 +161,5 @@ class KeptObjects:
 
 
 def _kept(found: edge_pb2.FoundObject) -> KeptObject:
-    return KeptObject(found.object_id, found.kind, found.provider_id, found.usage_id, found.pending)
+    counted = found.batch_input if found.HasField("batch_input") else None
+    return KeptObject(found.object_id, found.kind, found.provider_id, found.usage_id, found.pending, counted)

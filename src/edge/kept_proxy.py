@@ -2,8 +2,9 @@
 that provider. They cost nothing, so they have no record; what they tell about a pending object's cost is
 reported."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, unquote
@@ -33,12 +34,14 @@ from edge.upstream.response import Response
 from edge.upstream.transport import EncodedHeaders
 from tollkeeper.cost import UsageCounts
 from tollkeeper.errors import Reason, TollkeeperError
+from tollkeeper.ids import is_object_id
 from tollkeeper.operations import Operation
 from tollkeeper.v1 import edge_pb2
 
 log = structlog.get_logger()
 
 ROUTE = "kept"
+Fetch = Callable[[str], AsyncIterator[bytes]]
 MAX_QUERY_CHARS = 2048
 
 
@@ -49,8 +52,9 @@ class Place:
     kind: str
     operation: Operation
     """The path that ids are below."""
-    read: Callable[[dict[str, Any]], Reading]
-    """What an object tells of its cost, once it has come to its end."""
+    read: Callable[[dict[str, Any], Fetch], Awaitable[Reading]]
+    """What an object tells of its cost, once it has come to its end; other files of its vendor's may have to
+    be read for it."""
 
 
 class KeptProxy:
@@ -85,6 +89,21 @@ class KeptProxy:
                 provider = rule.provider_type if rule is not None else ""
                 metrics.request_ended(ROUTE, provider, status, False, monotonic() - started)
 
+    async def read(self, grant: GrantView, place: Place, kept: KeptObject) -> dict[str, Any] | None:
+        """One object as it stands; None where it can't be had."""
+        try:
+            _, endpoint = self._way(grant, place, kept, "", "")
+            response = await self._ask(endpoint, "GET", b"")
+            try:
+                body = await response.read(MAX_ERROR_BODY_BYTES)
+            finally:
+                response.close()
+            parsed = orjson.loads(_plain(Head(response), body)) if response.status == 200 else None
+        except (TollkeeperError, TransportError, orjson.JSONDecodeError) as error:
+            log.warning("kept object not read", object_id=kept.object_id, error=str(error))
+            return None
+        return parsed if type(parsed) is dict else None
+
     async def _find(self, grant: GrantView, place: Place, object_id: str) -> KeptObject:
         (kept,) = await self._ledger.kept_objects.find(grant, [object_id])
         if kept.kind != place.kind:
@@ -103,23 +122,20 @@ class KeptProxy:
         return rule, endpoint.below(f"/{quote(kept.object_id, safe='')}{rest}", query)
 
     async def _send(self, request: Request, endpoint: Endpoint) -> Response:
+        try:
+            return await self._ask(endpoint, request.method, request.body)
+        except TransportError as failure:
+            raise _unreachable(failure) from None
+
+    async def _ask(self, endpoint: Endpoint, method: str, body: bytes) -> Response:
         forwarder = self._forwarder
         headers = b"%b%b%b\r\n" % (endpoint.headers, endpoint.event_id_header, str(uuid4()).encode())
-        body = request.body
         if body:
             headers += b"content-type: application/json\r\n"
         transport = forwarder.direct if endpoint.direct else forwarder.gateway
-        try:
-            return await transport.send(
-                endpoint.origin,
-                request.method,
-                endpoint.target,
-                EncodedHeaders(headers),
-                body,
-                forwarder.timeouts,
-            )
-        except TransportError as failure:
-            raise _unreachable(failure) from None
+        return await transport.send(
+            endpoint.origin, method, endpoint.target, EncodedHeaders(headers), body, forwarder.timeouts
+        )
 
     async def _answer(
         self,
@@ -169,11 +185,27 @@ class KeptProxy:
             elif kept.pending:
                 parsed = orjson.loads(body)
                 if type(parsed) is dict and parsed.get("id") == kept.object_id:
-                    await self.report(grant.customer_id, kept.object_id, place.read(parsed))
-        except (TollkeeperError, orjson.JSONDecodeError) as error:
+                    reading = await place.read(parsed, partial(self._file, grant, kept.provider_id))
+                    await self.report(grant.customer_id, kept, reading)
+        except (TollkeeperError, TransportError, orjson.JSONDecodeError) as error:
             log.warning("kept object not updated", object_id=kept.object_id, error=str(error))
 
-    async def report(self, customer_id: str, object_id: str, reading: Reading) -> bool:
+    async def _file(self, grant: GrantView, provider_id: str, file_id: str) -> AsyncIterator[bytes]:
+        """The bytes of a file that the vendor keeps. Raises TransportError, NOT_FOUND."""
+        found = self._planner.table(grant).at_provider(provider_id, Operation.FILES)
+        if found is None or not is_object_id(file_id):
+            raise _not_found(file_id)
+        endpoint = found[1].below(f"/{quote(file_id, safe='')}/content", "")
+        response = await self._ask(endpoint, "GET", b"")
+        try:
+            if response.status != 200:
+                raise _not_found(file_id)
+            while (piece := await response.next_chunk()) is not None:
+                yield piece
+        finally:
+            response.close()
+
+    async def report(self, customer_id: str, kept: KeptObject, reading: Reading) -> bool:
         """Tells the ledger what an object cost, once it says so itself; whether it did. Raises NOT_FOUND,
         UNAVAILABLE."""
         usage = UsageCounts() if reading.unbilled else reading.usage
@@ -181,11 +213,16 @@ class KeptProxy:
             return False
         request = edge_pb2.ReportKeptObjectRequest(
             customer_id=customer_id,
-            object_id=object_id,
+            object_id=kept.object_id,
             response_model=reading.model,
             finish=reading.finish,
         )
         set_usage(request.usage, usage)
+        for left in reading.kept:
+            if is_object_id(left.object_id):
+                request.kept_objects.add(
+                    object_id=left.object_id, kind=left.kind, provider_id=kept.provider_id
+                )
         await self._ledger.kept_objects.report(request)
         return True
 

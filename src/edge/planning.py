@@ -18,7 +18,10 @@ from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.money import MAX_NANOUSD, format_usd
 from tollkeeper.routing import FIRST
+from tollkeeper.v1 import prices_pb2
 
+# Of what the vendor takes no money for: such attempts are void.
+FREE = PriceView(prices_pb2.Price(rates=prices_pb2.Rates(input=0, output=0)))
 # Keys whose route tables are kept; the oldest goes when more are in use.
 MAX_ROUTE_TABLES = 4096
 # Nobody takes the model as it is named: `provider/model` may be meant.
@@ -127,6 +130,8 @@ class Planner:
     def _options(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
         """The candidates for the model as it is named, else for what stands behind a provider's name."""
         table = self.table(grant)
+        if call.family.free:
+            return [Candidate(route, FREE) for route in table.unmodelled(call.family, call.provider)]
         facts = _facts(grant, call, tags) if table.asks_facts else None
         try:
             options = self._priced(table, call, call.model, call.provider, facts)

@@ -158,15 +158,26 @@ class Open:
             attempt.why = why
         return cost
 
-    def keep(self, object_id: str, kind: str, *, pending: bool = False) -> None:
+    def keep(
+        self,
+        object_id: str,
+        kind: str,
+        *,
+        pending: bool = False,
+        batch_input: edge_pb2.BatchInput | None = None,
+    ) -> None:
         """Says that the vendor of the attempt under way keeps something under this id (DESIGN §7); an id that
         can't be one is left out. `pending`: what it cost is told by its end only, so the attempt ends as an
-        estimate.
+        estimate. `batch_input` is of a file of requests.
         """
         if is_object_id(object_id) and len(self.record.kept_objects) < MAX_KEPT_OBJECTS:
             provider_id = self._attempt.provider_id
             self.record.kept_objects.add(
-                object_id=object_id, kind=kind, provider_id=provider_id, pending=pending
+                object_id=object_id,
+                kind=kind,
+                provider_id=provider_id,
+                pending=pending,
+                batch_input=batch_input,
             )
             self.keeps = True
 

@@ -234,7 +234,7 @@ class Relay:
         self._settled = True
         upstream, opened = self._upstream, self._opened
         for made in self._call.made:
-            opened.keep(made.object_id, made.kind, pending=made.pending)
+            opened.keep(made.object_id, made.kind, pending=made.pending, batch_input=made.batch_input)
         status, candidate = upstream.status, upstream.candidate
         provider_type, model = candidate.route.rule.provider_type, candidate.price.model
         opened.cf_log_id = upstream.head.cf_log_id.decode("latin-1")

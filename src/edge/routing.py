@@ -22,6 +22,7 @@ from edge.upstream.cloudflare import (
 )
 from edge.upstream.failures import InvalidRequest
 from edge.upstream.transport import EncodedHeaders
+from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
@@ -32,6 +33,7 @@ from tollkeeper.routing import (
     answers_to,
     asked_model,
     drawn,
+    is_provider,
     plan,
     prepare,
     with_prices,
@@ -159,6 +161,27 @@ class RouteTable:
                 if endpoint is not None:
                     return rule, endpoint
         return None
+
+    def unmodelled(self, family: Family, provider: str | None) -> list[Route]:
+        """Routes for what names no model, in order, one for each provider that serves it. Raises
+        ROUTER_WITHOUT_RULES, INVALID_ARGUMENT (no such provider), ENDPOINT_NOT_SUPPORTED."""
+        found: dict[str, Route] = {}
+        named = [each for each in self._rules if provider is None or is_provider(each.rule, provider)]
+        for each in named:
+            rule = each.rule
+            if rule.provider_enabled and each.reachable and rule.provider_id not in found:
+                route = self._route(rule, family, False, "")
+                if route is not None:
+                    found[rule.provider_id] = route
+        if found:
+            return list(found.values())
+        if not self._rules:
+            raise TollkeeperError(Reason.ROUTER_WITHOUT_RULES, "The router of this key has no rules yet.")
+        if not named:
+            message = f"No rule of this key's router leads to a provider {provider!r}."
+            raise TollkeeperError(Reason.INVALID_ARGUMENT, message, {"param": "provider"})
+        message = "No provider of this key's router serves this kind of request."
+        raise TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
 
     def _allows(self, model: str) -> bool:
         return self._models.allows(model) and self._customer_models.allows(model)

@@ -41,6 +41,8 @@ class Demand:
     characters: int = 0
     prompt_count: int = 1
     """Prompts of their own in one request, each with a context window of its own."""
+    requests: int = 1
+    """Each with the fee of one."""
     limitable: bool = True
     """The vendor takes an output limit; where it doesn't, the model's own holds."""
 
@@ -55,7 +57,7 @@ class Demand:
     def hold_nanousd(self, worst: WorstRates, context_tokens: int, output_limit: int) -> int:
         """The most that one attempt can cost under a price, with this output limit for each choice."""
         output_tokens = (output_limit + self.prediction_bytes) * self.choice_count
-        return worst.cost_nanousd(
+        return (self.requests - 1) * -(-worst.request // UNITS_PER_RATE) + worst.cost_nanousd(
             self.input_tokens(context_tokens),
             output_tokens,
             self.web_searches,
@@ -76,6 +78,10 @@ class Demand:
         if worst.output == 0 or self.choice_count == 0:
             return None
         return max(0, left // (worst.output * self.choice_count) - self.prediction_bytes)
+
+
+# Of a request that costs nothing.
+NOTHING = Demand(0, 0, False, None, 0, 0, 0, limitable=False, requests=0)
 
 
 def demand(body: dict[str, Any], body_bytes: int) -> Demand:

@@ -130,7 +130,8 @@ def cost_nanousd(price: PriceRates, usage: UsageCounts, markup_ppm: int = 0) -> 
         characters,
         service_tier,
     ) = usage
-    rates = price.at(input_tokens, service_tier)
+    # Steps are about one prompt: of many requests together, about the mean one.
+    rates = price.at(input_tokens // requests if requests > 1 else input_tokens, service_tier)
     # One-hour writes are within the cache writes, so they are taken off the input once.
     written = max(cache_write, cache_write_1h)
     plain_input = input_tokens - (cached + written + audio_in + image_in)

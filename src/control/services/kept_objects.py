@@ -89,13 +89,16 @@ async def _look(database: Database, customer_id: str, object_ids: Sequence[str])
 
 
 def _message(row: Row) -> edge_pb2.FoundObject:
-    return edge_pb2.FoundObject(
+    found = edge_pb2.FoundObject(
         object_id=row["object_id"],
         kind=row["kind"],
         provider_id=row["provider_id"],
         usage_id=row["usage_id"],
         pending=row["pending_record"] is not None,
     )
+    if row["batch_input"] is not None:
+        found.batch_input.ParseFromString(row["batch_input"])
+    return found
 
 
 def _check_customer(customer_id: str) -> None:

@@ -51,6 +51,7 @@ def _rows(record: PreparedRecord, now: datetime) -> list[Row]:
                 "provider_id": kept.provider_id,
                 "usage_id": record.usage_id,
                 "pending_record": estimate if kept.pending else None,
+                "batch_input": kept.batch_input.SerializeToString() if kept.HasField("batch_input") else None,
                 "create_time": now,
                 "expire_time": now + lasts if lasts is not None else None,
             }

@@ -762,6 +762,8 @@ kept_objects = Table(
     _id("usage_id"),
     # edge.proto UsageRecord as it was estimated, until its end is reported (L15).
     Column("pending_record", LargeBinary),
+    # edge.proto BatchInput, of a file that a batch may be made of.
+    Column("batch_input", LargeBinary),
     _time("create_time"),
     # When the vendor has forgotten it too; absent: never by itself.
     _time("expire_time", nullable=True),

@@ -1,7 +1,8 @@
 """What the edge serves: one family for each path of a vendor's API that apps call (docs/architecture.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sanic.request import Request
 
@@ -10,6 +11,9 @@ from edge.dialects import OPENAI, Dialect
 from edge.formats import Format
 from edge.uploads.receive import ReadForm
 from tollkeeper.operations import Wire
+
+if TYPE_CHECKING:
+    from edge.kept_objects import KeptObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Family:
     """Header lines that go to vendors of a format beside the destination's."""
     cacheable: bool = False
     """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
+    free: bool = False
+    """The vendor bills nothing for it, and it names no model."""
+    learn: "Callable[[Call, Sequence[KeptObject]], None] | None" = None
+    """Takes model and worst case from the kept objects that a request names. Raises INVALID_ARGUMENT."""
     read_form: ReadForm | None = None
     """Reads a request whose body is a form, in place of `parse`."""
     stream_type: bytes = b""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from edge.call import Call
+from edge.call import Call, Made
 from edge.upstream.cloudflare import Endpoint
 from edge.upstream.upload import Upload
 from tollkeeper.cost import UsageCounts
@@ -40,6 +40,8 @@ class Reading(NamedTuple):
     """The vendor says in so many words that it did nothing: `why` tells what."""
     units: UsageCounts | None = None
     """What follows from the request alone, and is billed where the price counts no model tokens."""
+    kept: "tuple[Made, ...]" = ()
+    """What the end of a kept object left behind at the vendor."""
     plain: tuple[bytes, bytes] | None = None
     """Media type and body for the client, where it asked for something else than JSON."""
 

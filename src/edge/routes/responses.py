@@ -2,20 +2,28 @@
 same under /v1/ai."""
 
 from functools import partial
+from typing import Any
 
 from sanic.request import Request
 
 from edge.answer import Answer
 from edge.families.responses import COMPACT, INPUT_TOKENS, RESPONSES
+from edge.formats import Reading
 from edge.formats.responses_openai import KIND, read_response
-from edge.kept_proxy import KeptProxy, Place
+from edge.kept_proxy import Fetch, KeptProxy, Place
 from edge.pipeline import Pipeline
 from edge.routes import App, add_inference
 from tollkeeper.operations import Operation
 
 # Method, and what follows the id.
 _PATHS = (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items"))
-_PLACE = Place(KIND, Operation.RESPONSES, read_response)
+
+
+async def _read(response: dict[str, Any], fetch: Fetch) -> Reading:
+    return read_response(response)
+
+
+_PLACE = Place(KIND, Operation.RESPONSES, _read)
 
 
 def add_routes(app: App, pipeline: Pipeline, proxy: KeptProxy) -> None:

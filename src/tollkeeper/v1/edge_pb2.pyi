@@ -458,16 +458,38 @@ class UsageRecord(_message.Message):
     def __init__(self, usage_id: _Optional[str] = ..., incarnation_id: _Optional[str] = ..., sequence: _Optional[int] = ..., customer_id: _Optional[str] = ..., key_id: _Optional[str] = ..., team_id: _Optional[str] = ..., user_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., windows: _Optional[_Iterable[_Union[WindowRef, _Mapping]]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., state: _Optional[_Union[UsageState, str]] = ..., cost_nanousd: _Optional[int] = ..., hold_nanousd: _Optional[int] = ..., requested_model: _Optional[str] = ..., response_model: _Optional[str] = ..., status: _Optional[int] = ..., begin_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency_ms: _Optional[int] = ..., first_byte_ms: _Optional[int] = ..., stream: _Optional[bool] = ..., failover: _Optional[bool] = ..., cached: _Optional[bool] = ..., finish: _Optional[str] = ..., cf_log_id: _Optional[str] = ..., end_user: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., router_id: _Optional[str] = ..., kept_objects: _Optional[_Iterable[_Union[KeptObject, _Mapping]]] = ...) -> None: ...
 
 class KeptObject(_message.Message):
-    __slots__ = ("object_id", "kind", "provider_id", "pending")
+    __slots__ = ("object_id", "kind", "provider_id", "pending", "batch_input")
     OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    BATCH_INPUT_FIELD_NUMBER: _ClassVar[int]
     object_id: str
     kind: str
     provider_id: str
     pending: bool
-    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., pending: _Optional[bool] = ...) -> None: ...
+    batch_input: BatchInput
+    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., pending: _Optional[bool] = ..., batch_input: _Optional[_Union[BatchInput, _Mapping]] = ...) -> None: ...
+
+class BatchInput(_message.Message):
+    __slots__ = ("model", "endpoint", "request_count", "input_tokens", "beyond_file", "choice_count", "output_tokens", "web_searches")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_FILE_FIELD_NUMBER: _ClassVar[int]
+    CHOICE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    WEB_SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    endpoint: str
+    request_count: int
+    input_tokens: int
+    beyond_file: bool
+    choice_count: int
+    output_tokens: int
+    web_searches: int
+    def __init__(self, model: _Optional[str] = ..., endpoint: _Optional[str] = ..., request_count: _Optional[int] = ..., input_tokens: _Optional[int] = ..., beyond_file: _Optional[bool] = ..., choice_count: _Optional[int] = ..., output_tokens: _Optional[int] = ..., web_searches: _Optional[int] = ...) -> None: ...
 
 class SettleRequest(_message.Message):
     __slots__ = ("incarnation_id", "records", "reports")
@@ -600,18 +622,20 @@ class FindKeptObjectsResponse(_message.Message):
     def __init__(self, objects: _Optional[_Iterable[_Union[FoundObject, _Mapping]]] = ...) -> None: ...
 
 class FoundObject(_message.Message):
-    __slots__ = ("object_id", "kind", "provider_id", "usage_id", "pending")
+    __slots__ = ("object_id", "kind", "provider_id", "usage_id", "pending", "batch_input")
     OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     USAGE_ID_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    BATCH_INPUT_FIELD_NUMBER: _ClassVar[int]
     object_id: str
     kind: str
     provider_id: str
     usage_id: str
     pending: bool
-    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., usage_id: _Optional[str] = ..., pending: _Optional[bool] = ...) -> None: ...
+    batch_input: BatchInput
+    def __init__(self, object_id: _Optional[str] = ..., kind: _Optional[str] = ..., provider_id: _Optional[str] = ..., usage_id: _Optional[str] = ..., pending: _Optional[bool] = ..., batch_input: _Optional[_Union[BatchInput, _Mapping]] = ...) -> None: ...
 
 class ScanKeptObjectsRequest(_message.Message):
     __slots__ = ("customer_id", "kind", "page_size", "before_object_id")

@@ -43,7 +43,7 @@ BEARER = {"authorization": f"Bearer {KEY}"}
         ("GET", "/v1/realtime?model=gpt-realtime", BEARER, b"", 501, "endpoint_not_supported"),
         ("POST", "/v1/ai/vector_stores", BEARER, GOOD, 501, "endpoint_not_supported"),
         ("DELETE", "/v1/assistants/asst_1", BEARER, b"", 501, "endpoint_not_supported"),
-        ("GET", "/v1/files/file-1", BEARER, b"", 501, "endpoint_not_supported"),
+        ("POST", "/v1/files", BEARER, b"{}", 400, "invalid_form"),
     ],
 )
 async def test_bad_input(
