@@ -18,6 +18,7 @@ from edge.translation.anthropic.usage import counts
 from tests.edge.translation import anthropic_reader, openai_reader
 from tests.edge.translation.anthropic_reader import answers, encoded, stream
 from tests.edge.translation.canonical import Answer
+from tests.edge.translation.junk import spoilt
 from tollkeeper.cost import UsageCounts
 
 
@@ -54,6 +55,24 @@ def test_the_same_is_streamed(answer: dict[str, Any], cuts: list[int]) -> None:
     assert reader.usage_is_final
     assert reader.usage == counts(answer["usage"])
     assert reader.finish == anthropic_reader.FINISHES[answer["stop_reason"]]
+
+
+@settings(max_examples=60)
+@given(answer=spoilt(answers()))
+def test_junk_in_an_answer(answer: dict[str, Any]) -> None:
+    """A vendor may answer anything: what can be read of it is."""
+    orjson.dumps(chat_completion(orjson.loads(json.dumps(answer))))
+
+
+@settings(max_examples=60)
+@given(events=spoilt(answers().map(stream)))
+def test_junk_in_a_stream(events: list[dict[str, Any]]) -> None:
+    """And in any event; what comes out are events again."""
+    reader = ChatStream(wants_usage=True)
+    data = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events)
+    sent = reader.feed(data) + reader.flush()
+    for event in sent.split(b"\n\n")[:-1]:
+        assert event in (b": ping", b"data: [DONE]") or json.loads(event.removeprefix(b"data: "))
 
 
 @settings(max_examples=60)

@@ -15,6 +15,7 @@ from edge.translation.anthropic.request import messages_request
 from tests.edge.translation import anthropic_reader, openai_reader
 from tests.edge.translation.canonical import Request
 from tests.edge.translation.fields import MODEL, TOOL, examples
+from tests.edge.translation.junk import spoilt
 from tests.edge.translation.openai_bodies import bodies
 from tests.edge.translation.page import verdicts
 from tests.edge.translation.unknown import places, with_unknown
@@ -62,6 +63,15 @@ def _expected(body: dict[str, Any]) -> Request:
 def test_the_same_is_asked(body: dict[str, Any]) -> None:
     """A round trip through the canonical form, field by field."""
     assert anthropic_reader.request(translated(body)) == _expected(body)
+
+
+@settings(max_examples=60)
+@given(body=spoilt(bodies()))
+def test_junk_is_refused_or_carried(body: dict[str, Any]) -> None:
+    """A body of any shape that passes for chat is translated or refused by name, and nothing else happens."""
+    messages = body.get("messages")
+    if isinstance(messages, list) and messages and all(isinstance(each, dict) for each in messages):
+        refused_param(body | {"model": "claude-opus-4-6", "max_tokens": 5})
 
 
 @settings(max_examples=60)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from edge.translation import exact_json
+from edge.translation.anthropic.fields import object_in, text_in
 from edge.translation.anthropic.reasoning import detail_of
 from edge.translation.anthropic.usage import counts
 from edge.translation.openai_answer import choice, completion
@@ -31,8 +32,8 @@ def chat_completion(answer: dict[str, Any]) -> dict[str, Any]:
     if finish == "content_filter":
         message["refusal"] = refusal_of(answer.get("stop_details"))
     return completion(
-        str(answer.get("id") or ""),
-        str(answer.get("model") or ""),
+        text_in(answer, "id"),
+        text_in(answer, "model"),
         [choice(0, message, finish)],
         counts(usage),
         tier_of(usage),
@@ -59,11 +60,11 @@ def _message(answer: dict[str, Any]) -> dict[str, Any]:
     for block in content if type(content) is list else ():
         kind = block.get("type") if type(block) is dict else None
         if kind == "text":
-            text += block.get("text") or ""
+            text += text_in(block, "text")
         elif kind == "tool_use":
             calls.append(_call(block))
         elif kind in ("thinking", "redacted_thinking"):
-            thought += block.get("thinking") or ""
+            thought += text_in(block, "thinking")
             details.append(detail_of(block, len(details), len(text), len(calls)))
     message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
     if not calls:
@@ -78,9 +79,6 @@ def _message(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(block: dict[str, Any]) -> dict[str, Any]:
-    arguments = exact_json.dumps(block.get("input") or {}).decode()
-    return {
-        "id": block.get("id"),
-        "type": "function",
-        "function": {"name": block.get("name"), "arguments": arguments},
-    }
+    arguments = exact_json.dumps(object_in(block, "input")).decode()
+    function = {"name": text_in(block, "name"), "arguments": arguments}
+    return {"id": text_in(block, "id"), "type": "function", "function": function}

@@ -12,7 +12,7 @@ _MARKS = frozenset({"type", "cache_control", "prompt_cache_breakpoint"})
 _IMAGE = frozenset({"url", "detail"})
 _FILE = frozenset({"file_data", "filename"})
 # Anthropic looks at images as closely as it can.
-_DETAILS = frozenset({None, "auto", "high"})
+_DETAILS = (None, "auto", "high")
 
 Block = dict[str, Any]
 

@@ -9,6 +9,7 @@ Without a signature of Anthropic's, thinking is left out: it would be refused.
 
 from typing import Any
 
+from edge.translation.anthropic.fields import text_in
 from edge.translation.refusals import list_of, object_of
 
 FORMAT = "anthropic-claude-v1"
@@ -20,12 +21,12 @@ Blocks = list[dict[str, Any]]
 def detail_of(block: dict[str, Any], index: int, text_offset: int, tool_offset: int) -> dict[str, Any]:
     """A thinking or redacted_thinking block as the `index`-th detail of a message."""
     if block["type"] == "redacted_thinking":
-        detail: dict[str, Any] = {"type": ENCRYPTED, "data": block.get("data", "")}
+        detail: dict[str, Any] = {"type": ENCRYPTED, "data": text_in(block, "data")}
     else:
         detail = {
             "type": TEXT,
-            "text": block.get("thinking", ""),
-            "signature": block.get("signature", ""),
+            "text": text_in(block, "thinking"),
+            "signature": text_in(block, "signature"),
         }
     detail |= {"format": FORMAT, "index": index}
     if text_offset:
@@ -53,7 +54,7 @@ def _block(detail: dict[str, Any]) -> dict[str, Any] | None:
         return {"type": "redacted_thinking", "data": detail["data"]}
     signature = detail.get("signature")
     if detail.get("type") == TEXT and type(signature) is str and signature:
-        return {"type": "thinking", "thinking": detail.get("text") or "", "signature": signature}
+        return {"type": "thinking", "thinking": text_in(detail, "text"), "signature": signature}
     return None
 
 

@@ -6,6 +6,7 @@ import orjson
 
 from edge.translation.anthropic.answer import finish_of, refusal_of, tier_of
 from edge.translation.anthropic.errors import envelope
+from edge.translation.anthropic.fields import object_in, text_in
 from edge.translation.anthropic.reasoning import detail_of
 from edge.translation.anthropic.usage import counts, merged
 from edge.translation.events import EventSplitter
@@ -42,7 +43,7 @@ class ChatStream:
         self._wants_usage = wants_usage
         self._events = EventSplitter()
         self._chunks: Chunks | None = None
-        self._blocks: dict[object, dict[str, Any]] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
         """Blocks under way: thinking with its text so far, and calls with their index in OpenAI's list."""
         self._call_count = self._detail_count = self._text_chars = 0
         self._reported: dict[str, Any] = {}
@@ -75,80 +76,81 @@ class ChatStream:
             return b""
         if type(event) is not dict:
             return b""
-        kind = event.get("type")
-        if kind == "content_block_delta":
-            return self._delta(event.get("index"), _object(event, "delta"))
-        if kind == "content_block_start":
-            return self._start(event.get("index"), _object(event, "content_block"))
-        if kind == "content_block_stop":
-            return self._stop(event.get("index"))
+        kind, index = event.get("type"), event.get("index")
+        if type(index) is int:
+            if kind == "content_block_delta":
+                return self._delta(index, object_in(event, "delta"))
+            if kind == "content_block_start":
+                return self._start(index, object_in(event, "content_block"))
+            if kind == "content_block_stop":
+                return self._stop(index)
         if kind == "ping":
             return _PING
         if kind == "message_start":
-            return self._begin(_object(event, "message"))
+            return self._begin(object_in(event, "message"))
         if kind == "message_delta":
             return self._end(event)
         if kind == "message_stop":
             return self._close()
         if kind == "error":
-            self.error = _object(event, "error")
-            return error_event(envelope(_object(event, "error")))
+            self.error = object_in(event, "error")
+            return error_event(envelope(object_in(event, "error")))
         return b""  # newer kinds may come at any time, and are to be passed over
 
     def _begin(self, message: dict[str, Any]) -> bytes:
         usage = message.get("usage")
         self._report(usage)
-        self.model = str(message.get("model") or "")
-        self._chunks = Chunks(str(message.get("id") or ""), self.model, self._wants_usage, tier_of(usage))
+        self.model = text_in(message, "model")
+        self._chunks = Chunks(text_in(message, "id"), self.model, self._wants_usage, tier_of(usage))
         return self._chunks.delta({"role": "assistant", "content": "", "refusal": None})
 
-    def _start(self, index: object, block: dict[str, Any]) -> bytes:
+    def _start(self, index: int, block: dict[str, Any]) -> bytes:
         kind = block.get("type")
         if kind == "tool_use":
             number = self._call_count
             self._call_count += 1
             self._blocks[index] = {"type": kind, "number": number}
-            function = {"name": block.get("name"), "arguments": ""}
-            call = {"index": number, "id": block.get("id"), "type": "function", "function": function}
+            function = {"name": text_in(block, "name"), "arguments": ""}
+            call = {"index": number, "id": text_in(block, "id"), "type": "function", "function": function}
             return self._piece({"tool_calls": [call]})
         if kind == "text":
-            return self._text(block.get("text"))
+            return self._text(text_in(block, "text"))
         if kind in ("thinking", "redacted_thinking"):
             offsets = {"text_offset": self._text_chars, "tool_offset": self._call_count}
             self._blocks[index] = block | offsets | {"pieces": []}
         return b""
 
-    def _delta(self, index: object, delta: dict[str, Any]) -> bytes:
+    def _delta(self, index: int, delta: dict[str, Any]) -> bytes:
         kind = delta.get("type")
         if kind == "text_delta":
-            return self._text(delta.get("text"))
+            return self._text(text_in(delta, "text"))
         block = self._blocks.get(index)
         if block is None:
             return b""
         if kind == "input_json_delta" and "number" in block:
-            function = {"arguments": delta.get("partial_json") or ""}
+            function = {"arguments": text_in(delta, "partial_json")}
             return self._piece({"tool_calls": [{"index": block["number"], "function": function}]})
         if kind == "thinking_delta" and "pieces" in block:
-            text = delta.get("thinking") or ""
+            text = text_in(delta, "thinking")
             block["pieces"].append(text)
             return self._piece({"reasoning_content": text}) if text else b""
         if kind == "signature_delta":
-            block["signature"] = (block.get("signature") or "") + (delta.get("signature") or "")
+            block["signature"] = text_in(block, "signature") + text_in(delta, "signature")
         return b""
 
-    def _stop(self, index: object) -> bytes:
+    def _stop(self, index: int) -> bytes:
         """Thinking comes whole once more, with the signature that lets it be handed back."""
         block = self._blocks.pop(index, None)
         if block is None or "pieces" not in block:
             return b""
-        block["thinking"] = (block.get("thinking") or "") + "".join(block["pieces"])
+        block["thinking"] = text_in(block, "thinking") + "".join(block["pieces"])
         detail = detail_of(block, self._detail_count, block["text_offset"], block["tool_offset"])
         self._detail_count += 1
         return self._piece({"reasoning_details": [detail]})
 
     def _end(self, event: dict[str, Any]) -> bytes:
         self._report(event.get("usage"))
-        delta = _object(event, "delta")
+        delta = object_in(event, "delta")
         reason = delta.get("stop_reason")
         if reason is None:
             return b""
@@ -166,8 +168,8 @@ class ChatStream:
             last += self._chunks.usage(self.usage)
         return last + DONE
 
-    def _text(self, text: object) -> bytes:
-        if type(text) is not str or not text:
+    def _text(self, text: str) -> bytes:
+        if not text:
             return b""
         self._text_chars += len(text)
         return self._piece({"content": text})
@@ -178,8 +180,3 @@ class ChatStream:
     def _report(self, usage: object) -> None:
         self._reported = merged(self._reported, usage)
         self.usage = counts(self._reported)
-
-
-def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
-    value = event.get(name)
-    return value if type(value) is dict else {}
