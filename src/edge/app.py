@@ -12,6 +12,7 @@ from edge.client_connection import ClientLimits
 from edge.client_framing import EdgeRequest
 from edge.config import EdgeSettings
 from edge.errors import render_plain
+from edge.follower import Follower
 from edge.inference import dialect_of, is_inference, is_unserved
 from edge.kept_lists import KeptLists
 from edge.kept_proxy import KeptProxy
@@ -79,6 +80,8 @@ def create_app(
     text_routes.add_routes(app, pipeline)
     media_routes.add_routes(app, pipeline)
     proxy = KeptProxy(ledger, planner, pipeline)
+    app.ctx.follower = Follower(proxy, [response_routes.PLACE, file_routes.BATCH_PLACE])
+    pipeline.on_kept = app.ctx.follower.follow
     response_routes.add_routes(app, pipeline, proxy)
     file_routes.add_routes(app, pipeline, proxy, KeptLists(ledger, pipeline, proxy))
     messages_routes.add_routes(app, pipeline)

@@ -19,6 +19,7 @@ from edge.admission import Ledger
 from edge.answer import Answer
 from edge.errors import JSON
 from edge.formats import Reading
+from edge.formats.responses_openai import BACKGROUND
 from edge.grants import GrantView, RuleView
 from edge.kept_objects import KeptObject
 from edge.pipeline import Pipeline
@@ -95,7 +96,7 @@ class KeptProxy:
             _, endpoint = self._way(grant, place, kept, "", "")
             response = await self._ask(endpoint, "GET", b"")
             try:
-                body = await response.read(MAX_ERROR_BODY_BYTES)
+                body = await response.read(self._forwarder.max_response_bytes)
             finally:
                 response.close()
             parsed = orjson.loads(_plain(Head(response), body)) if response.status == 200 else None
@@ -103,6 +104,17 @@ class KeptProxy:
             log.warning("kept object not read", object_id=kept.object_id, error=str(error))
             return None
         return parsed if type(parsed) is dict else None
+
+    async def look(self, grant: GrantView, place: Place, kept: KeptObject) -> str | None:
+        """Reads a pending object for its cost. What came of it in a word: `reported`, or `nothing` where it
+        has ended without telling any; None: it hasn't ended, or can't be had now."""
+        parsed = await self.read(grant, place, kept)
+        if parsed is None or parsed.get("id") != kept.object_id:
+            return None
+        reading = await place.read(parsed, partial(self._file, grant, kept.provider_id))
+        if await self.report(grant.customer_id, kept, reading):
+            return "reported"
+        return None if reading.why == BACKGROUND or not reading.finish else "nothing"
 
     async def _find(self, grant: GrantView, place: Place, object_id: str) -> KeptObject:
         (kept,) = await self._ledger.kept_objects.find(grant, [object_id])

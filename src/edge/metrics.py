@@ -97,6 +97,11 @@ _kept_objects = Counter(
     "Ids of objects kept by vendors that were looked up: known, found, missing, refused.",
     ("outcome",),
 )
+_followed = Counter(
+    "tollkeeper_edge_followed_total",
+    "Unfinished objects whose end was looked for: reported, nothing (it told none), given_up, refused.",
+    ("outcome",),
+)
 _clamped = Counter(
     "tollkeeper_edge_clamped_total", "Requests whose output limit was lowered to what their budget covers."
 )
@@ -306,6 +311,11 @@ def kept_objects_found(outcome: str, count: int) -> None:
     """Ids of kept objects were looked up."""
     if count:
         _kept_objects.labels(outcome).inc(count)
+
+
+def followed(outcome: str) -> None:
+    """An unfinished object is looked at no more."""
+    _followed.labels(outcome).inc()
 
 
 def clamped() -> None:

@@ -1,6 +1,6 @@
 """One request of any family, from its parsing to its settled record (DESIGN §5)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -62,6 +62,8 @@ class Pipeline:
         self._estimates = Estimates(settings.estimate)
         self._max_streams = settings.max_streams
         self.in_flight = 0
+        # Hears of each finished request that made something its vendor keeps.
+        self.on_kept: Callable[[Open], None] = lambda opened: None
         self.stream_count = 0
 
     async def handle(self, request: Request, family: Family, with_provider: bool) -> Answer | None:
@@ -191,6 +193,8 @@ class Pipeline:
             elif client.gone and not opened.status:  # between two attempts
                 opened.status = CLIENT_GONE_STATUS
             self._ledger.finish(opened)
+            if opened.keeps:
+                self.on_kept(opened)
             client.release()
             if outlet is not None:
                 outlet.close()

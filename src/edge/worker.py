@@ -144,6 +144,7 @@ class Worker:
             log.warning("drain ended early", in_flight=self.pipeline.in_flight)
         for connection in list(server.connections):
             connection.abort()
+        await self.app.ctx.follower.close()
         for transport in (self.gateway_transport, self.direct_transport):
             await transport.close()
         # What was cut off settles in its own finally blocks.

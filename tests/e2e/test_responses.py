@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.admin import Tenant, VirtualKey
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, found
 from tests.e2e.wire import Reply, ask
 from tollkeeper.v1.edge_pb2 import UsageState
 from tollkeeper.v1.usage_pb2 import UsageEntry
@@ -55,7 +55,7 @@ def events(body: bytes) -> list[dict[str, Any]]:
         ("tokens=3 queued=1 crlf=1 ping=1 split=1", cost(PROMPT, 3)),
     ],
 )
-async def test_a16_usage_is_that_of_the_last_event(
+async def test_a19_usage_is_that_of_the_last_event(
     stack: Stack, tenant: Tenant, sim: str, cost_nanousd: int, stream: bool
 ) -> None:
     """Whole or in events, however they are framed and cut: billed once, exactly."""
@@ -70,7 +70,7 @@ async def test_a16_usage_is_that_of_the_last_event(
         assert (kinds[0], kinds[-1]) == ("response.created", f"response.{last}")
 
 
-async def test_a17_what_it_refers_to_is_held_for(stack: Stack, tenant: Tenant) -> None:
+async def test_l15_what_it_refers_to_is_held_for(stack: Stack, tenant: Tenant) -> None:
     """L15: an earlier response counts as the model's window, its own input by bytes; both are billed as
     used."""
     key = tenant.key()
@@ -207,6 +207,17 @@ async def test_l15_background_is_billed_at_its_end(stack: Stack, tenant: Tenant)
     assert tenant.spend(key) == cost(PROMPT, 9)
 
 
+async def test_l15_background_is_followed(stack: Stack, tenant: Tenant) -> None:
+    """The app never asks for it; the worker that sent it does."""
+    key, gate = tenant.key(), f"g{tenant.customer_id[:13]}"
+    await post(stack, key, f"gate={gate} tokens=9", background=True)
+    [entry] = tenant.settled(1)
+    assert entry.state == ESTIMATED
+    stack.open_gate(gate)
+    found(lambda: tenant.settled(1)[0].state == REPORTED)
+    assert tenant.settled(1)[0].cost_nanousd == cost(PROMPT, 9)
+
+
 async def test_a_background_stream(stack: Stack, tenant: Tenant) -> None:
     """Its end comes with its events, so there is nothing to correct."""
     reply = await post(stack, tenant.key(), "tokens=9", background=True, stream=True)
@@ -235,7 +246,7 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("sim", "state", "why"), ENDINGS)
-async def test_a18_streams_that_end_badly(
+async def test_streams_that_end_badly(
     stack: Stack, tenant: Tenant, sim: str, state: UsageState, why: str
 ) -> None:
     """Azure's 200 to what is over a limit costs nothing; whatever came after output is estimated, and told

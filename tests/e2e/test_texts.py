@@ -31,7 +31,7 @@ COMPLETIONS: list[tuple[dict[str, Any], int, int]] = [
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(("body", "prompt", "output"), COMPLETIONS)
-async def test_a16_completions(
+async def test_a19_completions(
     stack: Stack, tenant: Tenant, body: dict[str, Any], prompt: int, output: int, stream: bool
 ) -> None:
     """Every candidate of every prompt is billed, exactly; the client that didn't ask gets no usage event."""
@@ -51,7 +51,7 @@ async def test_a16_completions(
 @pytest.mark.parametrize(
     ("given", "tokens"), [("x" * 400, 100), (["x" * 400, "y" * 40], 110), ([[1, 2], [3]], 3)]
 )
-async def test_a16_embeddings(stack: Stack, tenant: Tenant, given: Any, tokens: int) -> None:
+async def test_a19_embeddings(stack: Stack, tenant: Tenant, given: Any, tokens: int) -> None:
     """Input is all that is billed; the encoding is the client's own."""
     model = "text-embedding-3-small"
     reply = await post(stack, tenant.key(), "embeddings", model=model, input=given, encoding_format="base64")
@@ -63,7 +63,7 @@ async def test_a16_embeddings(stack: Stack, tenant: Tenant, given: Any, tokens: 
     assert json.loads(captured["body"])["encoding_format"] == "base64"
 
 
-async def test_a16_moderations_are_priced_at_nothing(stack: Stack, tenant: Tenant) -> None:
+async def test_a19_moderations_are_priced_at_nothing(stack: Stack, tenant: Tenant) -> None:
     """Through the same meter as everything; a model that nobody priced is refused, however free it may be."""
     key = tenant.key()
     reply = await post(stack, key, "moderations", input=["peace", "violence"])
@@ -102,8 +102,8 @@ async def test_a_vendor_without_the_endpoint_is_skipped(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("path", ["completions", "embeddings", "responses"])
-async def test_a_budget_that_cannot_cover_it(stack: Stack, path: str) -> None:
-    """A17: the worst case doesn't fit, so nothing is sent."""
+async def test_a16_a_budget_that_cannot_cover_it(stack: Stack, path: str) -> None:
+    """A16: the worst case doesn't fit, so nothing is sent."""
     tenant = stack.admin.tenant(budget_nanousd=1000)
     before = stack.billed()
     body = {"model": "gpt-4o-mini", "prompt": "x" * 1000, "input": "x" * 1000, "max_tokens": 500}

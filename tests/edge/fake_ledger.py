@@ -73,6 +73,7 @@ class FakeOpen:
     cf_log_id: str = ""
     cached: bool = False
     finished: bool = False
+    keeps: bool = False
     remaining_nanousd: int | None = 1_000_000_000
     end_user: str = ""
     tags: tuple[str, ...] = ()

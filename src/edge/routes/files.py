@@ -25,14 +25,14 @@ async def _read_file(file: dict[str, Any], fetch: Fetch) -> Reading:
 
 
 _FILES = Place(FILE, Operation.FILES, _read_file)
-_BATCHES = Place(BATCH, Operation.BATCHES, read_batch)
+BATCH_PLACE = Place(BATCH, Operation.BATCHES, read_batch)
 # Place, method, and what follows the id.
 _PATHS = (
     (_FILES, "GET", ""),
     (_FILES, "DELETE", ""),
     (_FILES, "GET", "/content"),
-    (_BATCHES, "GET", ""),
-    (_BATCHES, "POST", "/cancel"),
+    (BATCH_PLACE, "GET", ""),
+    (BATCH_PLACE, "POST", "/cancel"),
 )
 
 
@@ -41,7 +41,7 @@ def add_routes(app: App, pipeline: Pipeline, proxy: KeptProxy, lists: KeptLists)
     add_inference(app, pipeline, FILES, "files")
     add_inference(app, pipeline, BATCHES, "batches")
     for root, suffix in (("/v1", ""), ("/v1/ai", "_ai")):
-        for place in (_FILES, _BATCHES):
+        for place in (_FILES, BATCH_PLACE):
             name = f"{place.kind}_list{suffix}"
             app.add_route(
                 partial(_list, lists, place), f"{root}/{place.operation}", methods=["GET"], name=name

@@ -23,7 +23,7 @@ async def _read(response: dict[str, Any], fetch: Fetch) -> Reading:
     return read_response(response)
 
 
-_PLACE = Place(KIND, Operation.RESPONSES, _read)
+PLACE = Place(KIND, Operation.RESPONSES, _read)
 
 
 def add_routes(app: App, pipeline: Pipeline, proxy: KeptProxy) -> None:
@@ -39,4 +39,4 @@ def add_routes(app: App, pipeline: Pipeline, proxy: KeptProxy) -> None:
 
 
 async def _pass(proxy: KeptProxy, rest: str, request: Request, object_id: str) -> Answer | None:
-    return await proxy.handle(request, _PLACE, object_id, rest)
+    return await proxy.handle(request, PLACE, object_id, rest)
