@@ -30,6 +30,7 @@ from edge.routes import key as key_routes
 from edge.routes import media as media_routes
 from edge.routes import messages as messages_routes
 from edge.routes import models as model_routes
+from edge.routes import passthrough as passthrough_routes
 from edge.routes import responses as response_routes
 from edge.routes import rest as rest_routes
 from edge.routes import texts as text_routes
@@ -85,6 +86,7 @@ def create_app(
     response_routes.add_routes(app, pipeline, proxy)
     file_routes.add_routes(app, pipeline, proxy, KeptLists(ledger, pipeline, proxy))
     messages_routes.add_routes(app, pipeline)
+    passthrough_routes.add_routes(app, pipeline)
     models = Models(ledger, pipeline, planner)
     model_routes.add_routes(app, models, facade)
     key_routes.add_routes(app, OwnKey(ledger, pipeline, models))

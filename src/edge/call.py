@@ -16,6 +16,7 @@ from tollkeeper.v1 import edge_pb2
 if TYPE_CHECKING:
     from edge.families import Family
     from edge.uploads.form import Form
+    from edge.uploads.raw import RawBody
 
 MAX_MODEL_CHARS = 256
 MAX_CHOICES = 128
@@ -66,11 +67,23 @@ class Call:
     """For how long Cloudflare may keep the answer; 0: not at all."""
     form: "Form | None" = None
     """The body where it is one; `raw` and `body` are empty then."""
+    method: str = "POST"
+    path: str = ""
+    """Below the vendor's base URL, where the request goes through as it is, with `query`, `media_type` and
+    `passed`; empty: the family's own."""
+    query: str = ""
+    media_type: str = ""
+    passed: "RawBody | None" = None
     batch_input: edge_pb2.BatchInput | None = None
     """What a batch that is made of this file may use; complete once the file is."""
     unwraps: bytes = b""
     """The vendor answers in events, because only they tell the usage, and the client gets what is in them as
     this media type."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Some of a body that goes on as it arrives was sent: it can't go anywhere else."""
+        return (self.form is not None and self.form.begun) or (self.passed is not None and self.passed.begun)
 
 
 def json_object(raw: bytes) -> dict[str, Any]:

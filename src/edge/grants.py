@@ -27,6 +27,7 @@ class RuleView:
         "credential",
         "direct",
         "model_rewrite",
+        "passthrough_paths",
         "priority",
         "provider_enabled",
         "provider_id",
@@ -53,6 +54,7 @@ class RuleView:
         self.stored_key_alias = rule.stored_key_alias
         self.allowed_models = tuple(rule.allowed_models)
         self.model_rewrite = rule.model_rewrite
+        self.passthrough_paths = tuple(rule.passthrough_paths)
         self.direct = rule.direct
         self.weight = rule.weight
         self.shared = rule.shared

@@ -1,6 +1,8 @@
 """Which paths belong to inference, whose clients read errors in their vendor's dialect; all others are
 management or operations."""
 
+import re
+
 from edge.dialects import OPENAI, Dialect
 from edge.dialects.anthropic import ANTHROPIC
 from edge.dialects.google import GOOGLE
@@ -16,9 +18,10 @@ _UNSERVED = frozenset(
 _MESSAGES = "messages"
 # Google's, whose methods of models are below /v1/models as well.
 _GOOGLES = "/v1beta/"
+_VERSION = re.compile(r"v\d+[a-z0-9]*")
 _PREFIXES = _UNSERVED | {
     *("audio", "batches", "chat", "completions", "embeddings", "files", "images", "key", "models"),
-    *("moderations", "responses"),
+    *("moderations", "passthrough", "responses"),
     _MESSAGES,
 }
 
@@ -26,6 +29,18 @@ _PREFIXES = _UNSERVED | {
 def is_inference(path: str) -> bool:
     """Whether a path is below one of inference's, served or not."""
     return path.startswith(_GOOGLES) or _first_of(path) in _PREFIXES
+
+
+def names_what_is_served(path: str) -> bool:
+    """Whether a path at a vendor is one that the edge serves itself, whatever version it begins with."""
+    parts = path.lower().split("/")
+    first = parts[1] if _VERSION.fullmatch(parts[0]) and len(parts) > 1 else parts[0]
+    return first in _PREFIXES - _UNSERVED
+
+
+def may_name_kept(path: str) -> bool:
+    """Whether a path at a vendor may lead to what it keeps for somebody."""
+    return not _PREFIXES.isdisjoint(path.lower().split("/"))
 
 
 def dialect_of(path: str) -> Dialect:

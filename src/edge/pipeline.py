@@ -98,6 +98,8 @@ class Pipeline:
                     raise TollkeeperError(Reason.UNAVAILABLE, message, retry_after_s=1)
                 stream_count = 1
                 self.stream_count += 1
+            if family.passes:
+                call.passed = await self._uploads.raw(request)
             if call.references:
                 await self._ledger.kept_objects.bind(grant, call)
             call.infers_provider = with_provider

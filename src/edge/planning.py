@@ -14,6 +14,7 @@ from edge.rates.estimate import likely_tokens
 from edge.routing import Candidate, RouteTable, candidates, next_place
 from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
+from edge.worst_case import ONE_REQUEST
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.money import MAX_NANOUSD, format_usd
@@ -130,6 +131,8 @@ class Planner:
     def _options(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> list[Candidate]:
         """The candidates for the model as it is named, else for what stands behind a provider's name."""
         table = self.table(grant)
+        if call.family.passes:
+            return self._passed(grant, call)
         if call.family.free:
             return [Candidate(route, FREE) for route in table.unmodelled(call.family, call.provider)]
         facts = _facts(grant, call, tags) if table.asks_facts else None
@@ -162,6 +165,19 @@ class Planner:
                 message = "No provider that serves this model keeps what the request refers to."
                 raise TollkeeperError(Reason.NOT_FOUND, message)
         return candidates(routes, partial(self._ledger.price, table.grant), model)
+
+    def _passed(self, grant: GrantView, call: Call) -> list[Candidate]:
+        """The candidates that let a path through for a price by the request. Raises MODEL_NOT_PRICED."""
+        routes = self.table(grant).passing(call)
+        call.model = routes[0].model
+        priced = [(route, self._ledger.price(grant, route.rule, route.model)) for route in routes]
+        options = [Candidate(route, price) for route, price in priced if price is not None and price.by_units]
+        if options:
+            call.demand = ONE_REQUEST
+            return options
+        message = f"The path {call.model!r} has no price by the request, so it can't be passed through."
+        metadata = {"param": "path", "model": call.model}
+        raise self._counted(TollkeeperError(Reason.MODEL_NOT_PRICED, message, metadata), grant, call)
 
     def _sells(self, grant: GrantView, option: Candidate) -> bool:
         """Whether the price is the provider's own for this model, not that of another vendor's namesake."""

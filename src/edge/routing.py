@@ -7,9 +7,11 @@ from random import random
 
 import structlog
 
+from edge.call import Call
 from edge.families import Family
 from edge.formats import Format
 from edge.grants import GrantView, RuleView
+from edge.inference import may_name_kept, names_what_is_served
 from edge.prices import PriceView
 from edge.upstream.breakers import BreakerKey, Breakers
 from edge.upstream.cloudflare import (
@@ -183,6 +185,48 @@ class RouteTable:
         message = "No provider of this key's router serves this kind of request."
         raise TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
 
+    def passing(self, call: Call) -> list[Route]:
+        """Routes of the rules whose provider lets a path through, in order, one for each provider; the model
+        of each is what its list calls the path.
+
+        What the edge serves itself never goes through, nor, at a provider that others share, what belongs to
+        a vendor's kept objects. Raises ENDPOINT_NOT_SUPPORTED, MODEL_NOT_ALLOWED.
+        """
+        if names_what_is_served(call.path):
+            message = f"{call.path!r} is served by this gateway itself, and isn't passed through."
+            raise TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
+        kept = may_name_kept(call.path)
+        found: dict[str, Route] = {}
+        for each in self._rules:
+            rule = each.rule
+            if call.provider is None or not is_provider(rule, call.provider) or (kept and rule.shared):
+                continue
+            entry = _entry_of(rule, call.path)
+            if entry is not None and rule.provider_enabled and rule.provider_id not in found:
+                route = self._passing(rule, call, entry)
+                if route is not None:
+                    found[rule.provider_id] = route
+        if not found:
+            message = f"No provider {call.provider!r} of this key's router lets {call.path!r} through."
+            raise TollkeeperError(Reason.ENDPOINT_NOT_SUPPORTED, message)
+        allowed = [route for route in found.values() if self._allows(route.model)]
+        if not allowed:
+            model = next(iter(found.values())).model
+            message = f"This key may not use {model!r}."
+            raise TollkeeperError(Reason.MODEL_NOT_ALLOWED, message, {"param": "path"})
+        return allowed
+
+    def _passing(self, rule: RuleView, call: Call, entry: str) -> Route | None:
+        destination = self._destinations[rule]
+        if destination is None:
+            return None
+        spoken = call.family.formats[destination.wire]
+        endpoint = destination.passing(call.path, call.query)
+        if endpoint is None:
+            return None
+        breaker = BreakerKey(self.grant.customer_id, rule.provider_id, entry)
+        return Route(rule, entry, endpoint, spoken, _header_text(rule), breaker)
+
     def _allows(self, model: str) -> bool:
         return self._models.allows(model) and self._customer_models.allows(model)
 
@@ -232,6 +276,11 @@ class RouteTable:
             endpoint = replace(endpoint, headers=EncodedHeaders(endpoint.headers + lines))
         breaker = BreakerKey(self.grant.customer_id, rule.provider_id, upstream_model)
         return Route(rule, upstream_model, endpoint, spoken, _header_text(rule), breaker)
+
+
+def _entry_of(rule: RuleView, path: str) -> str | None:
+    """The entry of a provider's list that lets a path through."""
+    return next((entry for entry in rule.passthrough_paths if ModelList((entry,)).allows(path)), None)
 
 
 def candidates(

@@ -82,6 +82,8 @@ class Demand:
 
 # Of a request that costs nothing.
 NOTHING = Demand(0, 0, False, None, 0, 0, 0, limitable=False, requests=0)
+# Of one that costs its fee.
+ONE_REQUEST = Demand(0, 0, False, None, 0, 0, 0, limitable=False)
 
 
 def demand(body: dict[str, Any], body_bytes: int) -> Demand:

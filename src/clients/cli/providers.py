@@ -61,6 +61,14 @@ Direct = Annotated[
         "--direct/--through-cloudflare", help="Straight to the vendor, without Cloudflare AI Gateway."
     ),
 ]
+Passthrough = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--passthrough",
+        metavar="PATH",
+        help="A path below the vendor's base URL that goes through as it is; repeat it. '' for none.",
+    ),
+]
 CredentialStdin = Annotated[
     bool,
     typer.Option(
@@ -82,6 +90,7 @@ def create(
     credential_stdin: CredentialStdin = False,
     stored_key: StoredKey = None,
     direct: Direct = None,
+    passthrough: Passthrough = None,
     grant: Grant = None,
     grant_all: GrantAll = False,
 ) -> None:
@@ -94,6 +103,7 @@ def create(
         credential=_credential(credential_stdin) or "",
         stored_key_alias=stored_key or "",
         direct=bool(direct),
+        passthrough_paths=_paths(passthrough) or (),
         granted_to_all=grant_all,
         granted_customer_ids=granted_to(session, grant),
     )
@@ -133,6 +143,7 @@ def update(
     stored_key: StoredKey = None,
     disabled: Annotated[bool | None, typer.Option("--disabled/--enabled")] = None,
     direct: Direct = None,
+    passthrough: Passthrough = None,
     grant: Grant = None,
     grant_all: GrantAllOr = None,
     grant_none: GrantNone = False,
@@ -148,6 +159,7 @@ def update(
         stored_key_alias=stored_key,
         disabled=disabled,
         direct=direct,
+        passthrough_paths=_paths(passthrough),
         **grants(session, grant, grant_all, grant_none),
     )
     request = UpdateProviderRequest(
@@ -217,6 +229,10 @@ def try_(
 
 def _credential(from_stdin: bool) -> str | None:
     return secret(from_stdin, CREDENTIAL_VARIABLE, "Credential")
+
+
+def _paths(given: list[str] | None) -> list[str] | None:
+    return None if given is None else [path for path in given if path]
 
 
 def _plain(provider: Provider) -> Plain:

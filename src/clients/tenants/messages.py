@@ -276,6 +276,7 @@ def provider_part(message: providers_pb2.Provider, credential: str | None) -> sc
         stored_key_alias=message.stored_key_alias,
         disabled=message.disabled,
         direct=message.direct,
+        passthrough_paths=list(message.passthrough_paths),
     )
 
 
@@ -290,6 +291,7 @@ def provider_message(part: schema.Provider, ids: Ids, credential: str) -> provid
         stored_key_alias=part.stored_key_alias,
         disabled=part.disabled,
         direct=part.direct,
+        passthrough_paths=part.passthrough_paths,
     )
 
 

@@ -176,6 +176,7 @@ class Provider(Part):
     stored_key_alias: str = ""
     disabled: bool = False
     direct: bool = False
+    passthrough_paths: list[str] = []
 
     @field_validator("direct")
     @classmethod

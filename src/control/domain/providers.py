@@ -1,14 +1,18 @@
 """Types of providers, and which base URLs they may have (DESIGN §8)."""
 
 import ipaddress
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from tollkeeper.errors import invalid
+from tollkeeper.model_match import WILDCARD
+from tollkeeper.passthrough import is_passthrough_path
 from tollkeeper.provider_types import CUSTOM, PROVIDER_TYPES, find_type, why_unreachable
 
 MAX_URL_CHARS = 500
 MAX_CREDENTIAL_CHARS = 8192
 MAX_ALIAS_CHARS = 100
+MAX_PASSTHROUGH_PATHS = 50
 # Names that resolvers keep inside: this host, the local network, a cloud's metadata service.
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "lan", "home", "arpa")
 
@@ -55,6 +59,21 @@ def check_alias(alias: str) -> str:
             field="stored_key_alias",
         )
     return alias
+
+
+def check_passthrough(entries: Iterable[str]) -> list[str]:
+    """Paths that go through as they are, without repetitions. Raises INVALID_ARGUMENT."""
+    unique = list(dict.fromkeys(entries))
+    if len(unique) > MAX_PASSTHROUGH_PATHS:
+        raise invalid(f"At most {MAX_PASSTHROUGH_PATHS} passthrough paths.", field="passthrough_paths")
+    for entry in unique:
+        if not is_passthrough_path(entry.replace(WILDCARD, "x")):
+            raise invalid(
+                f"{entry!r} is no path below a vendor's base URL, such as rerank or jobs/*: without a leading"
+                " slash, of letters, digits and -._~:@/.",
+                field="passthrough_paths",
+            )
+    return unique
 
 
 def check_base_url(url: str, type_name: str, allow_private: bool) -> str:

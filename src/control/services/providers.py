@@ -7,6 +7,7 @@ from control.domain.providers import (
     check_alias,
     check_base_url,
     check_credential,
+    check_passthrough,
     check_reach,
     credential_context,
     provider_type,
@@ -48,7 +49,15 @@ from tollkeeper.v1 import providers_pb2, providers_pb2_grpc
 
 Provider = providers_pb2.Provider
 
-_SETTINGS = ("name", "base_url", "credential", "stored_key_alias", "disabled", "direct")
+_SETTINGS = (
+    "name",
+    "base_url",
+    "credential",
+    "stored_key_alias",
+    "disabled",
+    "direct",
+    "passthrough_paths",
+)
 _REACH = frozenset({"base_url", "credential", "stored_key_alias", "direct"})
 
 
@@ -240,6 +249,8 @@ class ProvidersService(providers_pb2_grpc.ProvidersServiceServicer):
                 return {"sealed_credential": self._key_ring.seal(credential, context) if credential else None}
             case "stored_key_alias":
                 return {"stored_key_alias": check_alias(sent.stored_key_alias)}
+            case "passthrough_paths":
+                return {"passthrough_paths": check_passthrough(sent.passthrough_paths)}
             case _:
                 return {field: getattr(sent, field)}
 
@@ -357,5 +368,6 @@ def _message(row: Row, customer_id: str, granted: Sequence[str]) -> Provider:
         message.base_url = row["base_url"]
         message.has_credential = row["sealed_credential"] is not None
         message.stored_key_alias = row["stored_key_alias"]
+        message.passthrough_paths.extend(row["passthrough_paths"])
         message.direct = goes_direct(row["provider_type"], row["base_url"], row["direct"])
     return message

@@ -60,7 +60,8 @@ _RULES = text(
     SELECT r.rule_id::text, r.priority, r.condition, r.statuses, r."when", r.weight, r.allowed_models,
            r.model_rewrite, ro.retries, ro.deadlines, ro.cache_ttl_s,
            p.provider_id::text, p.customer_id::text AS provider_customer_id, p.name, p.provider_type,
-           p.base_url, p.sealed_credential, p.stored_key_alias, p.disabled, p.direct
+           p.base_url, p.sealed_credential, p.stored_key_alias, p.disabled, p.direct,
+           p.passthrough_paths
     FROM routers ro
     JOIN routing_rules r ON r.customer_id = ro.customer_id AND r.router_id = ro.router_id
     JOIN providers p ON p.customer_id IN (ro.customer_id, :platform) AND p.provider_id = r.provider_id
@@ -240,6 +241,7 @@ def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Ru
         stored_key_alias=row["stored_key_alias"],
         allowed_models=row["allowed_models"],
         model_rewrite=row["model_rewrite"],
+        passthrough_paths=row["passthrough_paths"],
     )
 
 

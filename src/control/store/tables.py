@@ -293,6 +293,8 @@ providers = Table(
     _text("stored_key_alias"),
     _flag("disabled"),
     _flag("direct"),
+    # providers.proto: paths that go through as they are.
+    _texts("passthrough_paths"),
     # The platform's only, as for routers.
     _flag("granted_to_all"),
     _count("revision"),

@@ -37,6 +37,8 @@ class Family:
     """Asking again gives as good an answer, so it may come from Cloudflare's cache."""
     free: bool = False
     """The vendor bills nothing for it, and it names no model."""
+    passes: bool = False
+    """It goes through as it is, to the path that the client names."""
     learn: "Callable[[Call, Sequence[KeptObject]], None] | None" = None
     """Takes model and worst case from the kept objects that a request names. Raises INVALID_ARGUMENT."""
     read_form: ReadForm | None = None

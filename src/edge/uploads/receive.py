@@ -1,4 +1,4 @@
-"""Takes in requests whose bodies are forms with files: `Uploads`, one per worker."""
+"""Takes in requests whose bodies aren't held in memory: `Uploads`, one per worker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -8,6 +8,7 @@ from sanic.request import Request
 from edge.call import Call
 from edge.client_framing import EdgeHttp
 from edge.uploads.form import Form
+from edge.uploads.raw import RawBody
 from edge.uploads.spool import Spools
 from tollkeeper.errors import Reason, TollkeeperError
 
@@ -25,10 +26,7 @@ class Uploads:
     async def receive(self, request: Request, read: ReadForm, with_provider: bool) -> Call:
         """The call that a form makes, with the form, which its taker closes. Raises INVALID_ARGUMENT,
         REQUEST_TOO_LARGE, UNAVAILABLE (no room on the disk)."""
-        length = request.headers.get("content-length")
-        announced = int(length) if length is not None else None
-        if announced is not None and announced > self._max_bytes:
-            raise self._too_large()
+        announced = self._announced(request)
         content_type = request.headers.get("content-type", "")
         form = await Form.begin(self._pieces(request), content_type, self._spools, announced)
         try:
@@ -38,6 +36,19 @@ class Uploads:
             raise
         call.form = form
         return call
+
+    async def raw(self, request: Request) -> RawBody | None:
+        """A body of any kind; None where there is none. Raises INVALID_ARGUMENT, REQUEST_TOO_LARGE."""
+        if not isinstance(request.stream, EdgeHttp) or not request.stream.request_body:
+            return None
+        return await RawBody.begin(self._pieces(request), self._announced(request))
+
+    def _announced(self, request: Request) -> int | None:
+        length = request.headers.get("content-length")
+        announced = int(length) if length is not None else None
+        if announced is not None and announced > self._max_bytes:
+            raise self._too_large()
+        return announced
 
     async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         stream = request.stream

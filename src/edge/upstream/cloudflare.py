@@ -90,6 +90,8 @@ class Destination:
     """MODEL_IN_PATH stands where a path names the model."""
     root: Endpoint
     """Without a target."""
+    base: str = ""
+    """What a vendor's own path follows, without a slash at its end; empty: nothing goes through as it is."""
 
     def endpoint(self, operation: Operation, model: str) -> Endpoint | None:
         """None where the vendor doesn't serve the operation."""
@@ -97,6 +99,10 @@ class Destination:
             return None
         target = self.path(operation).replace(MODEL_IN_PATH, quote(model, safe=""))
         return replace(self.root, target=target)
+
+    def passing(self, path: str, query: str) -> Endpoint | None:
+        """A path of the vendor's own, as it is."""
+        return replace(self.root, target=self.base).below(f"/{path}", query) if self.base else None
 
 
 def gateway_destination(
@@ -139,6 +145,7 @@ def gateway_destination(
             renames_limit=known.knows_one_limit,
             through=gateway_lines(metadata),
         ),
+        f"{start}{known.slug}",
     )
 
 
@@ -170,6 +177,7 @@ def direct_destination(provider_type: str, base_url: str, credential: Credential
             renames_limit=known.knows_one_limit,
             through=None,
         ),
+        "" if chat_only else root.rstrip("/"),
     )
 
 

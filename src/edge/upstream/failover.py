@@ -174,7 +174,7 @@ class Attempts:
         came is gone."""
         return (
             not self._client.gone
-            and (self._call.form is None or not self._call.form.begun)
+            and not self._call.is_spent
             and self._opened.attempt_number < MAX_ATTEMPTS
             and get_running_loop().time() < self._end_by_s
         )
@@ -241,7 +241,7 @@ class Attempts:
         transport = forwarder.direct if endpoint.through is None else forwarder.gateway
         response = await transport.send(
             endpoint.origin,
-            "POST",
+            self._call.method,
             endpoint.target,
             EncodedHeaders(headers),
             body,

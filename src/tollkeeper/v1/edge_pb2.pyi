@@ -138,7 +138,7 @@ class RateLimit(_message.Message):
     def __init__(self, scope: _Optional[str] = ..., scope_id: _Optional[str] = ..., model: _Optional[str] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared", "statuses", "when")
+    __slots__ = ("rule_id", "priority", "condition", "provider_id", "provider_name", "provider_type", "provider_enabled", "base_url", "credential", "stored_key_alias", "allowed_models", "model_rewrite", "direct", "weight", "shared", "statuses", "when", "passthrough_paths")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +156,7 @@ class Rule(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     WHEN_FIELD_NUMBER: _ClassVar[int]
+    PASSTHROUGH_PATHS_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     priority: int
     condition: str
@@ -173,7 +174,8 @@ class Rule(_message.Message):
     shared: bool
     statuses: _containers.RepeatedScalarFieldContainer[int]
     when: str
-    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ..., shared: _Optional[bool] = ..., statuses: _Optional[_Iterable[int]] = ..., when: _Optional[str] = ...) -> None: ...
+    passthrough_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rule_id: _Optional[str] = ..., priority: _Optional[int] = ..., condition: _Optional[str] = ..., provider_id: _Optional[str] = ..., provider_name: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_enabled: _Optional[bool] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., stored_key_alias: _Optional[str] = ..., allowed_models: _Optional[_Iterable[str]] = ..., model_rewrite: _Optional[str] = ..., direct: _Optional[bool] = ..., weight: _Optional[int] = ..., shared: _Optional[bool] = ..., statuses: _Optional[_Iterable[int]] = ..., when: _Optional[str] = ..., passthrough_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WindowRef(_message.Message):
     __slots__ = ("budget_id", "start_time", "end_time", "scope", "hard", "limit_nanousd", "spent_nanousd", "held_nanousd")

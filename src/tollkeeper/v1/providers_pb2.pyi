@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Provider(_message.Message):
-    __slots__ = ("provider_id", "customer_id", "name", "provider_type", "base_url", "credential", "has_credential", "stored_key_alias", "disabled", "direct", "platform", "granted_to_all", "granted_customer_ids", "etag", "create_time", "delete_time", "removed", "models")
+    __slots__ = ("provider_id", "customer_id", "name", "provider_type", "base_url", "credential", "has_credential", "stored_key_alias", "disabled", "direct", "platform", "granted_to_all", "granted_customer_ids", "etag", "create_time", "delete_time", "removed", "models", "passthrough_paths")
     PROVIDER_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Provider(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    PASSTHROUGH_PATHS_FIELD_NUMBER: _ClassVar[int]
     provider_id: str
     customer_id: str
     name: str
@@ -50,7 +51,8 @@ class Provider(_message.Message):
     delete_time: _timestamp_pb2.Timestamp
     removed: Removed
     models: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, provider_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., provider_type: _Optional[str] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., has_credential: _Optional[bool] = ..., stored_key_alias: _Optional[str] = ..., disabled: _Optional[bool] = ..., direct: _Optional[bool] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[Removed, _Mapping]] = ..., models: _Optional[_Iterable[str]] = ...) -> None: ...
+    passthrough_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, provider_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., name: _Optional[str] = ..., provider_type: _Optional[str] = ..., base_url: _Optional[str] = ..., credential: _Optional[str] = ..., has_credential: _Optional[bool] = ..., stored_key_alias: _Optional[str] = ..., disabled: _Optional[bool] = ..., direct: _Optional[bool] = ..., platform: _Optional[bool] = ..., granted_to_all: _Optional[bool] = ..., granted_customer_ids: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., removed: _Optional[_Union[Removed, _Mapping]] = ..., models: _Optional[_Iterable[str]] = ..., passthrough_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Removed(_message.Message):
     __slots__ = ("routing_rule_count", "price_count", "key_count")
