@@ -36,6 +36,7 @@ API_TOKENS = "tests/control/test_api_tokens.py"
 ROTATION = "tests/control/test_key_rotation.py"
 RE_RATING = "tests/control/test_re_rating.py"
 COST = "tests/tollkeeper/test_cost.py"
+SHARES = "tests/edge/rates/test_shares.py"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,41 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "short minute: what was used comes free a slot too early",
+        "src/control/domain/rates.py",
+        "SLOTS = MINUTE_MS // SLOT_MS + 1",
+        "SLOTS = MINUTE_MS // SLOT_MS",
+        SHARES,
+    ),
+    Mutant(
+        "dead worker: its share comes back while what it used still counts",
+        "src/control/domain/rates.py",
+        "return 0 if self.kind == Kind.CONCURRENT_REQUESTS else MINUTE_MS",
+        "return 0",
+        SHARES,
+    ),
+    Mutant(
+        "repeated ask: it is lent twice",
+        "src/control/domain/rates.py",
+        "ask.number <= before.number:",
+        "ask.number < before.number:",
+        SHARES,
+    ),
+    Mutant(
+        "two owners: a worker goes on with what it gave back",
+        "src/edge/rates/bucket.py",
+        "        self.left = ask.kept\n",
+        "",
+        SHARES,
+    ),
+    Mutant(
+        "late refund: tokens that were reported are drawn again without asking",
+        "src/edge/rates/bucket.py",
+        "self._taken_back.get(step, 0) + amount",
+        "self._taken_back.get(step, 0) + amount; self.left += amount",
+        SHARES,
+    ),
     Mutant(
         "no dedupe: a usage id is posted as often as it is sent",
         "src/control/ledger/postings.py",

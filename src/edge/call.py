@@ -59,6 +59,8 @@ class Call:
     """Those that may serve it; None: any."""
     made: tuple[Made, ...] = ()
     """Set by whoever reads the answer."""
+    behind: str = ""
+    """The model behind a provider's name (`openai/gpt-4o`), which limits by model are for; empty: `model`."""
     infers_provider: bool = False
     """The client may name a provider and didn't: those that sell the model come into question, if any do."""
     labels: str = ""

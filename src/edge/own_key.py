@@ -12,6 +12,7 @@ from edge.models import Models
 from edge.pipeline import Pipeline
 from tollkeeper.money import format_usd
 from tollkeeper.v1.budgets_pb2 import Budget, Period, Scope
+from tollkeeper.v1.edge_pb2 import RateLimit
 from tollkeeper.v1.keys_pb2 import Key
 
 
@@ -28,7 +29,9 @@ class OwnKey:
         with self._pipeline.admitted():
             grant = await self._pipeline.grant_of(request)
             shown = await self._ledger.link.show_key(grant.customer_id, grant.key_id)
-        return described(shown.key, list(shown.budgets), self._models.names(grant))
+        limits = grant.rate_limits
+        rates = [_rate(row) for row in limits.rows] if limits is not None else []
+        return described(shown.key, list(shown.budgets), self._models.names(grant)) | {"rates": rates}
 
 
 def described(key: Key, budgets: list[Budget], models: list[str]) -> dict[str, Any]:
@@ -51,11 +54,23 @@ def described(key: Key, budgets: list[Budget], models: list[str]) -> dict[str, A
         "limits": {
             "requests_per_minute": key.requests_per_minute or None,
             "tokens_per_minute": key.tokens_per_minute or None,
+            "max_concurrent_requests": key.max_concurrent_requests or None,
             "max_cost_usd": format_usd(key.max_cost_nanousd) if key.max_cost_nanousd else None,
             "default_output_limit": key.default_output_limit or None,
             "allowed_models": list(key.allowed_models) or None,
         },
         "models": models,
+    }
+
+
+def _rate(limit: RateLimit) -> dict[str, Any]:
+    """Of the key, one of its models, its user, team or customer."""
+    return {
+        "scope": limit.scope,
+        "model": limit.model or None,
+        "requests_per_minute": limit.requests_per_minute or None,
+        "tokens_per_minute": limit.tokens_per_minute or None,
+        "max_concurrent_requests": limit.max_concurrent_requests or None,
     }
 
 

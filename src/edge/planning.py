@@ -95,7 +95,7 @@ class Planner:
         limits = grant.rate_limits
         assert limits is not None
         tokens = likely_tokens(call, grant.default_output_limit)
-        ticket = await self._ledger.rates.admit(limits, call.model, tokens)
+        ticket = await self._ledger.rates.admit(limits, call.behind or call.model, tokens)
         try:
             plan, opened = await self._hold(grant, call, tags, options)
         except BaseException:
@@ -142,6 +142,7 @@ class Planner:
             provider, _, model = call.model.partition("/")
             if call.provider is not None or error.reason not in _NAMELESS or not grant.names(provider):
                 raise self._counted(error, grant, call) from None
+            call.behind = model
             try:
                 return self._priced(table, call, model, provider, facts)
             except TollkeeperError as behind:
@@ -214,7 +215,7 @@ class Planner:
 
     def _within_cost_limit(self, grant: GrantView, call: Call, plan: Plan) -> Plan:
         """The plan, with a lowered output limit where the key clamps. Raises COST_LIMIT_EXCEEDED."""
-        limit_nanousd = grant.max_cost_nanousd(call.model)
+        limit_nanousd = grant.max_cost_nanousd(call.behind or call.model)
         if limit_nanousd is None or plan.dearest_nanousd <= limit_nanousd:
             return plan
         largest = _largest_output(call, plan.candidates, limit_nanousd)

@@ -42,6 +42,8 @@ async def test_what_a_key_may_know(stack: Stack, path: str) -> None:
     ]
     assert told["budgets"][1]["reset_time"] is None
     assert told["limits"]["requests_per_minute"] == 60
+    [rate] = told["rates"]
+    assert (rate["scope"], rate["model"], rate["requests_per_minute"]) == ("key", None, 60)
     assert {"gpt-4o", "gpt-4o-mini", "text-embedding-3-small"} <= set(told["models"])
     assert "gpt-4.1" not in told["models"]
     assert key.secret not in json.dumps(told)

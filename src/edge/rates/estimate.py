@@ -42,7 +42,7 @@ def likely_tokens(call: Call, default_output_limit: int) -> Likely:
         return Likely(0)
     demand = call.demand
     prompt = -(-demand.prompt_bytes // BYTES_PER_TOKEN) + demand.image_count * IMAGE_TOKENS
-    limit = demand.asked_output or (default_output_limit if demand.limitable else 0)
+    limit = (demand.asked_output or default_output_limit) if demand.limitable else 0
     if limit:
         return Likely(prompt + limit * demand.choice_count)
     return Likely(prompt, ANSWER_TOKENS * demand.choice_count)

@@ -1,6 +1,6 @@
 """The rates and the concurrency a grant is held to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tollkeeper.model_match import ModelList
@@ -36,9 +36,11 @@ class Limit(NamedTuple):
 class GrantLimits:
     """All limits of a grant. False where there are none."""
 
-    __slots__ = ("_by_model", "_limits")
+    __slots__ = ("_by_model", "_limits", "rows")
 
-    def __init__(self, customer_id: str, limits: Iterable[edge_pb2.RateLimit]) -> None:
+    def __init__(self, customer_id: str, limits: Sequence[edge_pb2.RateLimit]) -> None:
+        # As the grant has them.
+        self.rows = tuple(limits)
         self._limits = tuple(
             (ModelList((limit.model,)) if limit.model else None, each)
             for limit in limits

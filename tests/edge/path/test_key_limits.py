@@ -51,6 +51,14 @@ async def test_a_request_may_cost_so_much(start: Start, limits: dict[str, Any], 
     assert len(edge.ledger.opened) == (status == 200)
 
 
+async def test_a_provider_s_name_before_a_model_evades_no_limit(start: Start) -> None:
+    """`primary/gpt-4o-mini` is gpt-4o-mini."""
+    limits = [ModelLimit(model="gpt-4o*", max_cost_nanousd=1)]
+    edge = await start(ledger(model_limits=limits))
+    answer = await post(edge, model="primary/gpt-4o-mini", max_tokens=1000)
+    assert answer.json()["error"]["code"] == "cost_limit_exceeded"
+
+
 async def test_the_refusal_says_what_would_fit(start: Start) -> None:
     """The largest max_tokens it names is let through, one more is not."""
     limit = worst(1000)
