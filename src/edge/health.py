@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-INTERVAL_S = 1.0
 _SUFFIX = ".health"
 
 
@@ -17,21 +16,19 @@ def health_file(data_dir: Path, worker: int) -> Path:
 
 
 class HealthFile:
-    """Written while there is something to say, at most once in `INTERVAL_S`."""
+    """Of one worker; there is one only while it has something to say."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._next_s = 0.0
         self._says_something = path.exists()  # what the worker before left
 
-    def write(self, rows: list[dict[str, object]], now_s: float) -> None:
+    def write(self, rows: list[dict[str, object]]) -> None:
         """`rows` are of `Breakers.rows`. Raises OSError."""
         if not rows:
             if self._says_something:
                 self._path.unlink(missing_ok=True)
                 self._says_something = False
-        elif now_s >= self._next_s:
-            self._next_s = now_s + INTERVAL_S
+        else:
             # In one step, so that nobody reads half of it.
             new = self._path.with_suffix(".new")
             new.write_bytes(orjson.dumps(rows))

@@ -45,6 +45,7 @@ log = structlog.get_logger()
 
 BACKLOG = 1024
 GAUGE_INTERVAL_S = 0.25
+HEALTH_INTERVAL_S = 1.0
 DRAIN_STEP_S = 0.05
 CUT_S = 1.0
 PARENT_CHECK_S = 1.0
@@ -112,8 +113,8 @@ class Worker:
             stack.push_async_callback(self.ledger.drain, LEDGER_DRAIN_S)
             server = await self._serve(listener)
             stack.push_async_callback(self._drain, server)
-            gauges = asyncio.create_task(self._set_gauges())
-            stack.callback(gauges.cancel)
+            for work in (self._set_gauges(), self._tell_health()):
+                stack.callback(asyncio.create_task(work).cancel)
             yield
 
     async def _serve(self, listener: socket.socket) -> AsyncioServer:
@@ -168,15 +169,16 @@ class Worker:
                 self.breakers.counts(),
                 _figures(self.ledger),
             )
-            self._write_health()
             await asyncio.sleep(GAUGE_INTERVAL_S)
 
-    def _write_health(self) -> None:
-        self.breakers.tidy()
-        try:
-            self._health.write(self.breakers.rows(), monotonic())
-        except OSError as error:
-            log.warning("health not written", error=error.strerror)
+    async def _tell_health(self) -> None:
+        while True:
+            self.breakers.tidy()
+            try:
+                self._health.write(self.breakers.rows())
+            except OSError as error:
+                log.warning("health not written", error=error.strerror)
+            await asyncio.sleep(HEALTH_INTERVAL_S)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from random import uniform
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from tollkeeper.routing import Ending, Failure
 
 MAX_OUTCOMES = 128
 MAX_BREAKERS = 4096
+MAX_ROWS = 200
 LONGEST_OPEN_S = 60.0
 # A probe that nothing is heard of is given up: its request may have ended without a word.
 PROBE_S = 30.0
@@ -56,7 +58,7 @@ class State(StrEnum):
 class Breaker:
     """One provider and model, as one customer's requests found it."""
 
-    __slots__ = ("ending", "next_probe_s", "open_s", "outcomes", "state")
+    __slots__ = ("ending", "failed_at_s", "next_probe_s", "open_s", "outcomes", "state")
 
     def __init__(self) -> None:
         self.state = State.CLOSED
@@ -64,6 +66,7 @@ class Breaker:
         """When, and whether it failed."""
         self.open_s = 0.0
         self.next_probe_s = 0.0
+        self.failed_at_s = 0.0
         self.ending = Ending(0, Failure.OTHER)
         """How the last failure ended; for conditions, who is passed over has ended so."""
 
@@ -132,7 +135,7 @@ class Breakers:
                 self.tripped.discard(dropped)
         self._breakers.move_to_end(key)
         breaker.ending = ending
-        now_s = self._now_s()
+        now_s = breaker.failed_at_s = self._now_s()
         if breaker.state is not State.CLOSED:
             # A probe failed, or an attempt from before the breaker opened; only a probe makes it longer.
             if breaker.state is State.HALF_OPEN:
@@ -154,14 +157,14 @@ class Breakers:
         elif breaker.state is State.CLOSED:
             now_s = self._now_s()
             breaker.outcomes.append((now_s, False))
-            if not breaker.failures_since(now_s - self._settings.window_s):
+            if breaker.failed_at_s < now_s - self._settings.window_s:
                 del self._breakers[key]
 
     def tidy(self) -> None:
         """Forgets closed breakers without a failure in the window. Now and then."""
         since_s = self._now_s() - self._settings.window_s
         for key, breaker in list(self._breakers.items()):
-            if breaker.state is State.CLOSED and not breaker.failures_since(since_s):
+            if breaker.state is State.CLOSED and breaker.failed_at_s < since_s:
                 del self._breakers[key]
 
     def counts(self) -> dict[str, int]:
@@ -172,8 +175,9 @@ class Breakers:
         return counts
 
     def rows(self) -> list[dict[str, object]]:
-        """Those that aren't closed, for people."""
+        """Those that aren't closed, for people: at most `MAX_ROWS`."""
         now_s = self._now_s()
+        tripped = [(key, self._breakers[key]) for key in islice(self.tripped, MAX_ROWS)]
         return [
             {
                 **key._asdict(),
@@ -182,8 +186,7 @@ class Breakers:
                 "last_failure": breaker.ending.failure.value,
                 "next_probe_in_s": round(max(0.0, breaker.next_probe_s - now_s), 1),
             }
-            for key, breaker in self._breakers.items()
-            if breaker.state is not State.CLOSED
+            for key, breaker in tripped
         ]
 
     def _open(self, key: BreakerKey, breaker: Breaker, open_s: float, now_s: float) -> None:

@@ -143,3 +143,13 @@ async def test_streams_that_break_count(start: Start, sim: str) -> None:
         assert answer.headers["x-tollkeeper-provider"] == "first"
     answer = await post(edge, stream=True)
     assert answer.headers["x-tollkeeper-provider"] == "second"
+
+
+async def test_strangers_are_told_nothing(start: Start) -> None:
+    """Where metrics have an address of their own, who rests is nowhere to be read."""
+    edge = await start()
+    apart = await start(metrics_address="127.0.0.1:9999")
+    async with edge.client as client:
+        assert (await client.get("/statusz")).json() == {"breakers": []}
+    async with apart.client as client:
+        assert (await client.get("/statusz")).status_code == 404
