@@ -23,6 +23,8 @@ def operations(family: Family) -> frozenset[Operation]:
 
 
 def test_dry_runs_know_every_family() -> None:
-    """The control plane's table of families is the edge's; it may know of ones still to come."""
-    for name, family in served().items():
+    """The control plane's table of families is the edge's, but for vendors' own paths, which no list has."""
+    found = {name: family for name, family in served().items() if not family.passes}
+    assert found.keys() == FAMILIES.keys()
+    for name, family in found.items():
         assert operations(family) <= FAMILIES[name], name

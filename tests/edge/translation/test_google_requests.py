@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.translation import exact_json
 from edge.translation.google.contents import UNSIGNED
@@ -14,8 +15,10 @@ from edge.translation.google.schema import MAX_DEPTH
 from tests.edge.translation import google_reader, openai_reader
 from tests.edge.translation.canonical import Document, Part, Request, Text, ToolResult, Turn
 from tests.edge.translation.fields import MODEL, PIXEL, TOOL, examples
+from tests.edge.translation.junk import spoilt
 from tests.edge.translation.openai_bodies import bodies
 from tests.edge.translation.page import verdicts
+from tests.edge.translation.unknown import places, with_unknown
 from tollkeeper.errors import Reason, TollkeeperError
 
 EXAMPLES = examples("anthropic-claude-v1")
@@ -69,6 +72,22 @@ def test_the_same_is_asked(body: dict[str, Any]) -> None:
     body.pop("parallel_tool_calls", None)
     made = google_reader.request(translated(body), body["model"], bool(body.get("stream")))
     assert made == _expected(body)
+
+
+@settings(max_examples=60)
+@given(body=spoilt(bodies()))
+def test_junk_is_refused_or_carried(body: dict[str, Any]) -> None:
+    """A body of any shape that passes for chat is translated or refused by name, and nothing else happens."""
+    messages = body.get("messages")
+    if isinstance(messages, list) and messages and all(isinstance(each, dict) for each in messages):
+        refused_param(body | {"model": "gemini-3-pro"})
+
+
+@settings(max_examples=60)
+@given(body=bodies(marks=False), data=st.data())
+def test_nothing_unknown_gets_lost(body: dict[str, Any], data: st.DataObject) -> None:
+    """A field that nobody knows is refused, wherever in the request it is."""
+    assert refused_param(with_unknown(body, data.draw(st.sampled_from(places(body))))) is not None
 
 
 @pytest.mark.parametrize("field", EXAMPLES)

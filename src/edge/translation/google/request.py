@@ -147,6 +147,7 @@ def _format(given: object) -> dict[str, Any]:
     if given is None:
         return {}
     asked = object_of(given, "response_format")
+    refuse_others(asked, frozenset({"type", "json_schema"}), "response_format.", VENDOR)
     kind = asked.get("type")
     if kind == "text":
         return {}

@@ -60,7 +60,9 @@ def _calling(choice: object, strict: bool) -> dict[str, Any]:
     if kind != "allowed_tools":
         raise unsupported("tool_choice.type", VENDOR)
     where = "tool_choice.allowed_tools"
+    refuse_others(chosen, frozenset({"type", "allowed_tools"}), "tool_choice.", VENDOR)
     allowed = object_of(chosen.get("allowed_tools"), where)
+    refuse_others(allowed, frozenset({"mode", "tools"}), f"{where}.", VENDOR)
     tools = list_of(allowed.get("tools"), f"{where}.tools")
     names = [_name(tool, f"{where}.tools[{index}]") for index, tool in enumerate(tools)]
     mode = allowed.get("mode")
@@ -73,5 +75,7 @@ def _name(chosen: object, where: str) -> str:
     given = object_of(chosen, where)
     if given.get("type") != "function":
         raise unsupported(f"{where}.type", VENDOR)
+    refuse_others(given, frozenset({"type", "function"}), f"{where}.", VENDOR)
     function = object_of(given.get("function"), f"{where}.function")
+    refuse_others(function, _FUNCTION, f"{where}.function.", VENDOR)
     return text_of(function.get("name"), f"{where}.function.name")
