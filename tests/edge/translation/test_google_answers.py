@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.formats.content_google import ContentArray, ContentWatcher
 from edge.translation.google.answer import whole
 from edge.translation.google.contents import UNSIGNED, contents
 from edge.translation.google.errors import openai_error
@@ -18,6 +19,7 @@ from edge.translation.google.usage import searches, usage_counts
 from tests.edge.translation import google_reader, openai_reader
 from tests.edge.translation.canonical import Answer, Part, ToolCall
 from tests.edge.translation.google_reader import answers, encoded, stream
+from tests.edge.translation.junk import spoilt
 from tollkeeper.cost import UsageCounts
 
 MODEL = "gemini-3-pro"
@@ -84,6 +86,29 @@ def test_the_same_is_streamed(answer: dict[str, Any], cuts: list[int]) -> None:
     _check_message(made["choices"][0]["message"], answer)
     assert reader.done
     assert reader.usage == usage_counts(answer["usageMetadata"])
+
+
+@settings(max_examples=100)
+@given(answer=spoilt(answers()))
+def test_junk_in_an_answer(answer: dict[str, Any]) -> None:
+    """A vendor may answer anything: what can be read of it is."""
+    made = whole(orjson.loads(json.dumps(answer)), MODEL)
+    orjson.dumps(made.answer)
+    assert made.answer is not None or made.failure is not None
+
+
+@settings(max_examples=100)
+@given(events=spoilt(answers().map(stream)))
+def test_junk_in_a_stream(events: list[dict[str, Any]]) -> None:
+    """And in any event; what comes out are events again. The client of Gemini's own format gets what came."""
+    data = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events)
+    reader = ChatStream(MODEL, wants_usage=True)
+    for event in (reader.feed(data) + reader.flush()).split(b"\n\n")[:-1]:
+        assert event == b"data: [DONE]" or json.loads(event.removeprefix(b"data: "))
+    watcher = ContentWatcher(MODEL, 1)
+    assert (watcher.feed(data) + watcher.flush()).startswith(data)
+    array = ContentArray(MODEL, 1)
+    json.loads(array.feed(data) + array.flush())
 
 
 @settings(max_examples=60)

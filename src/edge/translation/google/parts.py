@@ -41,6 +41,7 @@ def _text(part: object, where: str, other_kinds: tuple[str, ...] = ()) -> dict[s
     given = object_of(part, where)
     kind = given.get("type")
     if kind in other_kinds:
+        refuse_others(given, frozenset({"type", kind}), f"{where}.", VENDOR)
         return {"text": text_of(given.get(kind), f"{where}.{kind}")}
     if kind != "text":
         raise unsupported(f"{where}.type", VENDOR)
