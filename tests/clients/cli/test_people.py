@@ -94,6 +94,23 @@ def test_api_tokens(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not a time" in cli(*bad, "--expire-time", "soon", code=2)
 
 
+def test_rates_of_teams_and_users(cli: Run) -> None:
+    """Given when they are made or later, and taken back with 0."""
+    rates = ("--requests-per-minute", "5", "--tokens-per-minute", "6", "--max-concurrent-requests", "7")
+    names = ("requests_per_minute", "tokens_per_minute", "max_concurrent_requests")
+    of = ("--customer", "demo", "--json")
+    team = cli("teams", "create", "--name", "limited", *rates, *of)
+    user = cli("users", "create", "--email", "limited@example.com", *of)
+    changed = cli("users", "update", user["user_id"], *rates, *of)
+    freed = cli("teams", "update", team["team_id"], "--requests-per-minute", "0", *of)
+    assert [[each[name] for name in names] for each in (team, user, changed, freed)] == [
+        [5, 6, 7],
+        [0, 0, 0],
+        [5, 6, 7],
+        [0, 6, 7],
+    ]
+
+
 def test_the_audit_log(cli: Run) -> None:
     """Filtered as asked; one entry shows the resource before and after, without secrets."""
     team = cli("teams", "create", "--customer", "demo", "--name", "before", "--json")["team_id"]
