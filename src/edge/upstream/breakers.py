@@ -11,7 +11,7 @@ While nothing fails this costs a request one look at an empty table.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -92,13 +92,10 @@ class Breakers:
         self._now_s = now_s
         self._on_change = on_change
         self._breakers: OrderedDict[BreakerKey, Breaker] = OrderedDict()
+        self.watched: Collection[BreakerKey] = self._breakers
+        """Those that something failed for lately: while it is empty, nobody need hear of successes."""
         self.tripped: set[BreakerKey] = set()
         """Those that aren't closed: while it is empty, everything may be sent."""
-
-    @property
-    def watched(self) -> bool:
-        """Something failed lately: successes count, too."""
-        return bool(self._breakers)
 
     def resting(self, key: BreakerKey) -> Ending | None:
         """None: a request may be sent now, as a probe where the breaker isn't closed; else how the last one

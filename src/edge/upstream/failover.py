@@ -18,11 +18,11 @@ from edge.hangup import Client
 from edge.routing import Candidate, next_place
 from edge.upstream.faults import hidden_fault, retry_after_s
 from edge.upstream.forwarder import Forwarder
-from edge.upstream.gateway_lines import cache_key
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status
 from edge.upstream.received import Upstream, answer_of, refusal
-from edge.upstream.transport import EncodedHeaders, Response, TotalTimeout, TransportError
-from edge.upstream.tried import Tried
+from edge.upstream.request_head import request_headers
+from edge.upstream.transport import Response, TotalTimeout, TransportError
+from edge.upstream.tried import Failed, all_failed
 from edge.upstream.upload import Upload
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.routing import FIRST, Ending
@@ -44,6 +44,7 @@ class Attempts:
         "_end_by_s",
         "_ending",
         "_extra_headers",
+        "_failures",
         "_forwarder",
         "_held_output",
         "_ledger",
@@ -52,7 +53,6 @@ class Attempts:
         "_response",
         "_sent_limit",
         "_timeouts",
-        "_tried",
         "_unsayable",
         "_upload",
         "_verdict",
@@ -83,7 +83,7 @@ class Attempts:
         self._sent_limit = sent_limit
         self._held_output = 0
         self._extra_headers = extra_headers
-        self._tried = Tried()
+        self._failures: list[Failed] = []
         self._response: Response | None = None
         self._unsayable: TollkeeperError | None = None
         self._verdict: Verdict | None = None
@@ -124,7 +124,7 @@ class Attempts:
                     return upstream
                 break
         late = get_running_loop().time() >= self._end_by_s
-        raise self._unsayable or self._tried.error(late)
+        raise self._unsayable or all_failed(self._failures, late)
 
     def streamed(self, upstream: Upstream) -> None:
         """The answer has been relayed: whether it came to its end says something of its provider, too."""
@@ -166,7 +166,7 @@ class Attempts:
         found, resting = next_place(self._candidates, place + 1, self._ending, self._forwarder.breakers)
         for candidate in resting:
             metrics.passed_over(candidate.route.rule.provider_type)
-            self._tried.note(candidate, 0, "circuit_open")
+            self._failures.append(Failed(candidate, 0, "circuit_open"))
         return found
 
     def _may_go_on(self) -> bool:
@@ -185,7 +185,7 @@ class Attempts:
             await self._ledger.next_attempt(self._opened, self._plans[place])
         except TollkeeperError as error:
             self._forwarder.breakers.release(self._candidates[place].route.breaker)
-            self._tried.note(self._candidates[place], 0, error.reason_name.lower())
+            self._failures.append(Failed(self._candidates[place], 0, error.reason_name.lower()))
             return False
         return True
 
@@ -209,14 +209,14 @@ class Attempts:
             self._unsayable = error
             self._forwarder.breakers.release(candidate.route.breaker)
             self._end(candidate, Verdict(failover=True, void=True, why="not_sent"), 0)
-            self._tried.note(candidate, 0, error.reason_name.lower())
+            self._failures.append(Failed(candidate, 0, error.reason_name.lower()))
             return None
         except TransportError as failure:
             if response is not None:
                 response.close()
             status = response.status if response is not None else 0
             self._end(candidate, self._judged(failure), status)
-            self._tried.note(candidate, status, failure_word(failure))
+            self._failures.append(Failed(candidate, status, failure_word(failure)))
             return None
         return self._refused(candidate, response, body)
 
@@ -229,21 +229,15 @@ class Attempts:
         body = spoken.body(self._call, endpoint, changes)
         if not isinstance(body, bytes):
             self._upload = body
-        headers = b"%b%b%b%b\r\ncontent-type: %b\r\n%b" % (
-            endpoint.headers,
-            self._gateway_lines(candidate, body),
-            endpoint.event_id_header,
-            self._opened.event_id.encode(),
-            spoken.content_type(self._call),
-            self._extra_headers,
-        )
+        secret = forwarder.cache_secret
+        headers = request_headers(candidate, self._call, self._opened, body, secret, self._extra_headers)
         began = monotonic()
         transport = forwarder.direct if endpoint.through is None else forwarder.gateway
         response = await transport.send(
             endpoint.origin,
             self._call.method,
             endpoint.target,
-            EncodedHeaders(headers),
+            headers,
             body,
             self._timeouts,
             self._mark_sent,
@@ -253,19 +247,6 @@ class Attempts:
         self._opened.first_byte_ms = int(seconds * 1000)
         metrics.first_byte(candidate.route.rule.provider_type, seconds)
         return response
-
-    def _gateway_lines(self, candidate: Candidate, body: bytes | Upload) -> bytes:
-        endpoint, call = candidate.route.endpoint, self._call
-        through = endpoint.through
-        if through is None:
-            return b""
-        if not call.labels and not call.cache_ttl_s:
-            return through.plain
-        key = b""
-        if call.cache_ttl_s and isinstance(body, bytes):
-            customer_id, provider_id = self._opened.grant.customer_id, candidate.route.rule.provider_id
-            key = cache_key(self._forwarder.cache_secret, customer_id, provider_id, endpoint.target, body)
-        return through.special(call.labels, call.cache_ttl_s, key)
 
     def _mark_sent(self) -> None:
         self.sent = True
@@ -289,7 +270,9 @@ class Attempts:
                 if verdict.failover:
                     upstream.response.close()
                     self._end(upstream.candidate, verdict, upstream.status, fault.status)
-                    self._tried.note(upstream.candidate, fault.status or upstream.status, verdict.why)
+                    self._failures.append(
+                        Failed(upstream.candidate, fault.status or upstream.status, verdict.why)
+                    )
                     return False
         if breakers.watched:
             breakers.succeeded(breaker)
@@ -301,7 +284,7 @@ class Attempts:
         if self.is_cut:
             verdict = replace(verdict, void=True)
         self._end(candidate, verdict, response.status)
-        self._tried.note(candidate, response.status, verdict.why)
+        self._failures.append(Failed(candidate, response.status, verdict.why))
         return upstream
 
     def _end(self, candidate: Candidate, verdict: Verdict, status: int, meant: int = 0) -> None:

@@ -23,6 +23,8 @@ import orjson
 MAX_ERROR_BYTES = 65_536
 # Where an answer that is an error says so.
 _BEGINNING_BYTES = 32
+# How most answers begin.
+_ANSWERS = (b'{"id"', b'data: {"id"', b"event: message_start", b'{\n  "id"')
 
 # Codes and types of accounts that are used up: no wait helps, only money (OpenAI's, Anthropic's, DeepSeek's).
 _EXHAUSTED = frozenset(
@@ -113,6 +115,8 @@ def fault_of(body: bytes) -> Fault:
 
 def hidden_fault(data: bytes) -> Fault:
     """The error that a success begins with; `NOTHING` where it begins with an answer."""
+    if data.startswith(_ANSWERS):
+        return NOTHING
     beginning = data[:_BEGINNING_BYTES]
     if b'"error"' not in beginning and not beginning.startswith(b"event: error"):
         return NOTHING
