@@ -23,6 +23,8 @@ RECEIVED = frozenset(
 )
 # So many bytes of a stream are kept before they are counted: most streams end with their usage before that.
 HELD_BYTES = 8_192
+# So many go by uncounted before the next that are: their text is as dense as that of those counted.
+SKIPPED_BYTES = 3 * HELD_BYTES
 # Models known to think, by provider type and name; the one reported longest ago is forgotten.
 MOST_THINKERS = 1024
 # One answer in so many that has its usage is estimated as well, to know how good estimates are.
@@ -59,32 +61,50 @@ class EstimatePolicy(StrEnum):
 
 
 class Relayed:
-    """The text of one answer as it goes by."""
+    """The text of one answer as it goes by. Of a long one a quarter is counted, and stands for the rest."""
 
-    __slots__ = ("_held", "_held_bytes", "_only_deltas", "_pieces", "_tokens")
+    __slots__ = (
+        "_counted_bytes",
+        "_held",
+        "_held_bytes",
+        "_only_deltas",
+        "_pieces",
+        "_skip_bytes",
+        "_skipped_bytes",
+        "_tokens",
+    )
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held_bytes = self._counted_bytes = self._skipped_bytes = 0
+        self._skip_bytes = 0
+        """Still to go by uncounted."""
         self._only_deltas = False
         self._pieces = 0
         self._tokens = 0
 
     def add(self, data: bytes) -> None:
         """Whole events, or a whole body."""
+        if self._skip_bytes > 0:
+            self._skip_bytes -= len(data)
+            self._skipped_bytes += len(data)
+            return
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > HELD_BYTES:
             self._count()
+            self._skip_bytes = SKIPPED_BYTES
 
     def tokens(self) -> int:
         """The estimate for all that was added, at least one for each piece of text."""
         self._count()
-        return max(self._tokens, self._pieces)
+        counted = max(self._tokens, self._pieces)
+        return counted + -(-counted * self._skipped_bytes // max(1, self._counted_bytes))
 
     def _count(self) -> None:
         data = b"".join(self._held)
         self._held.clear()
+        self._counted_bytes += self._held_bytes
         self._held_bytes = 0
         deltas = _strings(data, _DELTA)
         self._only_deltas = self._only_deltas or bool(deltas)

@@ -91,13 +91,16 @@ class Watcher:
         start, kept = 0, []
         # Only the seam can complete an event that was pending; looking again at all of it would be quadratic.
         scan_from = max(0, len(self._pending) - 3)
-        while (end := _EVENT_END.search(data, scan_from)) is not None:
-            if end.end() == len(data) and data.endswith(b"\n\r"):
-                break  # the LF of this CR is still to come
-            event = data[start : end.end()]
+        end = data.rfind(b"\n\n", scan_from) + 2
+        if end > 1 and b"\r" not in data and not self._is_telling(data[:end]):
+            # Cut by the network, and nothing to learn from what is complete.
+            kept.append(data[:end])
+            start = scan_from = end
+        while (end := event_end(data, scan_from)) >= 0:
+            event = data[start:end]
             if self._look(event):
                 kept.append(event)
-            start = scan_from = end.end()
+            start = scan_from = end
         self._pending = data[start:]
         if len(self._pending) > self.max_event_bytes:
             kept.append(self._pending)
@@ -135,6 +138,18 @@ class Watcher:
             self.withheld_count += 1
             return False
         return True
+
+
+def event_end(data: bytes, at: int) -> int:
+    """Where the first event ends that is complete from `at` on; -1: none is."""
+    end = data.find(b"\n\n", at)
+    if data.find(b"\r", at, end if end >= 0 else len(data)) < 0:
+        return end + 2 if end >= 0 else -1
+    # The pattern alone would do, but takes ten times as long.
+    match = _EVENT_END.search(data, at)
+    if match is None or (match.end() == len(data) and data.endswith(b"\n\r")):
+        return -1  # the LF of this CR is still to come
+    return match.end()
 
 
 def data_of(event: bytes) -> bytes:

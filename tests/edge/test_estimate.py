@@ -131,6 +131,14 @@ def test_escapes() -> None:
     assert relayed(b'{"content":"half \\ud83d').tokens() <= 1
 
 
+def test_long_streams_are_sampled() -> None:
+    """A quarter of the events is read, and the estimate is within a block's worth of the whole."""
+    relayed, words = Relayed(), 5_000
+    for _ in range(words):
+        relayed.add(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":" word"}}]}\n\n')
+    assert abs(relayed.tokens() - words) < words / 100
+
+
 def test_memory_is_bounded() -> None:
     """However long the stream, only so much of it is held."""
     made = Relayed()

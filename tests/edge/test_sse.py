@@ -1,12 +1,13 @@
 """The watcher of streams: bytes as they came, but for the usage chunk nobody asked for."""
 
 import random
+import re
 from collections.abc import Iterable
 
 import orjson
 import pytest
 
-from edge.sse import MAX_EVENT_BYTES, Watcher
+from edge.sse import MAX_EVENT_BYTES, Watcher, event_end
 from edge.usage import counts
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -74,6 +75,18 @@ def test_cuts_anywhere_change_nothing(seed: int, ending: bytes) -> None:
     assert out == b"".join(framed[:3] + framed[4:])
     assert watcher.usage == counts(USAGE)
     assert watcher.done
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_ends_of_events(seed: int) -> None:
+    """Wherever one looks from, an end is where two line ends of any kind meet."""
+    draw = random.Random(seed)
+    data = b"".join(draw.choices([b"a", b"\n", b"\r\n", b"\r"], k=40))
+    pattern = re.compile(rb"(?>\r\n|\n|\r){2}")
+    for at in range(len(data)):
+        match = pattern.search(data, at)
+        open_cr = match is not None and match.end() == len(data) and data.endswith(b"\n\r")
+        assert event_end(data, at) == (-1 if match is None or open_cr else match.end())
 
 
 def test_whole_events_go_on_at_once() -> None:

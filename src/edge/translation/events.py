@@ -2,8 +2,8 @@
 
 import re
 
-# Blank lines end events. The group is atomic, or the two halves of one CR LF would count as two line ends.
-_EVENT_END = re.compile(rb"(?>\r\n|\n|\r){2}")
+from edge.sse import event_end
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 # Larger than any event of a vendor's but one that holds a whole image or tool input.
 MAX_EVENT_BYTES = 33_554_432
@@ -24,11 +24,9 @@ class EventSplitter:
         data = self._pending + chunk
         payloads: list[bytes] = []
         start = 0
-        while (end := _EVENT_END.search(data, scan_from)) is not None:
-            if end.end() == len(data) and data.endswith(b"\n\r"):
-                break  # the LF of this CR is still to come
-            _append(payloads, data[start : end.end()])
-            start = scan_from = end.end()
+        while (end := event_end(data, scan_from)) >= 0:
+            _append(payloads, data[start:end])
+            start = scan_from = end
         self._pending = data[start:]
         if len(self._pending) > MAX_EVENT_BYTES:
             raise ValueError("an event is too large to be translated")
