@@ -214,7 +214,7 @@ def test_what_models_take(model: str, takes: set[str]) -> None:
     [
         ("claude-3-7-sonnet", "low", {"type": "enabled", "budget_tokens": 1024}, None),
         ("claude-3-7-sonnet", "medium", {"type": "enabled", "budget_tokens": 2048}, None),
-        ("claude-opus-4-5", "high", {"type": "enabled", "budget_tokens": 3276}, "high"),
+        ("claude-opus-4-5", "high", {"type": "enabled", "budget_tokens": 3276}, None),
         ("claude-opus-4-5", "none", None, None),
         ("claude-opus-4-6", "minimal", {"type": "adaptive"}, "low"),
         ("claude-opus-4-6", "max", {"type": "adaptive"}, "max"),

@@ -37,7 +37,7 @@ def thinking_of(
         return thinking, level
     if type(level) is not str or level not in _BUDGET_PERCENT:
         raise unsupported("reasoning_effort", VENDOR, _levels(tuple(_BUDGET_PERCENT)))
-    return _budget(level, max_tokens), level if level in capability.efforts else None
+    return _budget(level, max_tokens), None
 
 
 def goes_on_unthought(thinking: dict[str, Any], messages: list[dict[str, Any]]) -> bool:

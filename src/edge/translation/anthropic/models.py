@@ -52,7 +52,7 @@ def capability(model: str) -> Capability:
         samplers=2 if version < (4, 1) else 1 if version < (4, 7) else 0,
         thinking=thinking,
         hides_thinking=version >= (4, 7),
-        efforts=_efforts(model, version),
+        efforts=_efforts(version),
         json_schema=version >= (4, 5),
         max_output_tokens=_max_output(model, version),
     )
@@ -65,14 +65,10 @@ def _version(model: str) -> tuple[int, int]:
     return numbers[0], numbers[1] if len(numbers) > 1 else 0
 
 
-def _efforts(model: str, version: tuple[int, int]) -> tuple[str, ...]:
+def _efforts(version: tuple[int, int]) -> tuple[str, ...]:
     if version >= (4, 7):
         return ("low", "medium", "high", "xhigh", "max")
-    if version >= (4, 6):
-        return ("low", "medium", "high", "max")
-    if version == (4, 5) and "opus" in model:
-        return ("low", "medium", "high")
-    return ()
+    return ("low", "medium", "high", "max") if version >= (4, 6) else ()
 
 
 def _max_output(model: str, version: tuple[int, int]) -> int:
