@@ -57,7 +57,7 @@ class Pipeline:
         self._forward_headers = settings.forward_headers
         self._with_metadata = settings.gateway_metadata
         spools = Spools(settings.data_dir / UPLOADS_DIRECTORY, settings.upload_disk_bytes)
-        self._uploads = Uploads(spools, settings.max_upload_bytes)
+        self.uploads = Uploads(spools, settings.max_upload_bytes)
         self._heartbeat_s = settings.heartbeat_s
         self._estimates = Estimates(settings.estimate)
         self._max_streams = settings.max_streams
@@ -91,7 +91,7 @@ class Pipeline:
             if family.read_form is None:
                 call = family.parse(request, with_provider)
             else:
-                call = await self._uploads.receive(request, family.read_form, with_provider)
+                call = await self.uploads.receive(request, family.read_form, with_provider)
             if call.stream:
                 if self.stream_count >= self._max_streams:
                     message = "This gateway serves as many streams as it can. Try again in a moment."
@@ -99,7 +99,7 @@ class Pipeline:
                 stream_count = 1
                 self.stream_count += 1
             if family.passes:
-                call.passed = await self._uploads.raw(request)
+                call.passed = await self.uploads.raw(request)
             if call.references:
                 await self._ledger.kept_objects.bind(grant, call)
             call.infers_provider = with_provider

@@ -1,5 +1,7 @@
 """HTTP routes: parse, ask, render."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import SimpleNamespace
 
 from sanic import Sanic
@@ -25,5 +27,12 @@ def add_inference(app: App, pipeline: Pipeline, family: Family, path: str) -> No
 
     # Of a form, Sanic must not read the body before it is known who sends it.
     streams = family.read_form is not None
-    app.add_route(plain, f"/v1/{path}", methods=["POST"], name=family.name, stream=streams)
-    app.add_route(with_provider, f"/v1/ai/{path}", methods=["POST"], name=f"{family.name}_ai", stream=streams)
+    for handler, root, suffix in ((plain, "/v1", ""), (with_provider, "/v1/ai", "_ai")):
+        serve = partial(_to_the_end, pipeline, handler) if streams else handler
+        app.add_route(serve, f"{root}/{path}", methods=["POST"], name=family.name + suffix, stream=streams)
+
+
+async def _to_the_end(
+    pipeline: Pipeline, handler: Callable[[Request], Awaitable[Answer | None]], request: Request
+) -> Answer | None:
+    return await pipeline.uploads.finish(request, await handler(request))

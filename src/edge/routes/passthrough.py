@@ -19,4 +19,4 @@ def add_routes(app: App, pipeline: Pipeline) -> None:
 
 
 async def _pass(pipeline: Pipeline, request: Request, provider: str, path: str) -> Answer | None:
-    return await pipeline.handle(request, PASSTHROUGH, True)
+    return await pipeline.uploads.finish(request, await pipeline.handle(request, PASSTHROUGH, True))

@@ -1,10 +1,12 @@
 """Takes in requests whose bodies aren't held in memory: `Uploads`, one per worker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from sanic.exceptions import BadRequest, PayloadTooLarge
 from sanic.request import Request
 
+from edge.answer import Answer
 from edge.call import Call
 from edge.client_framing import EdgeHttp
 from edge.uploads.form import Form
@@ -49,6 +51,22 @@ class Uploads:
         if announced is not None and announced > self._max_bytes:
             raise self._too_large()
         return announced
+
+    async def finish(self, request: Request, answer: Answer | None) -> Answer | None:
+        """Answers before the body's end: sends the answer and reads what is still coming, and nobody wants.
+
+        Sanic would close the connection on a client that is sending more than it reads, and the client would
+        see a broken connection, not the answer, and send all of it again. None: it has been sent.
+        """
+        stream = request.stream
+        if answer is None or not isinstance(stream, EdgeHttp) or not stream.request_body:
+            return answer
+        await request.respond(answer)
+        await answer.send(end_stream=True)
+        with suppress(TollkeeperError):
+            async for _ in self._pieces(request):
+                continue
+        return None
 
     async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         stream = request.stream

@@ -370,3 +370,15 @@ async def test_client_hangs_up_in_the_upload(edge: Edge) -> None:
     assert edge.ledger.opened[0].status == 499
     assert edge.hangups.drain_count == 0
     assert edge.simulator.bill.rows() == []
+
+
+@pytest.mark.parametrize("model", ["unpriced", "whisper-1"])
+async def test_refused_before_its_end(start: Start, model: str) -> None:
+    """A client that is still sending what was refused gets the answer, not a broken connection: SDKs would
+    send all of it again."""
+    rules = rule("primary", model_rewrite=model)
+    edge = await start(FakeLedger(grant(rules), *PRICES), max_body_bytes=100_000)
+    body = form_of(part("model", model), file_part(b"x" * 30_000_000), part("model", "again"))
+    for _ in range(3):
+        answer = await ask(edge, "/v1/audio/transcriptions", content=body, headers=FORM)
+        assert answer.status_code == 400
