@@ -165,7 +165,8 @@ class Planner:
             if not routes:
                 message = "No provider that serves this model keeps what the request refers to."
                 raise TollkeeperError(Reason.NOT_FOUND, message)
-        return candidates(routes, partial(self._ledger.price, table.grant), model)
+        options = candidates(routes, partial(self._ledger.price, table.grant), model)
+        return _searching(options, model) if call.demand.web_searches else options
 
     def _passed(self, grant: GrantView, call: Call) -> list[Candidate]:
         """The candidates that let a path through for a price by the request. Raises MODEL_NOT_PRICED."""
@@ -251,6 +252,15 @@ def _facts(grant: GrantView, call: Call, tags: tuple[str, ...]) -> Facts:
         hour=now.tm_hour,
         weekday=now.tm_wday + 1,
     )
+
+
+def _searching(options: list[Candidate], model: str) -> list[Candidate]:
+    """Those that a request which may search can be billed by. Raises MODEL_NOT_PRICED when there is none."""
+    able = [option for option in options if option.price.worst.web_search or option.price.worst.request]
+    if able:
+        return able
+    message = f"The price of {model!r} has no rate for web searches, so what may search can't be served."
+    raise TollkeeperError(Reason.MODEL_NOT_PRICED, message, {"param": "model", "model": model})
 
 
 def _explain(error: TollkeeperError, call: Call, plan: Plan) -> int | None:

@@ -98,6 +98,23 @@ async def test_searches_are_billed_by_the_call(stack: Stack) -> None:
     assert hold(tenant, entry) >= 4 * 10_000
 
 
+async def test_searches_without_a_price_are_refused(stack: Stack) -> None:
+    """The model has a price, but none for what it may do; a price by the request covers all of it."""
+    tenant = stack.admin.customer()
+    provider_id = tenant.provider("custom", base_url=f"{stack.simulator}/v1", credential="sk-own")
+    tenant.price(provider_id, "plain", input=1_000_000, output=1_000_000)
+    tenant.price(provider_id, "all-in", input=0, output=0, request=50_000_000_000)
+    tenant.route(provider_id)
+    key, tools = tenant.key(), [{"type": "web_search"}]
+    before = stack.billed()
+    refused = await post(stack, key, model="plain", tools=tools)
+    assert (refused.status, refused.error["code"]) == (400, "model_not_priced")
+    assert stack.billed() == before
+    assert (await post(stack, key, "web_searches=2", model="all-in", tools=tools)).status == 200
+    [entry] = tenant.settled(1)
+    assert entry.cost_nanousd == 50_000
+
+
 async def test_tools_without_a_price_are_refused(stack: Stack, tenant: Tenant) -> None:
     """Before anything is sent, with the field's name."""
     before = stack.billed()

@@ -37,7 +37,7 @@ async def edge(request: pytest.FixtureRequest, start: Start, simulator: Any) -> 
     """An edge with one rule that leads to Anthropic, through Cloudflare or directly."""
     fields = {"base_url": f"{simulator.url}/v1"} if request.param == "direct" else {}
     to_anthropic = rule("claude", provider_type="anthropic", **fields)
-    return await start(FakeLedger(grant(to_anthropic), price(MODEL)))
+    return await start(FakeLedger(grant(to_anthropic), price(MODEL, web_search=10_000_000_000)))
 
 
 @pytest.fixture
