@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from edge.families.messages import TOOL_WORDS_TOKENS, parse
+from edge.formats import Changes
+from edge.formats.messages_anthropic import MessagesAnthropic
 from edge.worst_case import MAX_WEB_SEARCHES, Demand
 
 DATA = "A" * 1000
@@ -79,3 +81,29 @@ def test_tools(tools: list[Any], searches: int, beyond_body: bool) -> None:
     demand, size = demand_of(tools=tools)
     assert demand.prompt_bytes == size + TOOL_WORDS_TOKENS * len(tools)
     assert (demand.web_searches, demand.beyond_body) == (searches, beyond_body)
+
+
+@pytest.mark.parametrize(
+    ("raw", "changes", "sent"),
+    [
+        # As it came, to the space.
+        (b'{ "model":"m","max_tokens":5,"messages":[]}', Changes("m", None), None),
+        (b'{ "model":"m","max_tokens":5,"messages":[]}', Changes("m", 9), None),
+        # A limit is only lowered; a model only replaced.
+        (b'{"model":"m","max_tokens":5,"messages":[],"x":1}', Changes("m", 3), {"max_tokens": 3}),
+        (b'{"model":"m","max_tokens":5,"messages":[],"x":1}', Changes("n", None), {"model": "n"}),
+        # Nobody knows which one a vendor would read, so there is only one.
+        (b'{"model":"m","max_tokens":5,"messages":[],"model":"m"}', Changes("m", None), {}),
+        # Whole numbers keep their digits.
+        (b'{"model":"m","max_tokens":5,"messages":[],"x":%d}' % 10**30, Changes("n", None), {"model": "n"}),
+    ],
+)
+def test_what_goes_upstream(raw: bytes, changes: Changes, sent: dict[str, Any] | None) -> None:
+    """The client's bytes, or its body with what has to change."""
+    endpoint: Any = None
+    body = MessagesAnthropic().body(parse(raw), endpoint, changes)
+    if sent is None:
+        assert body == raw
+    else:
+        assert json.loads(body) == json.loads(raw) | sent
+        assert body.count(b'"model"') == 1

@@ -174,6 +174,20 @@ async def test_another_vendor_may_carry_it(start: Start) -> None:
     assert answer.model == "gpt-4o-mini"
 
 
+async def test_a17_from_openai_to_anthropic(start: Start) -> None:
+    """A vendor that fails is followed by one of another format; the client can't tell."""
+    rules = [
+        rule("gpt", model_rewrite="gpt-4o-mini+status=500"),
+        rule("claude", provider_type="anthropic", model_rewrite=MODEL, priority=2),
+    ]
+    edge = await start(FakeLedger(grant(*rules), price("gpt-4o-mini+status=500"), price(MODEL)))
+    async with openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=KEY, max_retries=0) as chat:
+        answer = await chat.chat.completions.create(model="best", messages=ASK)
+    assert (answer.object, answer.model) == ("chat.completion", MODEL)
+    states = [ended.state for ended in edge.ledger.opened[0].ended]
+    assert states == [UsageState.USAGE_STATE_VOIDED, UsageState.USAGE_STATE_REPORTED]
+
+
 @pytest.mark.parametrize(
     ("asked", "default", "sent"),
     [({}, 0, 64_000), ({}, 300, 300), ({"max_tokens": 7}, 300, 7), ({"max_completion_tokens": 9}, 0, 9)],
