@@ -104,9 +104,10 @@ class PriceNames:
     """What the list of models asks of the price book."""
 
     names: list[str]
+    provider_type: str = "openai"
 
     def models(self) -> list[tuple[str, str]]:
-        return [("openai", name) for name in self.names]
+        return [(self.provider_type, name) for name in self.names]
 
     def has(self, provider_type: str, model: str) -> bool:
         return (provider_type, model) in self.models()

@@ -1,5 +1,6 @@
 """GET /v1/models and /v1/models/{id}, and the same under /v1/ai, where people who are signed in see
-Cloudflare's models instead. Anthropic's clients, who send `anthropic-version`, get its shape."""
+Cloudflare's models instead. Anthropic's clients, who send `anthropic-version`, get its shape, and Google's
+get theirs, below /v1beta and /v1."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -9,6 +10,7 @@ from sanic.request import Request
 
 from edge.answer import Answer
 from edge.errors import JSON
+from edge.google_models import google_list, google_model, is_googles
 from edge.models import Models
 from edge.rest.facade import Facade
 from edge.routes import App
@@ -20,13 +22,20 @@ def add_routes(app: App, models: Models, facade: Facade | None) -> None:
 
     async def listing(request: Request) -> Answer:
         data = await models.listed(request)
-        listed = _anthropic_list(data) if _is_anthropics(request) else {"object": "list", "data": data}
+        listed: dict[str, Any] = {"object": "list", "data": data}
+        if _is_anthropics(request):
+            listed = _anthropic_list(data)
+        elif is_googles(request):
+            listed = google_list(data)
         return Answer(200, JSON, b"", orjson.dumps(listed))
 
     async def one(request: Request, name: str) -> Answer:
         model = await models.one(request, unquote(name))
-        shown = _anthropic_model(model) if _is_anthropics(request) else model
-        return Answer(200, JSON, b"", orjson.dumps(shown))
+        if _is_anthropics(request):
+            model = _anthropic_model(model)
+        elif is_googles(request):
+            model = google_model(model)
+        return Answer(200, JSON, b"", orjson.dumps(model))
 
     async def managed(request: Request) -> Answer | None:
         """With a virtual key, or without anything, it is inference's."""
@@ -34,9 +43,10 @@ def add_routes(app: App, models: Models, facade: Facade | None) -> None:
             return await facade.handle(request)
         return await listing(request)
 
-    for prefix, suffix in (("/v1/models", ""), ("/v1/ai/models", "_ai")):
+    for prefix, suffix in (("/v1/models", ""), ("/v1/ai/models", "_ai"), ("/v1beta/models", "_v1beta")):
         app.add_route(one, f"{prefix}/<name:path>", methods=["GET"], name=f"model{suffix}")
-    app.add_route(listing, "/v1/models", methods=["GET"], name="models")
+    for version in ("v1", "v1beta"):
+        app.add_route(listing, f"/{version}/models", methods=["GET"], name=f"models_{version}")
     methods = ["GET"] if facade is None else ["GET", "OPTIONS"]
     app.add_route(managed, "/v1/ai/models", methods=methods, name="models_ai")
 

@@ -36,7 +36,9 @@ async def edge(request: pytest.FixtureRequest, start: Start, simulator: Any) -> 
     direct = getattr(request, "param", "gateway") == "direct"
     fields = {"base_url": f"{simulator.url}/v1beta"} if direct else {}
     to_google = rule("gemini", provider_type="google", **fields)
-    return await start(FakeLedger(grant(to_google), price(MODEL)))
+    ledger = FakeLedger(grant(to_google), price(MODEL))
+    ledger.prices.provider_type = "google"
+    return await start(ledger)
 
 
 @pytest.fixture
@@ -274,6 +276,18 @@ async def test_native_count(edge: Edge, native: Any) -> None:
     assert counted.total_tokens == 13
     [ended] = edge.ledger.opened[0].ended
     assert (ended.state, ended.cost_nanousd) == (UsageState.USAGE_STATE_REPORTED, 0)
+
+
+@pytest.mark.parametrize("native", ["v1", "v1beta"], indirect=True)
+async def test_native_models(native: Any) -> None:
+    """Those that can be asked for in Google's format, with how."""
+    [model] = [each async for each in await native.models.list()]
+    assert model.name == f"models/{MODEL}"
+    assert "generateContent" in model.supported_actions
+    assert (await native.models.get(model=MODEL)).name == model.name
+    with pytest.raises(errors.ClientError) as unknown:
+        await native.models.get(model="nothing")
+    assert unknown.value.code == 404
 
 
 async def test_native_errors(native: Any) -> None:
