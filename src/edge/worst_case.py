@@ -13,6 +13,9 @@ from tollkeeper.cost import UNITS_PER_RATE, WorstRates
 
 # The dearest image known: gpt-4o-mini counts 2,833 plus 5,667 for each of at most eight tiles.
 IMAGE_TOKENS = 48_169
+# Vendors describe tools and schemas to their models in words of their own, which may be longer than a short
+# request. Fact: Anthropic's tool use pages name 346 tokens for all tools, and up to 735 for one of its own.
+TOOL_WORDS_TOKENS = 1024
 # Where neither the price nor the request says more. No vendor offers a larger window today.
 UNKNOWN_CONTEXT_TOKENS = 2_097_152
 # A search model decides by itself how often it searches; chat has no `max_tool_calls` to bound it.
@@ -95,8 +98,9 @@ def demand(body: dict[str, Any], body_bytes: int) -> Demand:
     older = body.get("max_tokens")
     if asked is None or (older is not None and older > asked):
         asked = older
+    described = TOOL_WORDS_TOKENS if "tools" in body or "response_format" in body else 0
     return Demand(
-        body_bytes - image_bytes,
+        body_bytes - image_bytes + described,
         image_count,
         beyond_body or searches,
         asked,

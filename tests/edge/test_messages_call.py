@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from edge.families.messages import TOOL_WORDS_TOKENS, parse
+from edge.families.messages import parse
 from edge.formats import Changes
 from edge.formats.messages_anthropic import MessagesAnthropic
-from edge.worst_case import MAX_WEB_SEARCHES, Demand
+from edge.worst_case import MAX_WEB_SEARCHES, TOOL_WORDS_TOKENS, Demand
 
 DATA = "A" * 1000
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DATA}}

@@ -5,7 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from edge.worst_case import IMAGE_TOKENS, MAX_WEB_SEARCHES, UNKNOWN_CONTEXT_TOKENS, demand
+from edge.worst_case import (
+    IMAGE_TOKENS,
+    MAX_WEB_SEARCHES,
+    TOOL_WORDS_TOKENS,
+    UNKNOWN_CONTEXT_TOKENS,
+    demand,
+)
 from tollkeeper.cost import PriceRates, WorstRates, resolve, worst_rates
 
 RATES = worst_rates(
@@ -33,6 +39,13 @@ def bound(**body: Any) -> tuple[int, int]:
     """Prompt bound (context 1,000,000) and size of a body."""
     raw = orjson.dumps({"model": "m", "messages": text()} | body)
     return demand(orjson.loads(raw), len(raw)).input_tokens(1_000_000), len(raw)
+
+
+@pytest.mark.parametrize("field", ["tools", "response_format"])
+def test_what_vendors_say_about_tools_counts(field: str) -> None:
+    """Their words to the model are in no body."""
+    tokens, size = bound(**{field: {}})
+    assert tokens == size + TOOL_WORDS_TOKENS
 
 
 def test_text_counts_by_its_bytes() -> None:

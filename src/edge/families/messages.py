@@ -19,15 +19,12 @@ from edge.dialects.anthropic import ANTHROPIC
 from edge.families import Family
 from edge.formats.messages_anthropic import CountTokensAnthropic, MessagesAnthropic
 from edge.labels import MAX_END_USER_CHARS, clean
-from edge.worst_case import MAX_WEB_SEARCHES, Demand
+from edge.worst_case import MAX_WEB_SEARCHES, TOOL_WORDS_TOKENS, Demand
 from tollkeeper.operations import Wire
 
 # The version and the betas that the client was written for.
 _PASSED = ("anthropic-version", "anthropic-beta")
 _DECIDING = quoted("model", "max_tokens", "stream")
-# Anthropic describes tools to its models in words of its own, longer than a short request.
-# Fact: the tool use pages name at most 735 tokens for one of its own tools.
-TOOL_WORDS_TOKENS = 1024
 _WEB_SEARCH = "web_search_"
 _PRICED_BY_THE_HOUR = "code_execution_"
 
