@@ -231,6 +231,7 @@ def _figures(ledger: Ledger) -> dict[str, float]:
         "ready": 1 if ledger.ready() is None else 0,
         "grants": len(ledger.grants),
         "leases": len(ledger.book.leases),
+        "rate_shares": len(ledger.rates),
         "unsettled": ledger.journal.open_count,
         "settle_queue": len(ledger.settler),
         "journal_bytes": ledger.journal.written_bytes,

@@ -6,6 +6,7 @@ model tokens; and no 60 s may hold more than the limit.
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -151,6 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=MINUTES)
     minutes = parser.parse_args().minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with ExitStack() as exit_stack:
         folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="tollkeeper-rates-")))
         workers = {"TOLLKEEPER_EDGE_WORKERS": str(WORKERS)}

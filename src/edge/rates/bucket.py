@@ -21,10 +21,12 @@ ALL_REPORTED = -1
 # What is taken back must not count longer than the use itself, which may have been reported faster.
 TAKEN_BACK_EARLIER_S = 1.5
 DEMAND_PERIOD_S = 10.0
-# A worker likes to hold what it used in so long.
+# A worker likes to hold what it used in so long, and at least this part of the limit: it may just have begun.
 AHEAD_PERIODS = 2
+LEAST_AHEAD_PART = 100
 # What nobody drew from for so long goes back; sooner where little is left for others.
-IDLE_S = 5.0
+IDLE_S = 15.0
+SCARCE_PART = 5
 SCARCE_IDLE_S = 2.0
 # An ask without an answer is worth nothing any more once everything in it has left the minute.
 STALE_ASK_S = 90.0
@@ -278,7 +280,7 @@ class Bucket:
         self.pending = None
 
     def _idle(self, now_s: float) -> bool:
-        scarce = self.free * 2 < self.most
+        scarce = self.free * SCARCE_PART < self.most
         return now_s - self.last_draw_s >= (SCARCE_IDLE_S if scarce else IDLE_S)
 
     def _wanted(self, now_s: float) -> int:
@@ -289,7 +291,7 @@ class Bucket:
         demand = max(self._demand, self._demand_before)
         if self.kind == CONCURRENT:
             return max(0, demand - self.in_flight)
-        return min(self.most, AHEAD_PERIODS * demand)
+        return min(self.most, max(AHEAD_PERIODS * demand, self.most // LEAST_AHEAD_PART))
 
     def _turn(self, now_s: float) -> None:
         over_s = now_s - self._demand_until_s
