@@ -199,6 +199,8 @@ class Estimates:
         reported before it broke off."""
         if self._policy is EstimatePolicy.HOLD or _is_asked_to_think(call.body):
             return None
+        if call.body.get("background"):
+            return None  # the vendor goes on after whoever asked is gone
         if (provider_type, model) in self._thinkers:
             return None
         output = relayed.tokens()

@@ -243,6 +243,15 @@ async def test_a_background_stream(stack: Stack, tenant: Tenant) -> None:
     assert tenant.entries(entry.usage_id) == [("post", cost(PROMPT, 9))]
 
 
+async def test_l15_a_background_stream_that_was_cut(stack: Stack, tenant: Tenant) -> None:
+    """The vendor goes on without it: the full hold stands until the end is seen."""
+    await post(stack, tenant.key(), "tokens=9 cut_after=5", background=True, stream=True)
+    [entry] = tenant.settled(1)
+    assert tenant.entries(entry.usage_id)[0] == ("post", hold(tenant, entry))
+    found(lambda: tenant.settled(1)[0].state == REPORTED)
+    assert tenant.settled(1)[0].cost_nanousd == cost(PROMPT, 9)
+
+
 async def test_a_cancelled_response_stays_an_estimate(stack: Stack, tenant: Tenant) -> None:
     """The vendor tells no usage for it: nobody knows."""
     key, gate = tenant.key(), f"g{tenant.customer_id[:13]}"

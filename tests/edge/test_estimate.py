@@ -194,13 +194,15 @@ def test_usage() -> None:
 
 
 def test_where_the_hold_stands() -> None:
-    """By setting; without any text; for a model that thinks unseen, whether asked to or known to."""
+    """By setting; without any text; for a model that thinks unseen, whether asked to or known to; where the
+    vendor goes on in the background."""
     made = relayed(chunk("Hello, world!"))
     assert estimated(Estimates(EstimatePolicy.HOLD), call(), made) is None
     estimates = Estimates(EstimatePolicy.RELAYED)
     assert estimated(estimates, call(), relayed()) is None
     assert estimated(estimates, call(), relayed(b"<html>Oops</html>")) is None
     assert estimated(estimates, call(reasoning_effort="high"), made) is None
+    assert estimated(estimates, call(background=True), made) is None
     assert estimated(estimates, call(), made) is not None
     estimates.reported(call(), made, "openai", "m", UsageCounts(output_tokens=9, reasoning_tokens=5))
     assert estimated(estimates, call(), made) is None

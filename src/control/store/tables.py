@@ -770,7 +770,12 @@ kept_objects = Table(
     # When the vendor has forgotten it too; absent: never by itself.
     _time("expire_time", nullable=True),
     Index("kept_objects_by_kind", "customer_id", "kind", "usage_id", "object_id"),
-    Index("kept_objects_by_usage", "customer_id", "usage_id"),
+    Index(
+        "kept_objects_pending",
+        "customer_id",
+        "usage_id",
+        postgresql_where=text("pending_record IS NOT NULL"),
+    ),
     Index("kept_objects_by_expire_time", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
 )
 

@@ -23,7 +23,13 @@ def upgrade() -> None:
     op.create_index(
         "kept_objects_by_kind", "kept_objects", ["customer_id", "kind", "usage_id", "object_id"], unique=False
     )
-    op.create_index("kept_objects_by_usage", "kept_objects", ["customer_id", "usage_id"], unique=False)
+    op.create_index(
+        "kept_objects_pending",
+        "kept_objects",
+        ["customer_id", "usage_id"],
+        unique=False,
+        postgresql_where=sa.text("pending_record IS NOT NULL"),
+    )
     op.create_index(
         "kept_objects_by_expire_time",
         "kept_objects",
