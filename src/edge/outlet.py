@@ -67,7 +67,7 @@ class Outlet:
             await self._request.respond(answer)
 
     async def send(self, data: bytes) -> None:
-        """To the client, if it is still there; returns when there is room for more."""
+        """To the client, if it is still there."""
         if self._client.gone:
             return
         assert self._answer is not None
@@ -79,6 +79,9 @@ class Outlet:
             if task is None or not self._client.lost(task):
                 raise
         self._tail = data[-4:]
+
+    async def until_room(self) -> None:
+        """Until the client has read most of what it was sent, or is gone. Hold nothing large meanwhile."""
         if not self._room.is_set():
             await self._room.wait()
 

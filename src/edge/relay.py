@@ -176,6 +176,7 @@ class Relay:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
         upstream, relayed = self._upstream, self._relayed
         data: bytes | None = upstream.data
+        upstream.data = b""
         while data is not None:
             if upstream.decoder is not None:
                 data = upstream.decoder.decode(data)
@@ -184,6 +185,9 @@ class Relay:
                 if reader is not None:
                     relayed.add(out)
                 await outlet.send(out)
+                # A client that stalls must not keep them.
+                data = out = b""
+                await outlet.until_room()
             if reader is not None and reader.done and not upstream.response.chunks:
                 break
             data = await upstream.response.next_chunk()

@@ -114,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         transport = self._transport
         assert self._response is None
-        response = Response(self, self._loop)
+        response = Response(self, self._loop, self._limits.high_water_bytes)
         self._response = response
         self._head = response.headers
         self._head_only = head_only
@@ -309,7 +309,7 @@ class Connection(asyncio.BufferedProtocol):
         self._overhead = 0
         response.chunks.append(body)
         response.buffered += len(body)
-        if response.buffered > self._limits.high_water_bytes and not self._paused:
+        if response.buffered > response.high_water_bytes and not self._paused:
             self._pause()
 
     def on_message_complete(self) -> None:

@@ -51,8 +51,8 @@ class Limits:
     max_head_bytes: int = 65_536  # of an answer's head, also of what is neither head nor body
     # Unread body bytes at which reading stops, and the most that one read brings: what is held for a consumer
     # that has stopped is at most their sum, of which a worker may have a thousand.
-    high_water_bytes: int = 8_192
-    read_bytes: int = 16_384
+    high_water_bytes: int = 4_096
+    read_bytes: int = 8_192
     tick_s: float = 0.1
 
 

@@ -4,6 +4,7 @@ from edge.call import Call
 from edge.routing import Candidate
 from edge.upstream.encoding import Decoder, decoder_for
 from edge.upstream.head import Head
+from edge.upstream.response import COLLECTED_HIGH_WATER_BYTES
 from edge.upstream.transport import Response, TransportError
 
 
@@ -51,6 +52,7 @@ async def answer_of(candidate: Candidate, response: Response, call: Call, most_b
         return upstream
     pieces: list[bytes] = []
     size = 0
+    high_water_bytes, response.high_water_bytes = response.high_water_bytes, COLLECTED_HIGH_WATER_BYTES
     while size <= most_bytes:
         chunk = await response.next_chunk()
         if chunk is None:
@@ -58,6 +60,7 @@ async def answer_of(candidate: Candidate, response: Response, call: Call, most_b
             break
         pieces.append(chunk)
         size += len(chunk)
+    response.high_water_bytes = high_water_bytes
     upstream.data = b"".join(pieces)
     return upstream
 

@@ -5,6 +5,9 @@ from typing import Protocol
 
 from edge.upstream.failures import BodyTooLarge, BrokenBody, TransportError
 
+# Of a whole body that is being collected: its consumer keeps all of it anyway, and pauses would only cost.
+COLLECTED_HIGH_WATER_BYTES = 262_144
+
 
 class Source(Protocol):
     """The connection, as its current response sees it."""
@@ -24,9 +27,22 @@ class Response:
     end gives the connection back by itself. Attributes but `status` and `headers` belong to the connection.
     """
 
-    __slots__ = ("_loop", "_source", "_waiter", "buffered", "chunks", "ended", "failure", "headers", "status")
+    __slots__ = (
+        "_loop",
+        "_source",
+        "_waiter",
+        "buffered",
+        "chunks",
+        "ended",
+        "failure",
+        "headers",
+        "high_water_bytes",
+        "status",
+    )
 
-    def __init__(self, source: Source, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, source: Source, loop: asyncio.AbstractEventLoop, high_water_bytes: int) -> None:
+        """`high_water_bytes`: so much unread stops the upstream."""
+        self.high_water_bytes = high_water_bytes
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.chunks: list[bytes] = []
@@ -71,6 +87,7 @@ class Response:
         if not self.ended:  # most answers come in one piece with their head, and skip this
             pieces = []
             size = 0
+            self.high_water_bytes = COLLECTED_HIGH_WATER_BYTES
             while size <= max_bytes and (chunk := await self.next_chunk()) is not None:
                 pieces.append(chunk)
                 size += len(chunk)
