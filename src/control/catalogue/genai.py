@@ -146,6 +146,10 @@ COMPONENTS = {
     "requests_kcount": ("request", 1000),
     "web_searches_kcount": ("web_search", 1000),
 }
+# Vendors whose batches cost half of what their requests do one by one (OpenAI's batch guide, 2026); the
+# package knows nothing of it.
+BATCH_AT_HALF = frozenset({"openai"})
+NOT_BY_TOKEN = frozenset({"request", "web_search", "image", "second", "character"})
 # Components that stand alone: transcriptions by the hour of audio, speech by a million characters.
 BY_UNITS = ({"audio_hours", "input_audio_hours"}, {"input_mchars"})
 # Never asked for through chat, or (cached audio and images) counted with their kind; docs/pricing.md.
@@ -185,10 +189,14 @@ def _listed(type_name: str, model: ModelInfo, as_of: date) -> Iterator[ListedPri
             if rates is None:
                 continue
             rates |= FIXED.get((type_name, name), {})
+            message = _message(rates)
+            if type_name in BATCH_AT_HALF and message.input:
+                half = _halved(message)
+                message.tiers.add(service_tier="batch").rates.CopyFrom(half)
             yield ListedPrice(
                 provider_type=type_name,
                 model=check_model(name),
-                rates=check_rates(_message(rates)),
+                rates=check_rates(message),
                 max_output_tokens=max_output_tokens(name),
                 context_tokens=model.context_window or 0,
                 effective_time=None if start is None else datetime.combine(start, time(), tzinfo=UTC),
@@ -203,6 +211,20 @@ def _message(rates: dict[str, Any]) -> Rates:
     for step in steps:
         message.steps.add(above_input_tokens=step.pop("above_input_tokens")).rates.CopyFrom(_message(step))
     return message
+
+
+def _halved(rates: Rates) -> Rates:
+    """Half of what model tokens cost, rounded up; other units stay."""
+    half = Rates()
+    for field, value in rates.ListFields():
+        if field.name == "steps":
+            for step in value:
+                added = half.steps.add(above_input_tokens=step.above_input_tokens)
+                added.rates.CopyFrom(_halved(step.rates))
+        else:
+            by_token = field.name not in NOT_BY_TOKEN
+            setattr(half, field.name, -(-value // 2) if by_token else value)
+    return half
 
 
 def model_names(type_name: str, model: ModelInfo) -> list[str]:
