@@ -37,6 +37,11 @@ ROTATION = "tests/control/test_key_rotation.py"
 RE_RATING = "tests/control/test_re_rating.py"
 COST = "tests/tollkeeper/test_cost.py"
 SHARES = "tests/edge/rates/test_shares.py"
+POLICY = "tests/edge/test_policy.py"
+BREAKERS = "tests/edge/upstream/test_breakers.py"
+RETRIES = "tests/edge/path/test_retries.py"
+HEALTH = "tests/edge/path/test_health.py"
+ROUTING = "tests/tollkeeper/test_routing.py"
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,62 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "blocked answer: what the vendor generated and Cloudflare kept back costs nothing",
+        "src/edge/upstream/policy.py",
+        'return Verdict(failover=False, void=False, why="blocked"',
+        'return Verdict(failover=False, void=True, why="blocked"',
+        POLICY,
+    ),
+    Mutant(
+        "empty account: a provider without credit is asked again and again",
+        "src/edge/upstream/policy.py",
+        "    if exhausted or fault.gateway_code in _GATEWAY_UNPAID:",
+        "    if fault.gateway_code in _GATEWAY_UNPAID:",
+        POLICY,
+    ),
+    Mutant(
+        "free retry: a further attempt is sent without its hold",
+        "src/edge/upstream/failover.py",
+        "            await self._ledger.next_attempt(self._opened, self._plans[place])\n",
+        "            pass\n",
+        RETRIES,
+    ),
+    Mutant(
+        "no reader: a request whose client hung up is sent on to the next provider",
+        "src/edge/upstream/failover.py",
+        "            not self._client.gone\n            and",
+        "            True\n            and",
+        RETRIES,
+    ),
+    Mutant(
+        "retry storm: nothing bounds what retries add to an overload",
+        "src/edge/upstream/retries.py",
+        "        if left < _RETRY:",
+        "        if left < -1e9:",
+        RETRIES,
+    ),
+    Mutant(
+        "herd of probes: all requests try a provider that may be well again",
+        "src/edge/upstream/breakers.py",
+        "        breaker.next_probe_s = now_s + PROBE_S\n",
+        "",
+        BREAKERS,
+    ),
+    Mutant(
+        "stolen probe: a key without budget keeps a provider from being asked",
+        "src/edge/planning.py",
+        "            self._breakers.release(options[0].route.breaker)\n",
+        "",
+        HEALTH,
+    ),
+    Mutant(
+        "final word: a refused request is tried everywhere",
+        "src/tollkeeper/routing.py",
+        "    return ending.failure is not Failure.REFUSED",
+        "    return True",
+        ROUTING,
+    ),
     Mutant(
         "short minute: what was used comes free a slot too early",
         "src/control/domain/rates.py",

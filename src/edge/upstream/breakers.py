@@ -18,7 +18,11 @@ from itertools import islice
 from random import uniform
 from typing import NamedTuple
 
+import structlog
+
 from tollkeeper.routing import Ending, Failure
+
+log = structlog.get_logger()
 
 MAX_OUTCOMES = 128
 MAX_BREAKERS = 4096
@@ -199,4 +203,7 @@ class Breakers:
             self.tripped.add(key)
         if breaker.state is not state:
             breaker.state = state
+            status, failure = breaker.ending
+            told = {**key._asdict(), "last_status": status or None, "last_failure": failure.value}
+            log.warning("provider's health", state=state.value, **told)
             self._on_change(state)

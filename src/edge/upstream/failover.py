@@ -16,7 +16,7 @@ from edge.call import Call
 from edge.formats import Changes
 from edge.hangup import Client
 from edge.routing import Candidate, next_place
-from edge.upstream.faults import hidden_fault, retry_after_s
+from edge.upstream.faults import forbids_retry, hidden_fault, retry_after_s
 from edge.upstream.forwarder import Forwarder
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status
 from edge.upstream.received import Upstream, answer_of, refusal
@@ -283,6 +283,8 @@ class Attempts:
         verdict = judge_status(response.status, plain, retry_after_s(response.headers, time()))
         if self.is_cut:
             verdict = replace(verdict, void=True)
+        if forbids_retry(response.headers):
+            verdict = replace(verdict, again=False)
         self._end(candidate, verdict, response.status)
         self._failures.append(Failed(candidate, response.status, verdict.why))
         return upstream

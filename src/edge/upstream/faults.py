@@ -143,6 +143,11 @@ def retry_after_s(headers: list[tuple[bytes, bytes]], now_s: float) -> float | N
     return None
 
 
+def forbids_retry(headers: list[tuple[bytes, bytes]]) -> bool:
+    """What vendors tell their SDKs."""
+    return (b"x-should-retry", b"false") in headers
+
+
 def _until(value: bytes, now_s: float) -> float | None:
     try:
         return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - now_s)

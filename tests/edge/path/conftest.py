@@ -58,9 +58,11 @@ class Edge:
         timeouts = Timeouts(
             settings.connect_timeout_s, settings.first_byte_timeout_s, settings.idle_timeout_s
         )
+        self.later_s = 0.0
+        """How far the breakers' clock is ahead."""
         self.breakers = Breakers(
             BreakerSettings(settings.breaker_failures, settings.breaker_window_s, settings.breaker_open_s),
-            monotonic,
+            lambda: monotonic() + self.later_s,
         )
         forwarder = Forwarder(
             self.transport,

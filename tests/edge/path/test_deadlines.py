@@ -36,7 +36,7 @@ async def test_a17_the_total_ends_an_attempt_without_an_answer(start: Start) -> 
         began = monotonic()
         answer = await post(edge)
 
-    assert 0.3 <= monotonic() - began < 1
+    assert 0.3 <= monotonic() - began < 5
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
     assert "first: deadline" in answer.json()["error"]["message"]
     [ended] = edge.ledger.opened[0].ended
@@ -51,7 +51,7 @@ async def test_the_total_ends_a_stream(start: Start) -> None:
         began = monotonic()
         answer = await post(edge, stream=True)
 
-    assert 0.4 <= monotonic() - began < 1.2
+    assert 0.4 <= monotonic() - began < 5
     *events, last, empty = answer.content.split(b"\n\n")
     assert len(events) >= 4
     assert empty == b""
@@ -65,7 +65,7 @@ async def test_the_total_counts_all_attempts(start: Start) -> None:
     """Those that failed before, and the waits between them."""
     async with vendor(silent) as slow:
         late = rule("late", provider_type="custom", base_url=slow.base_url)
-        deadlines = Deadlines(first_byte_ms=200, total_ms=300)
+        deadlines = Deadlines(first_byte_ms=800, total_ms=1300)
         edge = await served(start, slow.base_url, late, rule("never"), deadlines=deadlines)
         answer = await post(edge)
 
@@ -77,7 +77,7 @@ async def test_no_retry_beyond_the_total(start: Start) -> None:
     """A wait that the request has no time for isn't begun: the next rule is tried at once."""
     async with vendor(refuses(503)) as known:
         slow = retrying(2, backoff_ms=5000, max_backoff_ms=5000)
-        edge = await served(start, known.base_url, rule("second"), deadlines=Deadlines(total_ms=1000), **slow)
+        edge = await served(start, known.base_url, rule("second"), deadlines=Deadlines(total_ms=3000), **slow)
         answer = await post(edge)
 
     assert answer.headers["x-tollkeeper-provider"] == "second"
@@ -114,9 +114,9 @@ async def test_the_edges_total(start: Start) -> None:
 
 async def test_connections_serve_on_after_a_total_has_passed(start: Start) -> None:
     """An idle connection knows nothing of the deadline of the request before."""
-    view = grant(rule("a"), deadlines=Deadlines(total_ms=200))
+    view = grant(rule("a"), deadlines=Deadlines(total_ms=800))
     edge = await start(FakeLedger(view, price("gpt-4o-mini")))
     assert (await post(edge)).status_code == 200
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.0)
     assert edge.transport.stats().idle == 1
     assert (await post(edge)).status_code == 200

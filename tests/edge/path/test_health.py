@@ -15,7 +15,7 @@ from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.v1.routers_pb2 import Deadlines
 
 Start = Callable[..., Any]
-QUICK = {"breaker_failures": 2, "breaker_open_s": 0.3}
+QUICK = {"breaker_failures": 2, "breaker_open_s": 30}
 
 
 class Sick:
@@ -41,12 +41,12 @@ async def test_a17_a_sick_provider_is_passed_over_until_it_is_well(start: Start)
         assert await providers(edge, 5) == ["second"] * 5
         assert len(known.heads) == 2
         assert edge.breakers.counts() == {"open": 1, "half_open": 0}
-        await asyncio.sleep(0.31)
+        edge.later_s += 30
         # A failed probe costs one request its time, not all of them.
         assert await providers(edge, 3) == ["second"] * 3
         assert len(known.heads) == 3
         sick.well = True
-        await asyncio.sleep(0.61)
+        edge.later_s += 60
         assert await providers(edge, 3) == ["first"] * 3
     assert edge.breakers.counts() == {"open": 0, "half_open": 0}
 
@@ -60,7 +60,7 @@ async def test_nobody_left_is_told_at_once(start: Start) -> None:
         answer = await post(edge)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "circuit_open")
-    assert answer.headers["retry-after"] == "1"
+    assert 24 <= int(answer.headers["retry-after"]) <= 30
     assert answer.headers["x-should-retry"] == "true"
     assert len(known.heads) == len(edge.ledger.opened) == 2
     assert edge.ledger.refusals.notes[-1][0] == "CIRCUIT_OPEN"
@@ -70,8 +70,8 @@ async def test_conditions_answer_to_why_a_provider_rests(start: Start) -> None:
     """Who was silent counts as silent still, so the rule that waits for timeouts is the first."""
     others = [rule("spare", condition="fallback"), rule("late", condition="on_timeout")]
     async with vendor(silent) as known:
-        settings, deadlines = QUICK | {"breaker_open_s": 5}, Deadlines(first_byte_ms=150)
-        edge = await served(start, known.base_url, *others, settings=settings, deadlines=deadlines)
+        deadlines = Deadlines(first_byte_ms=500)
+        edge = await served(start, known.base_url, *others, settings=QUICK, deadlines=deadlines)
         assert await providers(edge, 4) == ["late"] * 4
 
     assert len(known.heads) == 2
@@ -102,7 +102,7 @@ async def test_a_request_that_is_refused_gives_its_probe_back(start: Start) -> N
         edge = await served(start, known.base_url, rule("second"), settings=QUICK)
         await providers(edge, 2)
         sick.well = True
-        await asyncio.sleep(0.31)
+        edge.later_s += 30
         edge.ledger.refuse.append(TollkeeperError(Reason.INSUFFICIENT_QUOTA, "No."))
         assert (await post(edge)).status_code == 429
         assert await providers(edge, 1) == ["first"]
