@@ -11,6 +11,8 @@ from benchmarks.stack import MODEL
 
 CHAT_PATH = "/v1/chat/completions"
 BODY_BYTES = 200
+BOUNDARY = "0" * 32
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
 EVENT_TOKENS = 200
 # Beside the words: the role, the finish and [DONE]. The usage is kept from clients that don't ask for it.
 EVENTS = EVENT_TOKENS + 3
@@ -47,6 +49,14 @@ def _json(**fields: Any) -> str:
     return body.replace("TEXT", "x" * (BODY_BYTES - len(body) + 4))
 
 
+def _form(**fields: str) -> str:
+    """The parts of a form, and a file of 200 bytes."""
+    parts = [f'name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    parts.append(f'name="file"; filename="file"\r\n\r\n{"x" * BODY_BYTES}')
+    lines = (f"--{BOUNDARY}\r\ncontent-disposition: form-data; {part}\r\n" for part in parts)
+    return "".join(lines) + f"--{BOUNDARY}--\r\n"
+
+
 _TO_CLAUDE: dict[str, Any] = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "TEXT"}]}
 _TO_GEMINI = {"contents": [{"role": "user", "parts": [{"text": "TEXT"}]}]}
 _GEMINI_PATH = "/v1beta/models/gemini-2.5-flash"
@@ -75,6 +85,8 @@ FAMILIES = (
     ),
     Family("images", "/v1/images/generations", _json(model="gpt-image-1", prompt="TEXT", size="1024x1024")),
     Family("speech", "/v1/audio/speech", _json(model="tts-1", voice="alloy", input="TEXT")),
+    Family("transcriptions", "/v1/audio/transcriptions", _form(model="whisper-1"), FORM),
+    Family("files", "/v1/files", _form(purpose="user_data"), FORM),
 )
 
 

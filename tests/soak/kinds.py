@@ -87,6 +87,10 @@ def _transcription(model: str, text: str, stream: bool) -> Request:
     return {"url": "/v1/audio/transcriptions", "data": {"model": model}, "files": {"file": file}}
 
 
+def _file(model: str, text: str, stream: bool) -> Request:
+    return {"url": "/v1/files", "data": {"purpose": "user_data"}, "files": {"file": ("a.txt", text.encode())}}
+
+
 def _said(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
@@ -108,6 +112,7 @@ KINDS = (
     Kind("images", "gpt-image-1", "gpt-image-1", _image),
     Kind("speech", "tts-1", "tts-1", _speech),
     Kind("transcriptions", "whisper-1", "whisper-1", _transcription),
+    Kind("files", "", "", _file),
 )
 
 # Not among them is a connection closed without a word after its answer: it takes along the next request,

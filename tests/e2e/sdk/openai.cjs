@@ -105,10 +105,14 @@ const cases = {
 
   async files() {
     const made = await client.files.create({
-      file: await toFile(Buffer.from('{"a": 1}\n'), "lines.jsonl"), purpose: "batch",
+      file: await toFile(Buffer.from('{"a": 1}\n'), "lines.jsonl"), purpose: "user_data",
     });
+    // Lists show what has been booked, a moment later.
     const names = [];
-    for await (const each of client.files.list()) names.push(each.id);
+    for (let tries = 0; tries < 50 && !names.includes(made.id); tries++) {
+      for await (const each of client.files.list()) names.push(each.id);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
     const content = await (await client.files.content(made.id)).text();
     return [names.includes(made.id), content, (await client.files.delete(made.id)).deleted];
   },

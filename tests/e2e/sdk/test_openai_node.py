@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
         ("responses", [SENTENCE, SENTENCE, True]),
         ("images", [1, 1, 1]),
         ("audio", [True, True, True]),
+        ("files", [True, '{"a": 1}\n', True]),
+        ("batches", ["a"]),
     ],
 )
 def test_node(stack: Stack, secret: str, case: str, shown: object) -> None:
