@@ -2,6 +2,7 @@
 the customer's to give."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -42,12 +43,17 @@ def input_of(parts: Iterable[dict[str, Any]]) -> ContentInput:
 def field(holder: dict[str, Any], name: str) -> Any:
     """A field by its name in camel or snake case; None where it isn't there. Raises INVALID_ARGUMENT when it
     is there twice."""
-    snake = "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
+    snake = _snake(name)
     if snake != name and snake in holder:
         if name in holder:
             raise invalid_field(f"'{name}' is there as '{snake}' too.", name, "invalid_value")
         return holder[snake]
     return holder.get(name)
+
+
+@lru_cache(64)
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
 def parts_of(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -256,6 +256,21 @@ async def test_native_streamed(edge: Edge, native: Any) -> None:
     assert reported(edge) == USED
 
 
+async def test_signs_of_life(start: Start) -> None:
+    """Google's SDK passes over them, before the first event and between events; an array has none."""
+    ledger = FakeLedger(grant(rule("gemini", provider_type="google")), price(MODEL))
+    edge = await start(ledger, heartbeat_s=0.03)
+    async with httpx.AsyncClient(verify=False) as plain:  # noqa: S501
+        options = types.HttpOptions(base_url=edge.url, httpx_async_client=plain)
+        client = genai.Client(api_key=KEY, http_options=options).aio
+        stream = await client.models.generate_content_stream(
+            model=MODEL, contents="hello", config=steered("first_byte_ms=100,drip_ms=80,tokens=3")
+        )
+        assert "".join([chunk.text or "" async for chunk in stream]) == "the toll is"
+    slow = await post(edge, path("streamGenerateContent"), asked(), "first_byte_ms=100,drip_ms=80,tokens=3")
+    assert len(slow.json()) == 4
+
+
 async def test_native_tools(native: Any) -> None:
     """A whole loop of Google's SDK, which hands signatures back."""
     declared = types.Tool(function_declarations=[types.FunctionDeclaration(name="look_up")])
