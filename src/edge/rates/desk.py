@@ -3,12 +3,14 @@ with everything that requests wait for (L4)."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
 from edge.control_link import UNKNOWN_OUTCOMES, ControlLink
-from edge.rates.bucket import STALE_ASK_S, Ask, Bucket
+from edge.rates.ask import Ask
+from edge.rates.bucket import STALE_ASK_S, Bucket
 from edge.rates.limits import CONCURRENT
 from edge.rates.refusal import refusal
 from edge.rates.ticket import Ticket
@@ -34,10 +36,14 @@ MOST_ASKS = 256
 class Waiter:
     """A request that waits for shares."""
 
-    __slots__ = ("asked", "done", "since_s", "ticket")
+    __slots__ = ("asked", "behind", "done", "since_s", "ticket")
 
-    def __init__(self, ticket: Ticket, since_s: float, done: "asyncio.Future[None]") -> None:
+    def __init__(
+        self, ticket: Ticket, behind: Sequence[Bucket], since_s: float, done: "asyncio.Future[None]"
+    ) -> None:
         self.ticket = ticket
+        # Buckets that had too little, or a queue already: later requests queue behind it there.
+        self.behind = behind
         self.since_s = since_s
         # The ticket has drawn when it is set.
         self.done = done
@@ -48,7 +54,7 @@ class Waiter:
 class Line:
     """What one customer's buckets need. Its task lives while they need anything."""
 
-    __slots__ = ("backoff_s", "customer_id", "due", "task", "waiters")
+    __slots__ = ("arrived", "backoff_s", "customer_id", "due", "task", "waiters")
 
     def __init__(self, customer_id: str) -> None:
         self.customer_id = customer_id
@@ -56,6 +62,8 @@ class Line:
         self.waiters: deque[Waiter] = deque()
         self.task: asyncio.Task[None] | None = None
         self.backoff_s = BACKOFF_FIRST_S
+        # Something that needn't wait for a place to come free.
+        self.arrived = asyncio.Event()
 
 
 class RateDesk:
@@ -81,10 +89,18 @@ class RateDesk:
         if len(line.waiters) >= MOST_WAITING:
             message = "Too many requests wait for this customer's rate limits."
             raise TollkeeperError(Reason.UNAVAILABLE, message, retry_after_s=1.0)
-        waiter = Waiter(ticket, self._now_s(), asyncio.get_running_loop().create_future())
+        now_s = self._now_s()
+        behind = [
+            bucket
+            for bucket, amount in ticket.draws
+            if bucket.waiter_count or not bucket.covers(amount, now_s)
+        ]
+        waiter = Waiter(ticket, behind, now_s, asyncio.get_running_loop().create_future())
         line.waiters.append(waiter)
-        for bucket, _ in ticket.draws:
+        for bucket in behind:
             bucket.waiter_count += 1
+        if any(bucket.kind != CONCURRENT for bucket in behind):
+            line.arrived.set()
         self._wake(line)
         try:
             await waiter.done
@@ -99,6 +115,7 @@ class RateDesk:
         """The bucket has something to report or wants more, off the request path."""
         line = self._line(bucket)
         line.due[bucket] = None
+        line.arrived.set()
         self._wake(line)
 
     async def flush(self) -> None:
@@ -139,6 +156,7 @@ class RateDesk:
             self._lines.pop(line.customer_id, None)
 
     async def _round(self, line: Line) -> None:
+        line.arrived.clear()
         now_s = self._now_s()
         # What came back meanwhile may do for some.
         self._serve(line, now_s)
@@ -168,7 +186,9 @@ class RateDesk:
         served = self._serve(line, now_s)
         refused = self._refuse(line, now_s)
         if line.waiters and not served and not refused:
-            await asyncio.sleep(PLACE_PAUSE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PLACE_PAUSE_S):
+                    await line.arrived.wait()
 
     def _asks(self, line: Line, now_s: float) -> list[tuple[Bucket, Ask]]:
         """Of every bucket that needs one; what was asked before and not answered is asked again as it
@@ -257,7 +277,7 @@ class RateDesk:
     @staticmethod
     def _leave(line: Line, waiter: Waiter) -> None:
         line.waiters.remove(waiter)
-        for bucket, _ in waiter.ticket.draws:
+        for bucket in waiter.behind:
             bucket.waiter_count -= 1
 
 

@@ -290,6 +290,26 @@ async def test_no_more_at_once_than_the_limit(office: Office) -> None:
     assert most <= 5
 
 
+async def test_who_waits_for_a_place_holds_nobody_up(office: Office) -> None:
+    """Other keys of the customer are served from what is in hand, and asked for at once."""
+    book = office.worker()
+    shared = ("customer", "", REQUESTS, 1000)
+    slow = office.limits(shared, ("key", "", CONCURRENT, 1))
+    quick, new = office.limits(shared), office.limits(shared, ("team", "", REQUESTS, 10))
+    for _ in range(20):
+        await book.admit(quick, "gpt-4o", Likely(1))
+    first = await book.admit(slow, "gpt-4o", Likely(1))
+    waiting = asyncio.create_task(outcome(book, slow))
+    await asyncio.sleep(0.05)
+    at_once = book.admit(quick, "gpt-4o", Likely(1))
+    with pytest.raises(StopIteration):
+        at_once.send(None)
+    await book.admit(new, "gpt-4o", Likely(1))
+    assert not waiting.done()
+    first.finish(None)
+    assert isinstance(await waiting, Ticket)
+
+
 async def test_a_place_is_kept_while_its_request_runs(office: Office) -> None:
     """A long stream renews its share; when it ends, the place is free."""
     book, other, limits = office.worker(), office.worker(), office.key(CONCURRENT, 1)
