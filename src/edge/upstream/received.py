@@ -41,7 +41,7 @@ async def answer_of(candidate: Candidate, response: Response, call: Call, most_b
     """The first bytes of a stream, or all of a body that is no stream unless it is longer than `most_bytes`:
     until they are there, others may be tried. Raises TransportError."""
     upstream = Upstream(candidate, response, Head(response))
-    if (upstream.head.is_event_stream and call.stream) or call.family.relays_body:
+    if (call.stream and upstream.head.is_event_stream) or call.family.relays_body:
         first = await response.next_chunk()
         upstream.data = first or b""
         upstream.complete = first is None
