@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from sanic.exceptions import RequestTimeout, ServiceUnavailable
+from sanic.exceptions import RequestCancelled, RequestTimeout, ServiceUnavailable
 from sanic.http import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
 
@@ -113,6 +113,16 @@ class EdgeProtocol(HttpProtocol):
         """Closes at once. The transport stays in place, unlike Sanic's: a sender may be about to ask it."""
         if self.transport is not None:
             self.transport.abort()
+
+    async def send(self, data: bytes) -> None:
+        """Writes, once there is room. Raises RequestCancelled when the client is gone."""
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise RequestCancelled
+        transport.write(data)
+        self._time = monotonic()
 
     def resume_writing(self) -> None:
         """The client has read on."""

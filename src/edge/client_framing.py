@@ -25,6 +25,7 @@ _CHUNK_LINE = re.compile(rb"\r\n[0-9A-Fa-f]{1,16}(?:[ \t]*;[\t\x20-\x7e\x80-\xff
 _CHUNK_LINE_BYTES = 256
 # What Sanic says in place of a length, whatever its annotations do.
 _CHUNKED: Any = "chunked"
+_SIZED: Any = True
 _DECIMAL = re.compile(r"[0-9]{1,18}[ \t]*")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{1,16}[ \t]*")
 
@@ -54,6 +55,15 @@ class EdgeRequest(Request):
             if head:
                 raise
             super().__init__(b"*", headers, version, method, transport, app, head, stream_id)
+
+    async def receive_body(self) -> None:
+        """All of the body. Most come with their head, and are taken without waiting."""
+        http = self.stream
+        body = http.buffered_body() if isinstance(http, EdgeHttp) and not self.body else None
+        if body is None:
+            await super().receive_body()  # type: ignore[no-untyped-call]
+        else:
+            self.body = body
 
 
 def _check(head: bytes, headers: Header, version: str) -> None:
@@ -90,6 +100,23 @@ class EdgeHttp(Http):
         """Counts the requests of the connection, so that time limits know one from the next."""
         super().init_for_request()  # type: ignore[no-untyped-call]
         self.request_number += 1
+
+    def buffered_body(self) -> bytes | None:
+        """The whole body, where it has a length and is here already; None: `read` it."""
+        size, most = self.request_bytes_left or 0, self.request_max_size or 0
+        buffer: bytearray = self.recv_buffer
+        if (
+            self.request_body is not _SIZED
+            or self.expecting_continue
+            or size > most
+            or not 0 < size <= len(buffer)
+        ):
+            return None
+        body = bytes(buffer[:size])
+        del buffer[:size]
+        self.request_bytes_left = 0
+        self.request_body = None
+        return body
 
     async def read(self) -> bytes | None:
         """The next piece of the body, None at its end. Raises BadRequest, PayloadTooLarge."""

@@ -201,9 +201,9 @@ PLACES = [
     ("POST", "/v1/chat/completion", 404, "Unknown request URL: POST /v1/chat/completion.", "not_found"),
     (
         "POST",
-        "/v1/images/generations",
+        "/v1/fine_tuning/jobs",
         501,
-        "/v1/images/generations is not served by this gateway; /v1/chat/completions is.",
+        "/v1/fine_tuning/jobs is not served by this gateway; /v1/chat/completions is.",
         "endpoint_not_supported",
     ),
 ]
