@@ -377,10 +377,10 @@ class Ledger:
         if opened.ticket is not None:
             opened.ticket.finish(used_tokens(opened.record))
         waiting = self.desk.waiting_count > 0
-        urgent = waiting or lease.exact or now_s < lease.marked_until_s or opened.keeps
+        urgent = waiting or lease.exact or now_s < lease.marked_until_s
         if opened.keeps:
             self.kept_objects.made(opened.grant.customer_id, opened.record)
-        self.settler.add(Finished(sequence, payload, lease, cost), urgent=urgent)
+        self.settler.add(Finished(sequence, payload, lease, cost), urgent=urgent, soon=opened.keeps)
         if waiting:
             self.desk.released(opened.grant.key_id)
         return cost

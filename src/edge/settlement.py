@@ -17,6 +17,8 @@ from tollkeeper.v1 import edge_pb2
 log = structlog.get_logger(__name__)
 
 COALESCE_S = 0.005
+# A call for each would cost as much as the request; look-ups wait longer than this (`edge.kept_objects`).
+SOON_S = 0.1
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 5.0
 MOST_REPORTS = 1000
@@ -107,22 +109,28 @@ class Settler:
 
     # ---- what the request path calls
 
-    def add(self, finished: Finished, *, urgent: bool) -> None:
-        """Queues a record, to be sent with the next batch, or at once when somebody waits for its money."""
+    def add(self, finished: Finished, *, urgent: bool, soon: bool = False) -> None:
+        """Queues a record, to be sent with the next batch, or at once when somebody waits for its money;
+        `soon` where somebody may ask for what it made."""
         self._book.queued(finished.lease)
         self._queue.append(finished)
         if urgent:
             self.urge()
+        elif soon:
+            self._hasten(SOON_S)
         elif self._timer is None:
             self._set_timer(self._interval_s)
 
     def urge(self) -> None:
         """Somebody waits for money that is given back or posted here: settle within milliseconds."""
+        self._hasten(COALESCE_S)
+
+    def _hasten(self, delay_s: float) -> None:
         if self._timer is not None:
-            if self._timer_at_s - self._loop.time() <= COALESCE_S:
+            if self._timer_at_s - self._loop.time() <= delay_s:
                 return
             self._timer.cancel()
-        self._set_timer(COALESCE_S)
+        self._set_timer(delay_s)
 
     def tick(self) -> None:
         """About once a second: sees that reports go even when nothing is finished."""

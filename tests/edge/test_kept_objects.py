@@ -37,7 +37,7 @@ async def missing(worker: Worker, secret: str, *object_ids: str) -> None:
 
 
 async def test_its_maker_knows_it_at_once(control: FakeControl, start_worker: StartWorker) -> None:
-    """Without asking; the record that carries it is settled within milliseconds, whatever the interval."""
+    """Without asking; the record that carries it is settled soon, whatever the interval."""
     secret = new_secret()
     grant = control.add_key(secret)
     worker = await start_worker(settle_interval_s=60)
