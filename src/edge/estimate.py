@@ -150,7 +150,7 @@ def _plain(text: bytes) -> str:
 def prompt_tokens(call: Call) -> int | None:
     """The estimate for what was asked; None where it isn't all in the body."""
     demand = call.demand
-    if demand.beyond_body or not call.body or demand.seconds or demand.images or demand.characters:
+    if demand.beyond_body or not call.body or _is_media(call):
         return None
     texts: list[str] = []
     for name in _PROMPT_FIELDS:
@@ -161,6 +161,12 @@ def prompt_tokens(call: Call) -> int | None:
     messages = call.body.get("messages")
     count = len(messages) if type(messages) is list else 1
     return text_tokens("\n".join(texts)) + MESSAGE_TOKENS * count + IMAGE_TOKENS * demand.image_count
+
+
+def _is_media(call: Call) -> bool:
+    """Images or audio are asked for or brought, which no text tells of."""
+    demand = call.demand
+    return bool(demand.seconds or demand.images or demand.characters)
 
 
 def _collect(value: Any, texts: list[str]) -> None:
@@ -224,7 +230,7 @@ class Estimates:
             if len(self._thinkers) > MOST_THINKERS:
                 self._thinkers.popitem(last=False)
             return
-        if not sampled or not usage.output_tokens or not usage.input_tokens:
+        if not sampled or not usage.output_tokens or not usage.input_tokens or _is_media(call):
             return
         metrics.estimate_compared(provider_type, "output", relayed.tokens() / usage.output_tokens)
         prompt = prompt_tokens(call)
