@@ -1,5 +1,6 @@
 """Our errors as Gemini's clients read them: a `google.rpc.Status` under `error`."""
 
+from math import ceil
 from typing import Any
 
 import orjson
@@ -57,7 +58,17 @@ def _envelope(error: TollkeeperError) -> dict[str, Any]:
     for name, value in told.get("tollkeeper", {}).items():
         if value is not None:
             metadata[name] = value if type(value) is str else orjson.dumps(value).decode()
-    return envelope(SHAPES[error.reason].status, told["message"], str(told["code"]).upper(), metadata)
+    shape = SHAPES[error.reason]
+    made = envelope(shape.status, told["message"], str(told["code"]).upper(), metadata)
+    wait_s = error.retry_after_s if error.retry_after_s is not None else shape.retry_after_s
+    if wait_s is not None and shape.should_retry is not False:
+        # Where Google's clients look for it.
+        retry = {
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": f"{max(1, ceil(wait_s))}s",
+        }
+        made["error"]["details"].append(retry)
+    return made
 
 
 # Google's SDKs read a comment as JSON; blank lines they pass over.

@@ -185,6 +185,14 @@ def test_a_stream_of_googles() -> None:
     assert (call["id"], call["function"]) == ("call_r1_0_0", {"name": "f", "arguments": '{"x":1}'})
 
 
+def test_a_stream_keeps_all_digits() -> None:
+    """Of the arguments of a call, beyond 64 bits."""
+    call = event({"functionCall": {"name": "f", "args": {"x": 2**70}}}, finish="STOP")
+    _, sent = read(call)
+    message = openai_reader.streamed(sent)["choices"][0]["message"]
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"x": 2**70}
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_usage_is_told_to_whom_asked(wanted: bool) -> None:
     """One last chunk without choices, and null on the others, or neither."""

@@ -8,9 +8,8 @@ without a finish reason is a broken one.
 from secrets import token_hex
 from typing import Any
 
-import orjson
-
 from edge.dialects import OPENAI
+from edge.translation import exact_json
 from edge.translation.events import EventSplitter
 from edge.translation.google.answer import (
     candidates_of,
@@ -85,8 +84,8 @@ class ChatStream:
         if self.error is not None:
             return b""  # nothing can follow an error
         try:
-            given = orjson.loads(payload)
-        except orjson.JSONDecodeError:
+            given = exact_json.loads(payload)
+        except ValueError:
             return b""
         refused = read_error(given)
         if refused is not None:
