@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "final word: a refused request is tried everywhere",
-        "src/tollkeeper/routing.py",
+        "src/tollkeeper/conditions.py",
         "    return ending.failure is not Failure.REFUSED",
         "    return True",
         ROUTING,

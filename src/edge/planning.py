@@ -15,10 +15,10 @@ from edge.routing import Candidate, RouteTable, candidates, next_place
 from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
 from edge.worst_case import ONE_REQUEST
+from tollkeeper.conditions import FIRST
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.money import MAX_NANOUSD, format_usd
-from tollkeeper.routing import FIRST
 from tollkeeper.v1 import prices_pb2
 
 # Of what the vendor takes no money for: such attempts are void.

@@ -24,22 +24,13 @@ from edge.upstream.cloudflare import (
 )
 from edge.upstream.failures import InvalidRequest
 from edge.upstream.transport import EncodedHeaders
+from tollkeeper.conditions import FOLLOWING, Ending, answers_to
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
 from tollkeeper.provider_types import goes_direct
-from tollkeeper.routing import (
-    FOLLOWING,
-    Ending,
-    answers_to,
-    asked_model,
-    drawn,
-    is_provider,
-    plan,
-    prepare,
-    with_prices,
-)
+from tollkeeper.routing import asked_model, drawn, is_provider, plan, prepare, with_prices
 
 log = structlog.get_logger()
 

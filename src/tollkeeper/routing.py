@@ -8,24 +8,13 @@ they are tried. Prices are asked for afterwards (`with_prices`), since they chan
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from tollkeeper.conditions import rank, waits
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Expression, ExpressionError, Facts, compile_expression
 from tollkeeper.model_match import ModelList
 from tollkeeper.provider_types import find_type
-
-PRIMARY = "primary"
-FALLBACK = "fallback"
-ON_STATUS = "on_status"
-ON_RATE_LIMIT = "on_rate_limit"
-ON_TIMEOUT = "on_timeout"
-# In the order in which rules of one priority are tried: what answers to one kind of failure comes before what
-# answers to all.
-CONDITIONS = (PRIMARY, ON_STATUS, ON_RATE_LIMIT, ON_TIMEOUT, FALLBACK)
-# Tried only after a failure of their kind, so never first.
-FOLLOWING = frozenset({ON_STATUS, ON_RATE_LIMIT, ON_TIMEOUT})
-_RANKS = {condition: rank for rank, condition in enumerate(CONDITIONS)}
 
 
 class RoutingRule(Protocol):
@@ -79,27 +68,6 @@ class Skip(StrEnum):
     """Its expression isn't true of the request."""
     NEVER_FIRST = "never_first"
     """It waits for a failure, and no rule is tried before it."""
-
-
-class Failure(StrEnum):
-    """How an attempt ended that brought no answer, as conditions ask for it."""
-
-    RATE_LIMIT = "rate_limit"
-    TIMEOUT = "timeout"
-    OTHER = "other"
-    REFUSED = "refused"
-    """The vendor won't have this request: final, but for rules that name the status."""
-
-
-class Ending(NamedTuple):
-    """The end of the attempt before. `status` 0: no answer."""
-
-    status: int
-    failure: Failure
-
-
-FIRST = Ending(0, Failure.OTHER)
-"""Before the first attempt: what waits for a failure isn't tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,22 +172,6 @@ def with_prices(
     return priced, skipped, TollkeeperError(Reason.MODEL_NOT_PRICED, message, metadata)
 
 
-def waits(rule: RoutingRule) -> bool:
-    """Whether a rule is tried only after a failure of its kind."""
-    return rule.condition in FOLLOWING
-
-
-def answers_to(rule: RoutingRule, ending: Ending) -> bool:
-    """Whether a rule is tried after an attempt that ended like this."""
-    if rule.condition == ON_STATUS:
-        return ending.status in rule.statuses
-    if rule.condition == ON_RATE_LIMIT:
-        return ending.failure is Failure.RATE_LIMIT
-    if rule.condition == ON_TIMEOUT:
-        return ending.failure is Failure.TIMEOUT
-    return ending.failure is not Failure.REFUSED
-
-
 def asked_model(rule: RoutingRule, model: str) -> str:
     """The model that is asked of the vendor."""
     return rule.model_rewrite or model
@@ -229,8 +181,7 @@ _MODEL = {"param": "model"}
 
 
 def _rank(rule: RoutingRule) -> tuple[int, int, bool]:
-    # A condition that isn't known is as good as none.
-    return rule.priority, _RANKS.get(rule.condition, 0), rule.weight == 0
+    return rule.priority, rank(rule), rule.weight == 0
 
 
 def _when(rule: RoutingRule) -> Expression | None:

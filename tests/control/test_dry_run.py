@@ -19,10 +19,10 @@ from edge.upstream.cloudflare import Gateway
 from edge.upstream.limits import Origin
 from tests.control.gateway import authorize, make_key, make_provider, make_router, refused
 from tests.control.harness import RunningControl
+from tollkeeper.conditions import CONDITIONS
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.ids import uuid7
-from tollkeeper.routing import CONDITIONS
 from tollkeeper.v1 import edge_pb2
 from tollkeeper.v1.customers_pb2 import Customer, UpdateCustomerRequest
 from tollkeeper.v1.keys_pb2 import RevokeKeyRequest

@@ -22,7 +22,7 @@ from edge.upstream.failures import (
 from edge.upstream.faults import MAX_ERROR_BYTES, hidden_fault, retry_after_s
 from edge.upstream.policy import failure_word, judge_failure, judge_status
 from edge.upstream.refusal import presentable
-from tollkeeper.routing import Failure
+from tollkeeper.conditions import Failure
 
 ERROR = b'{"error":{"message":"no","type":"server_error"}}'
 AIG_2005 = (
@@ -42,6 +42,11 @@ AIG = '{"success":false,"error":[{"code":%d,"message":"x"}],"name":"AiGatewayErr
 def gateway(code: int) -> bytes:
     """Cloudflare's own error."""
     return (AIG % (code, code)).encode()
+
+
+def workers_ai(code: int) -> bytes:
+    """Workers AI's, as the gateway passes them on."""
+    return orjson.dumps({"name": "AiError", "internalCode": code, "message": "AiError: no", "requestId": "1"})
 
 
 def openai(code: str, kind: str = "requests") -> bytes:
@@ -115,6 +120,11 @@ GATEWAY_FAILED: Row = (True, True, True, False, "gateway_2005")
         (429, gateway(2003), LIMITED),
         (429, gateway(2041), USED_UP),
         (429, gateway(2045), USED_UP),
+        (429, workers_ai(4006), USED_UP),
+        (429, workers_ai(3040), LIMITED),
+        (400, workers_ai(5007), REFUSED),
+        (408, workers_ai(3007), TIMEOUT),
+        (500, workers_ai(5000), FREE_ERROR),
         (418, b"", (False, False, False, False, "unexpected_status")),
         (499, b"", (False, False, False, False, "upstream_timeout")),
         (499, google("CANCELLED", code=499), (False, False, False, False, "upstream_timeout")),

@@ -8,21 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollkeeper.conditions import Ending, Failure, answers_to, waits
 from tollkeeper.errors import Reason
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import ModelList
-from tollkeeper.routing import (
-    Ending,
-    Failure,
-    Plan,
-    Skip,
-    answers_to,
-    drawn,
-    plan,
-    prepare,
-    waits,
-    with_prices,
-)
+from tollkeeper.routing import Plan, Skip, drawn, plan, prepare, with_prices
 from tollkeeper.v1 import edge_pb2
 
 Rule = edge_pb2.Rule

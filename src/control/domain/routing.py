@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from control.domain.models import check_allowed_models, check_model
+from tollkeeper.conditions import CONDITIONS, FOLLOWING, ON_STATUS, PRIMARY
 from tollkeeper.errors import invalid, not_found
 from tollkeeper.expressions import ExpressionError, compile_expression
 from tollkeeper.ids import is_uuid
-from tollkeeper.routing import CONDITIONS, FOLLOWING, ON_STATUS, PRIMARY
 from tollkeeper.v1.routers_pb2 import Deadlines, Retries, RoutingRule
 
 MAX_RULES = 100

@@ -15,12 +15,13 @@ from control.store.keys import load_key
 from control.store.prices import global_prices
 from control.store.resources import transaction_time
 from control.store.routers import load_router
+from tollkeeper.conditions import waits
 from tollkeeper.errors import Reason, TollkeeperError, invalid, not_found
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import ModelList
 from tollkeeper.operations import FAMILIES
 from tollkeeper.provider_types import goes_direct, leads_somewhere, operations_of
-from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, waits, with_prices
+from tollkeeper.routing import Plan, Skip, asked_model, plan, prepare, with_prices
 from tollkeeper.v1 import edge_pb2, prices_pb2, routers_pb2
 
 MAX_PROVIDER_CHARS = 200

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
-from tollkeeper.routing import Ending, Failure
+from tollkeeper.conditions import Ending, Failure
 
 log = structlog.get_logger()
 

@@ -24,8 +24,8 @@ from edge.upstream.request_head import request_headers
 from edge.upstream.transport import Response, TotalTimeout, TransportError
 from edge.upstream.tried import Failed, all_failed
 from edge.upstream.upload import Upload
+from tollkeeper.conditions import FIRST, Ending
 from tollkeeper.errors import TollkeeperError
-from tollkeeper.routing import FIRST, Ending
 
 # Of one request, whatever its router says: each is held for and recorded.
 MAX_ATTEMPTS = 20

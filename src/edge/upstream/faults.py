@@ -7,6 +7,7 @@
 | `{"error": {"code": 429, "status", "details": […]}}`, also as the one element of a list | Google |
 | `{"name": "AiGatewayError", "internalCode", "error": [{"code", "message"}]}` | Cloudflare's gateway |
 | `{"success": false, "error": {"message", "bucket"?}}` | Cloudflare's policies |
+| `{"name": "AiError", "internalCode", "httpCode", "message"}` | Workers AI |
 | `{"type": "error", "code", "message", "param"}` | an event of OpenAI's Responses API |
 
 A success may hide one: `error` as the first event of a stream, or in place of a whole answer (OpenRouter,
@@ -103,7 +104,7 @@ def fault_of(body: bytes) -> Fault:
         if type(text) is str
     )
     return Fault(
-        is_error=bool(error),
+        is_error=bool(error) or parsed.get("name") == "AiError",
         gateway_code=_gateway_code(parsed, fields),
         words=words,
         exhausted=not words.isdisjoint(_EXHAUSTED) or "bucket" in fields or _is_daily(fields),

@@ -12,7 +12,7 @@ not to be billed; everything else is an estimate of at most the hold.
 | sent, and no answer in time | yes | no | yes | estimate | upstream_timeout |
 | the request's time is over | no | no | no | estimate | deadline |
 | 429: too many requests or tokens; 2003 | yes | yes | no | void | rate_limited |
-| 429: money or the day's quota is used up; 2041, 2045 | yes | no | no | void | provider_quota |
+| 429: money or the day's quota is used up; 2041, 2045, 4006 | yes | no | no | void | provider_quota |
 | 402; 2021; a 4xx that says the money is used up | no | no | no | void | provider_quota |
 | 401; Google's 400 `API_KEY_INVALID`; 2009, 2040 | no | no | no | void | provider_credential |
 | 2016, 2029: the prompt was blocked | no | no | no | void | blocked |
@@ -51,7 +51,7 @@ from edge.upstream.failures import (
     TransportError,
 )
 from edge.upstream.faults import Fault, fault_of
-from tollkeeper.routing import Failure
+from tollkeeper.conditions import Failure
 
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 421, 422, 424, 426, 428, 429, 431}
@@ -64,7 +64,7 @@ _PASSING = frozenset({500, 502, 503, 520, 521, 522, 523, 529})
 
 _GATEWAY_FAILED = 2005
 _GATEWAY_CREDENTIAL = frozenset({2009, 2040})
-_GATEWAY_UNPAID = frozenset({2021, 2041, 2045})
+_GATEWAY_UNPAID = frozenset({2021, 2041, 2045, 4006})
 _PROMPT_BLOCKED = frozenset({2016, 2029})
 _ANSWER_BLOCKED = frozenset({2017, 2030})
 _SCANNER_AWAY = 7013

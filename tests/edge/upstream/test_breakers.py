@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edge.upstream import breakers
 from edge.upstream.breakers import Breaker, BreakerKey, Breakers, BreakerSettings, State
-from tollkeeper.routing import Ending, Failure
+from tollkeeper.conditions import Ending, Failure
 
 KEY = BreakerKey("customer", "provider", "model")
 CUT = Ending(0, Failure.OTHER)
