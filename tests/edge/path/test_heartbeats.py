@@ -4,11 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import anthropic
+import httpx
+import openai
 import orjson
 import pytest
+from google import genai
+from google.genai import types
 
+from edge import metrics
 from edge.admission import UsageState
-from tests.edge.fake_ledger import FakeLedger, grant, price, rule
+from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge, until
 from tests.edge.path.test_answers import PATH, body, post
 
@@ -145,6 +151,47 @@ async def test_a_client_that_leaves_during_silence(start: Start) -> None:
     [ended] = edge.ledger.opened[0].ended
 
     assert (ended.state, ended.why) == (ESTIMATED, "client_hangup")
+
+
+SLOW = "first_byte_ms=300 drip_ms=150 tokens=4"
+
+
+async def asked(edge: Edge, family: str) -> str:
+    """The text that the vendor's own SDK reads from a slow stream."""
+    said = f"[[sim {SLOW}]]"
+    async with httpx.AsyncClient(verify=False) as plain:  # noqa: S501 - certificates take time to load
+        if family == "openai":
+            chat = openai.AsyncOpenAI(base_url=f"{edge.url}/v1", api_key=KEY, http_client=plain)
+            messages: list[Any] = [{"role": "user", "content": said}]
+            chunks = await chat.chat.completions.create(model="m", messages=messages, stream=True)
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices])
+        if family == "anthropic":
+            given: list[Any] = [{"role": "user", "content": said}]
+            async with (
+                anthropic.AsyncAnthropic(base_url=edge.url, api_key=KEY) as claude,
+                claude.messages.stream(model="m", max_tokens=9, messages=given) as stream,
+            ):
+                return "".join([text async for text in stream.text_stream])
+        options = types.HttpOptions(base_url=edge.url, httpx_async_client=plain)
+        gemini = genai.Client(api_key=KEY, http_options=options)
+        pieces = await gemini.aio.models.generate_content_stream(model="m", contents=said)
+        return "".join([piece.text or "" async for piece in pieces])
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic", "google"])
+async def test_sdks_pass_over_signs_of_life(start: Start, family: str) -> None:
+    """Before the first event and between events: the SDK reads the same text with them as without."""
+    texts = []
+    for seconds in (0.1, 0):
+        ledger = FakeLedger(grant(rule("own", provider_type=family)), price("m"))
+        ledger.prices.provider_type = family
+        edge = await start(ledger, heartbeat_s=seconds)
+        before = metrics._heartbeats._value.get()
+        texts.append(await asked(edge, family))
+        assert (metrics._heartbeats._value.get() > before + 2) == bool(seconds)
+
+    assert texts[0] == texts[1]
+    assert len(texts[0].split()) == 4
 
 
 async def test_only_so_many_streams(start: Start) -> None:
