@@ -13,8 +13,10 @@ REQUEST_TIMEOUT_S = 30.0
 PAUSE_S = 0.05
 # The last event of a response holds all of it.
 ENDING_BYTES = 4096
-# A limit reached or a worker that is just being replaced; a vendor that fails; a key that isn't one.
-LIMITS, FAILURES, UNKNOWN = frozenset({429, 503}), frozenset({400, 502, 504}), frozenset({401})
+# A limit reached; a vendor that fails; one that is left alone for a while; a key that isn't one.
+LIMITS, FAILURES, RESTING, UNKNOWN = (
+    frozenset(statuses) for statuses in ((429,), (400, 502, 504), (503,), (401,))
+)
 UNKNOWN_SECRET = "aig_" + "0" * 40
 
 
@@ -76,7 +78,7 @@ class Traffic:
         self.tally.requests += 1
         self.tally.by_kind[kind.name] += 1
         try:
-            outcome = await self._ask(client, asked)
+            outcome = await self._ask(client, asked, edge)
         except httpx.TransportError as error:
             outcome = "broken"
             if edge.steady and fault.harmless:
@@ -86,7 +88,7 @@ class Traffic:
                 self.tally.finding(f"{asked}: the answer isn't whole")
         self.tally.outcomes[outcome] += 1
 
-    async def _ask(self, client: httpx.AsyncClient, asked: "_Asked") -> str:
+    async def _ask(self, client: httpx.AsyncClient, asked: "_Asked", edge: Edge) -> str:
         """What came of one request. Raises httpx.TransportError."""
         request = client.build_request("POST", **asked.request(), headers=asked.headers())
         manner = self._random.random()
@@ -95,7 +97,7 @@ class Traffic:
         answer = await client.send(request, stream=True)
         try:
             if answer.status_code != 200:
-                return self._refused(asked, answer.status_code, (await answer.aread()).decode())
+                return self._refused(asked, edge, answer.status_code, (await answer.aread()).decode())
             leaves = manner < LEAVES_BEFORE + LEAVES_WITHIN
             return await _received(answer, asked, leaves)
         finally:
@@ -109,8 +111,9 @@ class Traffic:
             pass
         return "left"
 
-    def _refused(self, asked: "_Asked", status: int, text: str) -> str:
-        if status not in asked.refusals():
+    def _refused(self, asked: "_Asked", edge: Edge, status: int, text: str) -> str:
+        # A worker that has just begun may not have its first grants yet.
+        if status not in asked.refusals() | (set() if edge.steady else RESTING):
             self.tally.finding(f"{asked}: {status} {text}")
         return f"refused_{status}"
 
@@ -139,7 +142,7 @@ class _Asked:
         """Statuses that may come instead of an answer."""
         if self.secret == UNKNOWN_SECRET:
             return UNKNOWN
-        return LIMITS if self.fault.harmless else LIMITS | FAILURES
+        return LIMITS if self.fault.harmless else LIMITS | FAILURES | RESTING
 
 
 async def _received(answer: httpx.Response, asked: _Asked, leaves: bool) -> str:
