@@ -49,9 +49,11 @@ PRO = Template(
     allowed_models=["gpt-*"],
     requests_per_minute=600,
     tokens_per_minute=100_000,
+    max_concurrent_requests=50,
     default_output_limit=1000,
     key_defaults=KeyDefaults(
         requests_per_minute=60,
+        max_concurrent_requests=4,
         model_limits=[ModelLimit(model="o3*", max_cost_nanousd=5)],
         budget=InitialBudget(limit_nanousd=7, period=PERIOD_DAILY),
     ),
@@ -121,6 +123,7 @@ async def test_a_customer_gets_what_its_template_says(control: RunningControl) -
     customer = await made_with(cli, "pro")
     assert (customer.plan, customer.template, customer.default_output_limit) == ("pro", "pro", 1000)
     assert (list(customer.allowed_models), customer.requests_per_minute) == (["gpt-*"], 600)
+    assert customer.max_concurrent_requests == 50
     assert customer.key_defaults == PRO.key_defaults
     first, second = await budgets_of(cli, "acme")
     assert (first.limit_nanousd, first.period, list(first.thresholds)) == (
@@ -131,6 +134,7 @@ async def test_a_customer_gets_what_its_template_says(control: RunningControl) -
     assert (second.limit_nanousd, second.period, second.soft) == (9_000_000_000, PERIOD_DAILY, True)
     key = (await cli.keys.CreateKey(CreateKeyRequest(key=Key(customer_id="acme", name="k")))).key
     assert (key.requests_per_minute, key.budgets[0].limit_nanousd) == (60, 7)
+    assert key.max_concurrent_requests == 4
 
     said = {"plan": "special", "allowed_models": ["o3"], "key_defaults": KeyDefaults(max_cost_nanousd=1)}
     budget = InitialBudget(limit_nanousd=5)
@@ -256,6 +260,7 @@ async def test_unusable_templates_are_refused(control: RunningControl) -> None:
         ),
         ({"allowed_models": [""]}, Reason.INVALID_ARGUMENT, "model"),
         ({"requests_per_minute": -1}, Reason.INVALID_ARGUMENT, "requests_per_minute"),
+        ({"max_concurrent_requests": -1}, Reason.INVALID_ARGUMENT, "max_concurrent_requests"),
         ({"tokens_per_minute": 2**62}, Reason.INVALID_ARGUMENT, "tokens_per_minute"),
         ({"default_output_limit": -1}, Reason.INVALID_ARGUMENT, "default_output_limit"),
         (

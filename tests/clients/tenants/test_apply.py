@@ -31,10 +31,12 @@ customers:
   - gpt-*
   - o3
   requests_per_minute: 600
+  max_concurrent_requests: 40
   default_output_limit: 1000
   default_router: main
   key_defaults:
     requests_per_minute: 60
+    max_concurrent_requests: 4
     model_limits:
     - model: o3*
       max_cost_usd: '0.50'
@@ -53,6 +55,7 @@ customers:
     soft: true
   teams:
   - name: Search
+    requests_per_minute: 300
     budgets:
     - limit_usd: '30.00'
       period: monthly
@@ -62,6 +65,8 @@ customers:
   - email: ada@acme.example
     name: Ada
     role: admin
+    tokens_per_minute: 5000
+    max_concurrent_requests: 3
     teams:
     - Ops
     - Search
