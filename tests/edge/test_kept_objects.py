@@ -62,6 +62,21 @@ async def test_another_worker_asks_once(control: FakeControl, start_worker: Star
     assert [list(each.object_ids) for each in control.requests("FindKeptObjects")] == [["resp_1"], ["resp_2"]]
 
 
+async def test_it_outlives_its_worker(control: FakeControl, start_worker: StartWorker) -> None:
+    """I5: a worker that ends before it could settle leaves it in its journal, for who adopts that."""
+    secret = new_secret()
+    control.add_key(secret)
+    worker = await start_worker()
+    await worker.ledger.authorize(secret)
+    control.faults["Settle"].extend([Fault(error=error(Reason.UNAVAILABLE))] * 100)
+    usage_id = await make(worker, secret, "resp_1")
+    await worker.close()
+    control.faults["Settle"].clear()
+    heir = await start_worker()
+    await until(lambda: usage_id in control.posted)
+    assert [each.usage_id for each in await find(heir, secret, "resp_1")] == [usage_id]
+
+
 async def test_another_customers_is_nobodys(control: FakeControl, start_worker: StartWorker) -> None:
     """Also where the same worker made it."""
     secret, others = new_secret(), new_secret()

@@ -191,6 +191,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     async def ShowKey(self, request: edge_pb2.ShowKeyRequest, context: "Context") -> edge_pb2.ShowKeyResponse:
         """A key, and the budgets above it."""
         check_uuid("customer_id", request.customer_id)
+        check_uuid("key_id", request.key_id)
         async with self._database.read() as connection:
             key = await key_message(connection, request.customer_id, request.key_id)
             budgets = await budgets_above(connection, key)
