@@ -69,6 +69,21 @@ async def test_control_away(stack: Stack, away_s: float) -> None:
     assert (await ask(stack.edge, unknown.secret, chat())).status == 200
 
 
+async def test_rates_while_control_is_away(stack: Stack) -> None:
+    """Shares in hand are served; where there is none, nobody is let through, and all is well afterwards."""
+    tenant = stack.admin.tenant()
+    roomy, tight = tenant.key(requests_per_minute=2000), tenant.key(requests_per_minute=3)
+    await warm(stack, roomy)
+    assert (await ask(stack.edge, tight.secret, chat())).status == 200
+    async with frozen(stack.up.pid("control")):
+        for _ in range(10):
+            assert (await ask(stack.edge, roomy.secret, chat())).status == 200
+        assert_away(await ask(stack.edge, tight.secret, chat()))
+    await until(stack.edge, tight.secret, chat(), 200, within_s=10)
+    statuses = [(await ask(stack.edge, tight.secret, chat())).status for _ in range(6)]
+    assert statuses.count(200) <= 1
+
+
 async def test_control_away_beyond_the_lease(stack: Stack) -> None:
     """What was lent is spent and no more: the budget holds, and the answer is 503."""
     tenant = stack.admin.tenant()
