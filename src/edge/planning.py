@@ -14,7 +14,7 @@ from edge.rates.estimate import likely_tokens
 from edge.routing import Candidate, RouteTable, candidates, next_place
 from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
-from edge.worst_case import ONE_REQUEST
+from edge.worst_case import ONE_REQUEST, Demand
 from tollkeeper.conditions import FIRST
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
@@ -166,7 +166,9 @@ class Planner:
                 message = "No provider that serves this model keeps what the request refers to."
                 raise TollkeeperError(Reason.NOT_FOUND, message)
         options = candidates(routes, partial(self._ledger.price, table.grant), model)
-        return _searching(options, model) if call.demand.web_searches else options
+        if call.demand.web_searches or call.demand.tier:
+            return _billable(options, call.demand, model)
+        return options
 
     def _passed(self, grant: GrantView, call: Call) -> list[Candidate]:
         """The candidates that let a path through for a price by the request. Raises MODEL_NOT_PRICED."""
@@ -254,12 +256,20 @@ def _facts(grant: GrantView, call: Call, tags: tuple[str, ...]) -> Facts:
     )
 
 
-def _searching(options: list[Candidate], model: str) -> list[Candidate]:
-    """Those that a request which may search can be billed by. Raises MODEL_NOT_PRICED when there is none."""
-    able = [option for option in options if option.price.worst.web_search or option.price.worst.request]
-    if able:
-        return able
-    message = f"The price of {model!r} has no rate for web searches, so what may search can't be served."
+def _billable(options: list[Candidate], demand: Demand, model: str) -> list[Candidate]:
+    """Those that have a rate for the searches and the tier that are asked for. Raises MODEL_NOT_PRICED when
+    there is none."""
+    if demand.web_searches:
+        options = [
+            option for option in options if option.price.worst.web_search or option.price.worst.request
+        ]
+        lacks = "rate for web searches, so what may search"
+    if demand.tier and options:
+        options = [option for option in options if demand.tier in option.price.rates.tiers]
+        lacks = f"tier {demand.tier!r}, so what asks for it"
+    if options:
+        return options
+    message = f"The price of {model!r} has no {lacks} can't be served."
     raise TollkeeperError(Reason.MODEL_NOT_PRICED, message, {"param": "model", "model": model})
 
 

@@ -48,6 +48,8 @@ class Demand:
     """Each with the fee of one."""
     limitable: bool = True
     """The vendor takes an output limit; where it doesn't, the model's own holds."""
+    tier: str = ""
+    """A dearer service tier that the request asks for: a price without it can't bill the request."""
 
     def input_tokens(self, context_tokens: int) -> int:
         """Upper bound of the prompt. `context_tokens` 0: unknown. A vendor refuses what its window can't

@@ -51,6 +51,21 @@ def test_input(fields: dict[str, Any], images: int, inline_bytes: int, beyond_bo
     assert (demand.asked_output, demand.choice_count) == (5, 1)
 
 
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({}, ""),
+        ({"speed": "standard", "inference_geo": "global"}, ""),
+        ({"speed": "fast"}, "fast"),
+        ({"speed": "fast", "inference_geo": "us"}, "fast-us"),
+        ({"speed": 5, "inference_geo": None}, ""),
+    ],
+)
+def test_dearer_inference_is_a_tier(fields: dict[str, Any], tier: str) -> None:
+    """Named as usage names it."""
+    assert demand_of(**fields)[0].tier == tier
+
+
 def test_what_the_vendor_keeps_is_named() -> None:
     """Files and containers, each once: they are looked up before anything is sent."""
     file = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}

@@ -19,7 +19,8 @@ from edge.dialects.anthropic import ANTHROPIC
 from edge.families import Family
 from edge.formats.messages_anthropic import CountTokensAnthropic, MessagesAnthropic
 from edge.labels import MAX_END_USER_CHARS, clean
-from edge.worst_case import MAX_WEB_SEARCHES, TOOL_WORDS_TOKENS, Demand
+from edge.translation.anthropic.usage import STANDARD
+from edge.worst_case import MAX_WEB_SEARCHES, NOTHING, TOOL_WORDS_TOKENS, Demand
 from tollkeeper.operations import Wire
 
 # The version and the betas that the client was written for.
@@ -59,7 +60,7 @@ def parse_count(raw: bytes, with_provider: bool = False) -> Call:
         raw,
         body,
         model,
-        Demand(0, 0, False, None, 0, 0, 0),
+        NOTHING,
         provider_of(body) if with_provider else None,
         ambiguous=is_ambiguous(raw, body, _DECIDING),
         references=_references(body),
@@ -93,7 +94,14 @@ def demand(body: dict[str, Any], body_bytes: int, limit: int) -> Demand:
         1,
         0,
         searches,
+        tier=_tier(body),
     )
+
+
+def _tier(body: dict[str, Any]) -> str:
+    """Speed and place that cost more, as usage names them."""
+    told = [body.get("speed"), body.get("inference_geo")]
+    return "-".join([each for each in told if type(each) is str and each not in STANDARD])
 
 
 def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:

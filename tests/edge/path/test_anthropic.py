@@ -301,6 +301,24 @@ async def test_searches_and_tiers_are_billed(edge: Edge, native: anthropic.Async
     assert (usage.web_searches, usage.service_tier) == (2, "priority")
 
 
+@pytest.mark.parametrize(("tiers", "status"), [((), 400), (("fast",), 200)])
+async def test_dear_inference_needs_a_price(start: Start, tiers: tuple[str, ...], status: int) -> None:
+    """Fast inference costs a multiple: a price that doesn't know it can't bill it."""
+    priced = price(MODEL)
+    for tier in tiers:
+        priced.rates.tiers.add(service_tier=tier).rates.CopyFrom(price(MODEL).rates)
+    edge = await start(FakeLedger(grant(rule("claude", provider_type="anthropic")), priced))
+    async with edge.client as client:
+        answer = await client.post(
+            "/v1/messages",
+            json={"model": MODEL, "max_tokens": 5, "messages": ASK, "speed": "fast"},
+            headers={"anthropic-version": "2023-06-01"},
+        )
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.json()["error"]["details"]["error_code"] == "model_not_priced"
+
+
 async def test_errors_of_ours_are_in_anthropics_words(start: Start, edge: Edge) -> None:
     """Types by status, our code in the details, and the headers that its SDK obeys."""
     async with anthropic.AsyncAnthropic(base_url=edge.url, api_key="aig_wrong", max_retries=0) as client:

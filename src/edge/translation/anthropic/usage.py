@@ -12,7 +12,8 @@ from tollkeeper.cost import UsageCounts
 # No request has this many tokens; a larger figure is garbage and would overflow what sums it up.
 _MAX_TOKENS = 1_000_000_000
 _MAX_TIER_CHARS = 40
-_STANDARD = frozenset({"", "standard", "global", "not_available"})
+# Of tier, speed and place: what prices say without a word.
+STANDARD = frozenset({"", "standard", "global", "not_available"})
 
 
 def merged(earlier: dict[str, Any], later: object) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _tier(usage: dict[str, Any]) -> str:
     """What the request was billed as; empty for the standard rates. Speed and place of inference have rates
     of their own as well: `priority-fast-us`."""
     told = [usage.get(name) for name in ("service_tier", "speed", "inference_geo")]
-    tier = "-".join([each for each in told if type(each) is str and each not in _STANDARD])
+    tier = "-".join([each for each in told if type(each) is str and each not in STANDARD])
     return tier if len(tier) <= _MAX_TIER_CHARS and tier.isascii() and tier.isprintable() else ""
 
 
