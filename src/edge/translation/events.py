@@ -1,10 +1,7 @@
 """A vendor's stream cut into the payloads of its events."""
 
-import re
-
 from edge.sse import event_end
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 # Larger than any event of a vendor's but one that holds a whole image or tool input.
 MAX_EVENT_BYTES = 33_554_432
 
@@ -69,6 +66,6 @@ def _append(payloads: list[bytes], event: bytes) -> None:
     if event.startswith((b"{", b"[")):
         payloads.append(event)
         return
-    lines = [line[5:].removeprefix(b" ") for line in _LINE_END.split(event) if line.startswith(b"data:")]
+    lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
     if lines:
         payloads.append(b"\n".join(lines))
