@@ -26,7 +26,11 @@ async def test_what_a_key_may_know(stack: Stack, path: str) -> None:
     tenant = stack.admin.tenant(budget_nanousd=5_000_000_000)
     daily = budgets_pb2.Period.PERIOD_DAILY
     key = tenant.key(
-        1_000_000, daily, requests_per_minute=60, allowed_models=["gpt-4o*", "text-embedding-3-small"]
+        1_000_000,
+        daily,
+        requests_per_minute=60,
+        max_concurrent_requests=5,
+        allowed_models=["gpt-4o*", "text-embedding-3-small"],
     )
     reply = await ask(stack.edge, key.secret, steered("prompt=100 tokens=10", max_tokens=16))
     assert reply.status == 200, reply.body
@@ -42,6 +46,7 @@ async def test_what_a_key_may_know(stack: Stack, path: str) -> None:
     ]
     assert told["budgets"][1]["reset_time"] is None
     assert told["limits"]["requests_per_minute"] == 60
+    assert told["limits"]["max_concurrent_requests"] == 5
     [rate] = told["rates"]
     assert (rate["scope"], rate["model"], rate["requests_per_minute"]) == ("key", None, 60)
     assert {"gpt-4o", "gpt-4o-mini", "text-embedding-3-small"} <= set(told["models"])
