@@ -20,7 +20,7 @@ MINUTE_S = 60.0
 # No bucket has made so many reports.
 ALL_REPORTED = -1
 # What is taken back must not count longer than the use itself, which may have been reported faster.
-TAKEN_BACK_EARLIER_S = 1.5
+TAKEN_BACK_EARLIER_S = 2.5
 DEMAND_PERIOD_S = 10.0
 # A worker likes to hold what it used in so long, and at least this part of the limit: it may just have begun.
 AHEAD_PERIODS = 2

@@ -19,7 +19,7 @@ from tollkeeper.v1 import edge_pb2
 
 log = structlog.get_logger(__name__)
 
-ASK_TIMEOUT_S = 1.0
+ASK_TIMEOUT_S = 2.0
 # How long a request waits while the control plane doesn't answer.
 CONTROL_WAIT_S = 1.5
 # How long a request waits for others to end where too many are under way at once: their workers give the
