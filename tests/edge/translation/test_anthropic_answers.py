@@ -215,7 +215,7 @@ def test_usage_that_cant_be_trusted(usage: object) -> None:
         ({"service_tier": "priority"}, "priority"),
         ({"service_tier": "batch"}, "batch"),
         ({"service_tier": "standard", "speed": "fast"}, "fast"),
-        ({"service_tier": "priority", "speed": "standard", "inference_geo": "us"}, "priority-us"),
+        ({"service_tier": "priority", "speed": "standard", "inference_geo": "us"}, "us"),
         ({"service_tier": "standard", "speed": "fast", "inference_geo": "global"}, "fast"),
         ({"service_tier": None, "inference_geo": "not_available"}, ""),
         ({"service_tier": ["a"]}, ""),

@@ -49,10 +49,13 @@ def counts(usage: object) -> UsageCounts | None:
 
 def _tier(usage: dict[str, Any]) -> str:
     """What the request was billed as; empty for the standard rates. Speed and place of inference have rates
-    of their own as well: `priority-fast-us`."""
-    told = [usage.get(name) for name in ("service_tier", "speed", "inference_geo")]
-    tier = "-".join([each for each in told if type(each) is str and each not in STANDARD])
-    return tier if len(tier) <= _MAX_TIER_CHARS and tier.isascii() and tier.isprintable() else ""
+    of their own, beside which the tier says nothing: `fast-us`."""
+    told = [usage.get(name) for name in ("speed", "inference_geo")]
+    dearer = [each for each in told if type(each) is str and each not in STANDARD]
+    tier = "-".join(dearer) if dearer else usage.get("service_tier")
+    if type(tier) is not str or tier in STANDARD or len(tier) > _MAX_TIER_CHARS:
+        return ""
+    return tier if tier.isascii() and tier.isprintable() else ""
 
 
 def _count(usage: dict[str, Any], name: str) -> int | None:
