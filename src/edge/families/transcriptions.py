@@ -6,12 +6,11 @@ from sanic.request import Request
 from edge.call import Call, invalid_field, model_of, provider_of
 from edge.families import Family
 from edge.formats.transcripts_openai import TranscriptsOpenai
+from edge.uploads.audio_length import most_seconds
 from edge.uploads.form import Form
 from edge.worst_case import Demand
 from tollkeeper.operations import Operation, Wire
 
-# Six kilobits a second, the least that Opus is made for: no file of speech is longer for its bytes.
-MIN_AUDIO_BYTES_PER_S = 750
 # Model tokens of a second of audio, at most: OpenAI's models count ten.
 TOKENS_PER_S = 20
 
@@ -20,6 +19,7 @@ async def read_form(form: Form, family: Family, with_provider: bool) -> Call:
     """Reads up to the file where that tells the model, else to its end. Raises INVALID_ARGUMENT."""
     if "model" not in form or form.most_file_bytes is None or (with_provider and "provider" not in form):
         await form.read_to_end()
+    await form.look()
     body = form.values("model", "provider", "stream")
     return Call(
         family,
@@ -33,8 +33,8 @@ async def read_form(form: Form, family: Family, with_provider: bool) -> Call:
 
 
 def demand(form: Form) -> Demand:
-    """The seconds that so many bytes can be, and what they can be in model tokens."""
-    seconds = -(-(form.most_file_bytes or 0) // MIN_AUDIO_BYTES_PER_S)
+    """The seconds that so many bytes can be at most, and what they can be in model tokens."""
+    seconds = most_seconds(form.first_bytes, form.most_file_bytes or 0)
     prompt_bytes = sum(len(value.encode()) for _, value in form.fields)
     return Demand(
         prompt_bytes=prompt_bytes + seconds * TOKENS_PER_S,

@@ -26,6 +26,8 @@ from tollkeeper.errors import TollkeeperError
 MAX_FIELD_BYTES = 1_048_576
 # OpenAI takes at most sixteen images and some two dozen fields.
 MAX_PARTS = 128
+# Enough for what a file says of itself, and for the tags that usually precede it, pictures left out.
+LOOK_BYTES = 4096
 # The value with which a field goes on, by its name and value.
 Change = Callable[[str, str], str | None]
 _SAFE_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
@@ -66,12 +68,15 @@ class Form:
         self._boundary = f"tollkeeper{token_hex(16)}"
         self._arriving: FilePart | None = None
         self._field_bytes = 0
+        self._seen: list[bytes | None] = []
         self.begun = False
         """Some of a form that arrives was sent on: it can't be sent again."""
         self.observer: Observer | None = None
         self.fields: list[tuple[str, str]] = []
         """In order; those behind the first file once it was read to its end."""
         self.files: list[FilePart] = []
+        self.first_bytes = b""
+        """Of the first file; there after `look`, and once the form was read to its end."""
 
     @classmethod
     async def begin(
@@ -130,8 +135,21 @@ class Form:
 
     # What becomes of it
 
+    async def look(self) -> None:
+        """Reads the `LOOK_BYTES` that the first file begins with, where there are so many. Raises
+        INVALID_ARGUMENT."""
+        if self._arriving is None or self._seen or self.first_bytes:
+            return
+        async for piece in self._events:
+            assert piece is None or isinstance(piece, bytes)
+            self._seen.append(piece)
+            self.first_bytes += piece or b""
+            if piece is None or len(self.first_bytes) >= LOOK_BYTES:
+                break
+
     async def read_to_end(self) -> None:
         """Files wait on disk from now on. Raises INVALID_ARGUMENT, UNAVAILABLE (no room)."""
+        await self.look()
         while self._arriving is not None:
             part = self._arriving
             part.start = self._spool.size
@@ -192,15 +210,25 @@ class Form:
     async def _file(self) -> AsyncIterator[bytes]:
         """The bytes of the file that arrives."""
         observer = self.observer
-        async for piece in self._events:
-            if piece is None:
-                break
-            assert isinstance(piece, bytes)
+        async for piece in self._pieces():
             if observer is not None:
                 observer.feed(piece)
             yield piece
         if observer is not None:
             observer.end()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        seen, self._seen = self._seen, []
+        for piece in seen:
+            if piece is not None:
+                yield piece
+        if seen and seen[-1] is None:
+            return
+        async for event in self._events:
+            if event is None:
+                return
+            assert isinstance(event, bytes)
+            yield event
 
     # Writing
 

@@ -1,6 +1,7 @@
 """Images, audio and files on their way: what reaches the vendor, what comes back, and what is billed."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from edge.admission import UsageState
 from edge.families.images import OUTPUT_TOKENS
-from edge.families.transcriptions import MIN_AUDIO_BYTES_PER_S, TOKENS_PER_S
+from edge.families.transcriptions import TOKENS_PER_S
+from edge.uploads.audio_length import LEAST_BYTES_PER_S
 from edge.worst_case import IMAGE_TOKENS
 from tests.edge.fake_ledger import KEY, Ended, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge
@@ -191,7 +193,7 @@ async def test_transcription_by_seconds(edge: Edge) -> None:
     assert end.usage.seconds == 4  # type: ignore[union-attr]
     assert end.cost_nanousd == 400_000
     seconds = plan.hold_nanousd // 100_000
-    assert len(AUDIO) // MIN_AUDIO_BYTES_PER_S < seconds < (len(AUDIO) + 2000) // MIN_AUDIO_BYTES_PER_S
+    assert len(AUDIO) // LEAST_BYTES_PER_S < seconds < (len(AUDIO) + 2000) // LEAST_BYTES_PER_S
     assert ["transfer-encoding", "chunked"] in captured(edge)["headers"]
 
 
@@ -201,7 +203,7 @@ async def test_transcription_by_tokens(edge: Edge) -> None:
     end, plan = ended(edge), edge.ledger.opened[0].plan
     assert end.usage is not None
     assert (end.usage.input_tokens, end.usage.audio_input_tokens, end.usage.output_tokens) == (40, 40, 16)
-    assert plan.hold_nanousd >= len(AUDIO) // MIN_AUDIO_BYTES_PER_S * TOKENS_PER_S * 6000
+    assert plan.hold_nanousd >= len(AUDIO) // LEAST_BYTES_PER_S * TOKENS_PER_S * 6000
 
 
 @pytest.mark.parametrize("form", ["text", "srt", "vtt", "json", "verbose_json"])
@@ -233,6 +235,20 @@ async def test_transcription_stream(edge: Edge) -> None:
         answer = await ask(edge, "/v1/audio/transcriptions", content=body, headers=FORM)
         assert "transcript.text.done" in answer.text
         assert ended(edge).state == REPORTED
+
+
+@pytest.mark.parametrize("order", ["before", "behind"])
+async def test_uncompressed_audio_is_held_for_exactly(edge: Edge, order: str) -> None:
+    """What the first bytes tell of a file's length counts, wherever the model stands, and nothing is lost."""
+    wave = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + struct.pack(
+        "<HHIIHH", 1, 1, 16_000, 32_000, 2, 16
+    )
+    wave += b"data" + bytes(320_000)
+    parts = [part("model", "whisper-1"), file_part(wave)]
+    body = form_of(*(parts if order == "before" else reversed(parts)))
+    answer = await ask(edge, "/v1/audio/transcriptions", content=body, headers=FORM)
+    assert answer.json()["usage"]["seconds"] == -(-len(wave) // 16_000)
+    assert 10 * 100_000 <= edge.ledger.opened[0].plan.hold_nanousd <= 11 * 100_000
 
 
 async def test_translation(edge: Edge) -> None:

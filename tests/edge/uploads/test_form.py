@@ -273,3 +273,20 @@ async def test_nothing_is_lost(
     assert fields == [(name, changes.get(name, value)) for name, value in plain]
     assert files == [(name, "a.mp3", value) for kind, name, value in parts if kind == "file"]
     form.close()
+
+
+@pytest.mark.parametrize("size", [1, 100, 1_000_000])
+@pytest.mark.parametrize("length", [0, 10, 4096, 5000])
+@pytest.mark.parametrize("waits", [False, True])
+async def test_looking_loses_nothing(spools: Spools, size: int, length: int, waits: bool) -> None:
+    """What was looked at goes on with the rest, however short the file is."""
+    data = bytes(range(256)) * 20
+    form = await begin(form_of(file(data[:length]), file(b"two", "other")), spools, size)
+    await form.look()
+    await form.look()
+    assert data[:length].startswith(form.first_bytes)
+    assert len(form.first_bytes) >= min(length, 4096)
+    if waits:
+        await form.read_to_end()
+    _, files = understood(form, await sent(form.upload(keep)))
+    assert [body for _, _, body in files] == [data[:length], b"two"]
