@@ -22,7 +22,9 @@ RECEIVED = frozenset(
     {"usage_missing", "upstream_cut", "upstream_timeout", "upstream_error", "client_hangup", "cancelled"}
 )
 # So many bytes of a stream are kept before they are counted: most streams end with their usage before that.
+# Of longer ones one part in so many is counted, and their end; the parts between are taken to be alike.
 HELD_BYTES = 8_192
+COUNT_EVERY = 4
 # So many go by uncounted before the next that are: their text is as dense as that of those counted.
 SKIPPED_BYTES = 3 * HELD_BYTES
 # Models known to think, by provider type and name; the one reported longest ago is forgotten.
@@ -33,19 +35,20 @@ SAMPLE_EVERY = 64
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 1_000
 # Fields of answers that hold text a model produced, in all formats that are relayed. `delta` is one only
-# where it is a text (the Responses API, which repeats the whole text afterwards under other names).
+# where it is a text (the Responses API, which repeats the whole text afterwards under other names), and then
+# it is the only one.
 _DELTA = b'"delta":'
 _TEXTS = tuple(
-    b'"%b":' % name
+    f'"{name}":'.encode()
     for name in (
-        b"content",
-        b"reasoning_content",
-        b"reasoning",
-        b"refusal",
-        b"arguments",
-        b"text",
-        b"thinking",
-        b"partial_json",
+        "content",
+        "reasoning_content",
+        "reasoning",
+        "refusal",
+        "arguments",
+        "text",
+        "thinking",
+        "partial_json",
     )
 )
 _PROMPT_FIELDS = ("messages", "input", "prompt", "system", "instructions", "contents", "systemInstruction")
@@ -61,55 +64,57 @@ class EstimatePolicy(StrEnum):
 
 
 class Relayed:
-    """The text of one answer as it goes by. Of a long one a quarter is counted, and stands for the rest."""
+    """The text of one answer as it goes by."""
 
     __slots__ = (
         "_counted_bytes",
         "_held",
         "_held_bytes",
         "_only_deltas",
-        "_pieces",
-        "_skip_bytes",
+        "_part_count",
+        "_piece_count",
         "_skipped_bytes",
         "_tokens",
     )
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
-        self._held_bytes = self._counted_bytes = self._skipped_bytes = 0
-        self._skip_bytes = 0
-        """Still to go by uncounted."""
+        self._held_bytes = 0
         self._only_deltas = False
-        self._pieces = 0
-        self._tokens = 0
+        self._part_count = 0
+        self._counted_bytes = self._skipped_bytes = 0
+        self._piece_count = self._tokens = 0
 
     def add(self, data: bytes) -> None:
         """Whole events, or a whole body."""
-        if self._skip_bytes > 0:
-            self._skip_bytes -= len(data)
-            self._skipped_bytes += len(data)
-            return
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > HELD_BYTES:
-            self._count()
-            self._skip_bytes = SKIPPED_BYTES
+            if self._part_count % COUNT_EVERY == 0:
+                self._count()
+            else:
+                self._skipped_bytes += self._held_bytes
+                self._held.clear()
+                self._held_bytes = 0
+            self._part_count += 1
 
     def tokens(self) -> int:
         """The estimate for all that was added, at least one for each piece of text."""
         self._count()
-        counted = max(self._tokens, self._pieces)
-        return counted + -(-counted * self._skipped_bytes // max(1, self._counted_bytes))
+        counted = max(self._tokens, self._piece_count)
+        if not self._skipped_bytes:
+            return counted
+        return counted * (self._counted_bytes + self._skipped_bytes) // self._counted_bytes
 
     def _count(self) -> None:
         data = b"".join(self._held)
         self._held.clear()
-        self._counted_bytes += self._held_bytes
         self._held_bytes = 0
+        self._counted_bytes += len(data)
         deltas = _strings(data, _DELTA)
         self._only_deltas = self._only_deltas or bool(deltas)
         pieces = deltas if self._only_deltas else [piece for name in _TEXTS for piece in _strings(data, name)]
-        self._pieces += len(pieces)
+        self._piece_count += len(pieces)
         self._tokens += text_tokens(_plain(b"".join(pieces)))
 
 
