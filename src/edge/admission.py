@@ -220,13 +220,13 @@ class Ledger:
                 if not await self.settler.flush(timeout_s) or self.journal.open_count:
                     return False
                 await self.refusals.flush()
-                await self.rates.drain()
                 await self.link.close_incarnation(self.incarnation_id, self.journal.last_sequence)
+                self._done = True
+                # Last: shares that aren't given back end by themselves.
+                await self.rates.drain()
         except (TimeoutError, TollkeeperError) as error:
             log.warning("drain_incomplete", error=repr(error))
-            return False
-        self._done = True
-        return True
+        return self._done
 
     async def close(self) -> None:
         """Stops all tasks and closes the journal. What wasn't settled is replayed by the next worker that
