@@ -47,7 +47,8 @@ LARGE_LIMIT_NANOUSD = 1_000_000 * 10**9
 MODEL = "gpt-4o-mini"
 # What the benchmarks ask for themselves, past the edge, is told apart on the bill by its provider.
 RIVALS_PROVIDER = "groq"
-VENDORS = ("openai", "anthropic", "google")
+# Which models each vendor is asked for, in its own format; OpenAI for all others.
+VENDORS = {"anthropic": ["claude*"], "google": ["gemini*"], "openai": []}
 PARTS = ("edge", "control", "postgres", "simulator")
 
 
@@ -230,7 +231,7 @@ class Admin:
     def create_key_of_all_vendors(self) -> str:
         """The secret of a budgeted key whose router leads to each vendor that has a format of its own."""
         rules = []
-        for place, provider_type in enumerate(VENDORS, 1):
+        for place, (provider_type, models) in enumerate(VENDORS.items(), 1):
             provider = providers_pb2.Provider(
                 customer_id=self._customer_id,
                 name=f"bench-{provider_type}",
@@ -241,7 +242,10 @@ class Admin:
                 providers_pb2_grpc.ProvidersServiceStub(self._channel).CreateProvider,
                 providers_pb2.CreateProviderRequest(provider=provider),
             )
-            rules.append(routers_pb2.RoutingRule(provider_id=made.provider_id, priority=place))
+            rule = routers_pb2.RoutingRule(
+                provider_id=made.provider_id, allowed_models=models, priority=place
+            )
+            rules.append(rule)
         router = routers_pb2.Router(customer_id=self._customer_id, name="bench", rules=rules)
         router = self._call(
             routers_pb2_grpc.RoutersServiceStub(self._channel).CreateRouter,

@@ -20,6 +20,7 @@ from tests.soak import rates
 from tests.soak.books import violations
 from tests.soak.processes import Watcher
 from tests.soak.traffic import Edge, Traffic
+from tollkeeper.v1.routers_pb2 import RoutingRule
 
 WORKERS = 4
 CLIENTS = 24
@@ -28,7 +29,8 @@ SETTLE_TIMEOUT_S = 60.0
 # Spent within the first minutes.
 SMALL_LIMIT_NANOUSD = 2_000_000
 PROGRESS_EVERY_S = 30.0
-VENDORS = ("openai", "anthropic", "google")
+# Which models each vendor is asked for, in its own format; OpenAI for all others.
+VENDORS = {"anthropic": ["claude*"], "google": ["gemini*"], "openai": []}
 PARTS = ("edge", "control", "postgres", "simulator")
 # The simulator stands in for others; PostgreSQL's first process only watches over its sessions.
 JUDGED = ("edge", "edge-worker", "control")
@@ -131,7 +133,15 @@ def make_keys(stack: Stack) -> tuple[list[str], list[str]]:
     large, small = [], []
     for _ in range(2):
         tenant = stack.admin.customer()
-        tenant.route(*(tenant.provider(each, credential="sk-vendor") for each in VENDORS))
+        rules = [
+            RoutingRule(
+                provider_id=tenant.provider(vendor, credential="sk-vendor"),
+                allowed_models=models,
+                priority=place,
+            )
+            for place, (vendor, models) in enumerate(VENDORS.items(), 1)
+        ]
+        tenant.route(*rules)
         large += [tenant.key(budget_nanousd=10**12).secret for _ in range(3)]
         small += [tenant.key(budget_nanousd=SMALL_LIMIT_NANOUSD).secret for _ in range(2)]
     return large, small
