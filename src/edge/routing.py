@@ -8,6 +8,7 @@ from random import random
 import structlog
 
 from edge.call import Call
+from edge.destinations import destination_of
 from edge.families import Family
 from edge.formats import Format
 from edge.grants import GrantView, RuleView
@@ -15,21 +16,15 @@ from edge.inference import may_name_kept, names_what_is_served
 from edge.prices import PriceView
 from edge.upstream.breakers import BreakerKey, Breakers
 from edge.upstream.cloudflare import (
-    Credential,
-    Destination,
     Endpoint,
     Gateway,
-    direct_destination,
-    gateway_destination,
 )
-from edge.upstream.failures import InvalidRequest
 from edge.upstream.transport import EncodedHeaders
 from tollkeeper.conditions import FOLLOWING, Ending, answers_to
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
-from tollkeeper.provider_types import goes_direct
 from tollkeeper.routing import asked_model, drawn, is_provider, plan, prepare, with_prices
 
 log = structlog.get_logger()
@@ -306,32 +301,6 @@ def next_place(
 
 def _waits(route: Route) -> bool:
     return route.rule.condition in FOLLOWING
-
-
-def destination_of(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Destination | None:
-    """Where a rule leads: straight to its provider, or through Cloudflare. None where that doesn't work
-    out."""
-    try:
-        return _destination(rule, grant, gateway)
-    except (ValueError, InvalidRequest) as error:
-        log.warning("rule leads nowhere", rule_id=rule.rule_id, why=type(error).__name__)
-        return None
-
-
-def _destination(rule: RuleView, grant: GrantView, gateway: Gateway | None) -> Destination | None:
-    credential = Credential(rule.credential, rule.stored_key_alias)
-    if goes_direct(rule.provider_type, rule.base_url, rule.direct):
-        return direct_destination(rule.provider_type, rule.base_url, credential)
-    if gateway is None:
-        return None
-    metadata = {
-        "customer": grant.customer_id,
-        "key": grant.key_id,
-        "team": grant.team_id,
-        "user": grant.user_id,
-    }
-    provider = rule.provider_type, rule.base_url
-    return gateway_destination(gateway, *provider, grant.cf_gateway_id, credential, metadata)
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

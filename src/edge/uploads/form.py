@@ -9,15 +9,14 @@ another `model` out of it than the one that is paid for.
     form.close()
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Protocol
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from edge.call import invalid_field
+from edge.uploads.parts import Parts, file_head, name_of
 from edge.uploads.spool import Spool, Spools
 from edge.upstream.upload import Upload
 from tollkeeper.errors import TollkeeperError
@@ -30,7 +29,6 @@ MAX_PARTS = 128
 LOOK_BYTES = 4096
 # The value with which a field goes on, by its name and value.
 Change = Callable[[str, str], str | None]
-_SAFE_TYPE = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 class Observer(Protocol):
@@ -65,7 +63,7 @@ class Form:
         self._events = events
         self._announced_bytes = announced_bytes
         self._spool = Spool(spools)
-        self._boundary = f"tollkeeper{token_hex(16)}"
+        self._parts = Parts()
         self._arriving: FilePart | None = None
         self._field_bytes = 0
         self._seen: list[bytes | None] = []
@@ -121,7 +119,7 @@ class Form:
     @property
     def content_type(self) -> bytes:
         """Of what `upload` sends."""
-        return b"multipart/form-data; boundary=%b" % self._boundary.encode()
+        return self._parts.content_type
 
     @property
     def is_read(self) -> bool:
@@ -166,8 +164,8 @@ class Form:
         """
         fields = self._fields(self.fields, change)
         if self.is_read:
-            length = len(fields) + len(self._last_line())
-            length += sum(len(self._part(part)) + (part.size or 0) + 2 for part in self.files)
+            length = len(fields) + len(self._parts.last_line())
+            length += sum(len(self._parts.file(part.head)) + (part.size or 0) + 2 for part in self.files)
             return Upload(self._stored(fields), length)
         assert not self.begun, "a form that arrives can be sent once"
         return Upload(self._arrive(fields, change, fixed), None)
@@ -184,9 +182,9 @@ class Form:
         async for event in self._events:
             assert isinstance(event, MultipartSegment)
             if event.filename is None:
-                self.fields.append((_name(event), await self._value(event)))
+                self.fields.append((name_of(event), await self._value(event)))
             else:
-                self._arriving = FilePart(_name(event), _file_head(event))
+                self._arriving = FilePart(name_of(event), file_head(event))
                 self.files.append(self._arriving)
                 return
 
@@ -236,17 +234,17 @@ class Form:
         if fields:
             yield fields
         for part in self.files:
-            yield self._part(part)
+            yield self._parts.file(part.head)
             async for piece in self._spool.pieces(part.start, part.size or 0):
                 yield piece
             yield b"\r\n"
-        yield self._last_line()
+        yield self._parts.last_line()
 
     async def _arrive(self, fields: bytes, change: Change, fixed: Collection[str]) -> AsyncIterator[bytes]:
         self.begun = True
         written = fields
         while (part := self._arriving) is not None:
-            yield written + self._part(part)
+            yield written + self._parts.file(part.head)
             async for piece in self._file():
                 yield piece
             known = len(self.fields)
@@ -257,21 +255,11 @@ class Form:
                     message = f"'{name}' must come before the file, or be given once."
                     raise invalid_field(message, name, "invalid_form")
             written = b"\r\n" + self._fields(late, change)
-        yield written + self._last_line()
+        yield written + self._parts.last_line()
 
     def _fields(self, fields: Collection[tuple[str, str]], change: Change) -> bytes:
         changed = ((name, change(name, value)) for name, value in fields)
-        return b"".join(self._field(name, value) for name, value in changed if value is not None)
-
-    def _field(self, name: str, value: str) -> bytes:
-        head = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
-        return b"%b%b\r\n" % (head.encode(), value.encode())
-
-    def _part(self, part: FilePart) -> bytes:
-        return b"--%b\r\n%b\r\n" % (self._boundary.encode(), part.head)
-
-    def _last_line(self) -> bytes:
-        return b"--%b--\r\n" % self._boundary.encode()
+        return b"".join(self._parts.field(name, value) for name, value in changed if value is not None)
 
 
 async def _events(
@@ -289,23 +277,3 @@ async def _events(
 
 def _unreadable(error: MultipartError) -> TollkeeperError:
     return invalid_field(f"The form can't be read: {error}.", None, "invalid_form")
-
-
-def _name(segment: MultipartSegment) -> str:
-    if not segment.name:
-        raise invalid_field("A part of the form has no name.", None, "invalid_form")
-    return str(segment.name)
-
-
-def _file_head(segment: MultipartSegment) -> bytes:
-    name, filename = _quoted(_name(segment)), _quoted(segment.filename or "")
-    head = f'Content-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
-    kind = segment.header("Content-Type")
-    if kind is not None and _SAFE_TYPE.fullmatch(kind):
-        head += f"Content-Type: {kind}\r\n"
-    return head.encode()
-
-
-def _quoted(value: str) -> str:
-    """As browsers write names and file names (HTML, multipart/form-data encoding)."""
-    return value.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
