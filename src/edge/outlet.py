@@ -146,14 +146,15 @@ def unstreamed() -> TollkeeperError:
     return TollkeeperError(Reason.ALL_PROVIDERS_FAILED, "The provider did not answer with a stream.")
 
 
-def told_late(answer: Answer) -> TollkeeperError:
-    """What a whole answer, most likely a vendor's refusal, says to a client that has been promised events."""
-    if answer.status < 400:
-        return unstreamed()
+def told_late(answer: Answer) -> bytes | TollkeeperError:
+    """A whole answer for a client that has been promised events: one event of a success (some models don't
+    stream though they are asked to), an error of a vendor's refusal."""
     try:
         parsed = orjson.loads(answer.body or b"")
     except orjson.JSONDecodeError:
         parsed = None
+    if answer.status < 400:
+        return b"data: %b\n\n" % orjson.dumps(parsed) if type(parsed) is dict else unstreamed()
     error = parsed.get("error") if type(parsed) is dict else None
     told = error if type(error) is dict else {}
     reason = Reason.INVALID_ARGUMENT if answer.status < 500 else Reason.ALL_PROVIDERS_FAILED

@@ -179,7 +179,8 @@ class Pipeline:
             answer = relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
             if not outlet.begun:
                 return answer
-            await outlet.break_off(call.family.dialect.event(told_late(answer)))
+            late = told_late(answer)
+            await outlet.break_off(late if isinstance(late, bytes) else call.family.dialect.event(late))
             return None
         except TollkeeperError as error:
             return await self._failed(error, call, opened, client, outlet)

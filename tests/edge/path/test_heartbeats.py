@@ -17,6 +17,7 @@ from edge.admission import UsageState
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge, until
 from tests.edge.path.test_answers import PATH, body, post
+from tollkeeper.errors import TollkeeperError
 
 Start = Callable[..., Any]
 PING = b": ping\n\n"
@@ -224,9 +225,13 @@ def test_late_refusals_keep_their_words() -> None:
 
     body_ = orjson.dumps({"error": {"message": "Too long.", "code": "context_length_exceeded", "param": "x"}})
     told = told_late(Answer(400, b"application/json", b"", body_))
+    assert isinstance(told, TollkeeperError)
     assert (told.message, told.metadata) == ("Too long.", {"code": "context_length_exceeded", "param": "x"})
-    assert "status 502" in told_late(Answer(502, b"text/html", b"", b"<html>")).message
-    assert "stream" in told_late(Answer(200, b"application/json", b"", b"{}")).message
+    other = told_late(Answer(502, b"text/html", b"", b"<html>"))
+    assert isinstance(other, TollkeeperError)
+    assert "status 502" in other.message
+    assert isinstance(told_late(Answer(200, b"text/html", b"", b"<html>")), TollkeeperError)
+    assert told_late(Answer(200, b"application/json", b"", b'{ "a":\n1 }')) == b'data: {"a":1}\n\n'
 
 
 def test_edges_may_differ(edge: Edge) -> None:
