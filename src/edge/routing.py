@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import random
 
-import structlog
-
 from edge.call import Call
 from edge.destinations import destination_of
 from edge.families import Family
@@ -26,8 +24,6 @@ from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
 from tollkeeper.routing import asked_model, drawn, is_provider, plan, prepare, with_prices
-
-log = structlog.get_logger()
 
 # Of one grant; a key that asks for more different models than this is looked up anew each time.
 MAX_CACHED_MODELS = 256

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.routing import destination_of
+from edge.destinations import destination_of
 from edge.upstream.cloudflare import Gateway
 from edge.upstream.limits import Origin
 from tests.edge.fake_ledger import grant, rule
