@@ -4,6 +4,7 @@ relaying need, no further.
 Unknown fields are vendors' business and go on unchanged; new ones appear every month.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from edge.uploads.form import Form
     from edge.uploads.raw import RawBody
 
+# A letter that needs no escape: only who hides a name writes it so.
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 MAX_MODEL_CHARS = 256
 MAX_CHOICES = 128
 MAX_OUTPUT_TOKENS = 100_000_000
@@ -105,7 +108,10 @@ def quoted(*names: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def is_ambiguous(raw: bytes, body: dict[str, Any], deciding: tuple[tuple[str, bytes], ...]) -> bool:
-    """Whether one of the `deciding` fields (`quoted`) may be written more than once."""
+    """Whether one of the `deciding` fields (`quoted`) may be written more than once, plainly or with escaped
+    letters."""
+    if b"\\u00" in raw and _ESCAPED_ASCII.search(raw) is not None:
+        return True
     for name, in_quotes in deciding:  # noqa: SIM110 - a generator costs three times as much
         if name in body and raw.count(in_quotes) != 1:
             return True

@@ -198,6 +198,18 @@ def test_large_integers_survive_a_rewrite() -> None:
     )
 
 
+def test_a_deciding_field_hidden_by_escapes_goes_on_once() -> None:
+    """Parsers that keep the first of two read another limit than the one that was held for."""
+    raw = b'{"model":"m","max_\\u0074okens":9000,"max_tokens":5,"messages":[{"content":"\\u00e9"}]}'
+    first = b'{"model":"m","max_tokens":5,"max_\\u0074okens":9000,"messages":[{"content":"\\u00e9"}]}'
+    plain = b'{"model":"m","max_tokens":5,"messages":[{"content":"\\u00e9"}]}'
+
+    assert orjson.loads(sent(parse(raw), OPENAI))["max_tokens"] == 5
+    assert parse(first).demand.asked_output == 9000
+    assert b"u0074" not in sent(parse(raw), OPENAI) + sent(parse(first), OPENAI)
+    assert sent(parse(plain), OPENAI) == plain
+
+
 @pytest.mark.parametrize("field", ["model", "n", "max_tokens", "max_completion_tokens", "stream"])
 def test_a_deciding_field_written_twice_goes_on_once(field: str) -> None:
     """Parsers disagree about which one counts: the vendor must see what was held for."""
