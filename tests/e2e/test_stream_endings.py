@@ -42,7 +42,10 @@ def booked_once(stack: Stack, tenant: Tenant, before: int) -> tuple[UsageEntry, 
 async def test_a_stream_that_ends_badly(
     stack: Stack, tenant: Tenant, pairs: str, code: str | None, why: str | None
 ) -> None:
-    """An error event in place of [DONE]; the estimate is of what came, and covers what the vendor billed."""
+    """An error event in place of [DONE]; the estimate covers what the vendor billed, within the hold.
+
+    `test_stream_table` knows just what it is; here other tests may have shown the worker a model that thinks.
+    """
     body = steered(f"tokens=8 {pairs}", stream=True, max_tokens=MAX_TOKENS)
     before = stack.billed()
     reply = await ask(stack.edge, tenant.key().secret, body)
@@ -54,7 +57,7 @@ async def test_a_stream_that_ends_badly(
     entry, billed_nanousd = booked_once(stack, tenant, before)
     assert (entry.state, entry.why) == ((ESTIMATED, why) if why else (REPORTED, ""))
     if why:
-        assert billed_nanousd <= entry.cost_nanousd < hold_nanousd(body, MAX_TOKENS)
+        assert billed_nanousd <= entry.cost_nanousd <= hold_nanousd(body, MAX_TOKENS)
     else:
         assert entry.cost_nanousd == billed_nanousd
 
