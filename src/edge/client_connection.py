@@ -24,6 +24,8 @@ MAX_TICK_S = 5.0
 # Of an answer, before its writer has to wait for the client to read (Sanic's own is four times as much).
 WRITE_HIGH_BYTES = 4096
 WRITE_LOW_BYTES = 1024
+# Of a request, before more is read of it than its reader has taken.
+PAUSE_READING_BYTES = 65_536
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 )
@@ -75,7 +77,7 @@ class EdgeProtocol(HttpProtocol):
     """Sanic's connection, but for hang-ups and for clients that take too long."""
 
     HTTP_CLASS = EdgeHttp
-    __slots__ = ("_limits", "_looked_s", "_patience", "_resumed_count", "client")
+    __slots__ = ("_arrival", "_limits", "_looked_s", "_patience", "_resumed_count", "client")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -84,6 +86,7 @@ class EdgeProtocol(HttpProtocol):
         self._patience = Patience()
         self._looked_s = monotonic()
         self._resumed_count = 0
+        self._arrival: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Takes the connection, unless there are too many."""
@@ -113,6 +116,24 @@ class EdgeProtocol(HttpProtocol):
         """Closes at once. The transport stays in place, unlike Sanic's: a sender may be about to ask it."""
         if self.transport is not None:
             self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps the bytes, and wakes whoever waits for some."""
+        self._time = monotonic()
+        buffer: bytearray = self.recv_buffer
+        buffer += data
+        if len(buffer) >= PAUSE_READING_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+        arrival = self._arrival
+        if arrival is not None and not arrival.done():
+            arrival.set_result(None)
+
+    async def receive_more(self) -> None:
+        """Until more bytes are there."""
+        assert self.transport is not None
+        self.transport.resume_reading()
+        self._arrival = arrival = self.loop.create_future()
+        await arrival
 
     async def send(self, data: bytes) -> None:
         """Writes, once there is room. Raises RequestCancelled when the client is gone."""

@@ -138,6 +138,8 @@ class EdgeHttp(Http):
     @staticmethod
     def _safe_int(value: str, base: int = 10) -> int:
         """A length or a chunk's size; Python alone would also read `0x1` and digits of other scripts."""
+        if base == 10 and len(value) < 19 and value.isascii() and value.isdigit():
+            return int(value)
         form = _DECIMAL if base == 10 else _HEXADECIMAL
         if form.fullmatch(value) is None:
             raise ValueError(f"{value!r} is no length")

@@ -204,7 +204,7 @@ class Estimates:
         return self._reported_count % SAMPLE_EVERY == 0
 
     def usage(
-        self, call: Call, relayed: Relayed, provider_type: str, model: str, told: UsageCounts | None
+        self, call: Call, relayed: Relayed | None, provider_type: str, model: str, told: UsageCounts | None
     ) -> UsageCounts | None:
         """The estimate for an answer without usage; None: the hold stands. `told` is what its vendor had
         reported before it broke off."""
@@ -214,7 +214,7 @@ class Estimates:
             return None  # the vendor goes on after whoever asked is gone
         if (provider_type, model) in self._thinkers:
             return None
-        output = relayed.tokens()
+        output = relayed.tokens() if relayed is not None else 0
         prompt = told.input_tokens if told is not None and told.input_tokens else prompt_tokens(call)
         if not output or prompt is None:
             return None
@@ -225,7 +225,7 @@ class Estimates:
         return told._replace(input_tokens=prompt, output_tokens=max(told.output_tokens, output))
 
     def reported(
-        self, call: Call, relayed: Relayed, provider_type: str, model: str, usage: UsageCounts
+        self, call: Call, relayed: Relayed | None, provider_type: str, model: str, usage: UsageCounts
     ) -> None:
         """Learns from a usage which models think, and now and then how good an estimate would have been."""
         sampled = self.samples
@@ -235,7 +235,13 @@ class Estimates:
             if len(self._thinkers) > MOST_THINKERS:
                 self._thinkers.popitem(last=False)
             return
-        if not sampled or not usage.output_tokens or not usage.input_tokens or _is_media(call):
+        if (
+            not sampled
+            or relayed is None
+            or not usage.output_tokens
+            or not usage.input_tokens
+            or _is_media(call)
+        ):
             return
         metrics.estimate_compared(provider_type, "output", relayed.tokens() / usage.output_tokens)
         prompt = prompt_tokens(call)

@@ -32,6 +32,11 @@ from tollkeeper.money import format_usd
 
 log = structlog.get_logger()
 
+# Looked up once: an enumeration of protobuf's takes a microsecond each time.
+_REPORTED = UsageState.USAGE_STATE_REPORTED
+_ESTIMATED = UsageState.USAGE_STATE_ESTIMATED
+_VOIDED = UsageState.USAGE_STATE_VOIDED
+
 CLIENT_GONE_STATUS = 499
 # After [DONE] a stream has nothing more to say; its connection is worth this much waiting to be used again.
 AFTER_DONE_S = 1.0
@@ -75,7 +80,8 @@ class Relay:
         self._started = started
         self._extra_lines = extra_lines
         self._estimates = estimates
-        self._relayed = Relayed()
+        self._relayed: Relayed | None = None
+        """Made where it may be asked."""
         self._format = upstream.candidate.route.format
         self._settled = upstream.final
 
@@ -94,6 +100,7 @@ class Relay:
         opened.response_model, opened.finish_reason = reading.model, reading.finish
         usage = self._known(reading)
         if usage is None or self._estimates.samples:
+            self._relayed = Relayed()
             self._relayed.add(upstream.data)
         self._settle(usage, reading.why, reading.unbilled)
         if reading.failure is not None:
@@ -174,7 +181,8 @@ class Relay:
 
     async def _pass(self, outlet: Outlet, reader: StreamReader | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
-        upstream, relayed = self._upstream, self._relayed
+        upstream = self._upstream
+        relayed = self._relayed = Relayed()
         data: bytes | None = upstream.data
         upstream.data = b""
         while data is not None:
@@ -245,19 +253,19 @@ class Relay:
         outcome = "ok"
         if upstream.head.cache == b"hit":
             opened.cached, usage, outcome = True, None, "cache_hit"
-            cost = opened.end_attempt(UsageState.USAGE_STATE_VOIDED, status=status, why=outcome)
+            cost = opened.end_attempt(_VOIDED, status=status, why=outcome)
         elif unbilled and usage is None:
             outcome = why
-            cost = opened.end_attempt(UsageState.USAGE_STATE_VOIDED, status=status, why=why)
+            cost = opened.end_attempt(_VOIDED, status=status, why=why)
         elif usage is not None:
-            cost = opened.end_attempt(UsageState.USAGE_STATE_REPORTED, status=status, usage=usage)
+            cost = opened.end_attempt(_REPORTED, status=status, usage=usage)
             self._estimates.reported(self._call, self._relayed, provider_type, model, usage)
         else:
             outcome = why
             guess = None
             if why in RECEIVED:
                 guess = self._estimates.usage(self._call, self._relayed, provider_type, model, told)
-            cost = opened.end_attempt(UsageState.USAGE_STATE_ESTIMATED, status=status, usage=guess, why=why)
+            cost = opened.end_attempt(_ESTIMATED, status=status, usage=guess, why=why)
             metrics.estimated(why)
         metrics.attempt_ended(provider_type, outcome)
         metrics.billed(provider_type, model, usage, cost)

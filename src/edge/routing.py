@@ -4,6 +4,7 @@ grant; which rules are tried, and in which order, says `tollkeeper.routing`."""
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import random
+from typing import NamedTuple
 
 from edge.call import Call
 from edge.destinations import destination_of
@@ -42,8 +43,7 @@ class Route:
     breaker: BreakerKey
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A route with the price in force: an attempt that may be made."""
 
     route: Route

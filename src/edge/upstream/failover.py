@@ -90,7 +90,9 @@ class Attempts:
         """Of the last attempt; None: it answered."""
         self._upload: Upload | None = None
         self._ending = FIRST
-        self._timeouts, total_s = forwarder.waits_of(opened.grant)
+        self._timeouts, total_s = forwarder.timeouts, forwarder.total_s
+        if opened.grant.deadlines is not None:
+            self._timeouts, total_s = forwarder.waits_of(opened.grant)
         self._end_by_s = get_running_loop().time() + total_s
         self.sent = False
         """A byte of the attempt under way may have left."""

@@ -76,7 +76,7 @@ async def test_the_total_counts_all_attempts(start: Start) -> None:
 async def test_no_retry_beyond_the_total(start: Start) -> None:
     """A wait that the request has no time for isn't begun: the next rule is tried at once."""
     async with vendor(refuses(503)) as known:
-        slow = retrying(2, backoff_ms=5000, max_backoff_ms=5000)
+        slow = retrying(2, backoff_ms=8000, max_backoff_ms=8000)
         edge = await served(start, known.base_url, rule("second"), deadlines=Deadlines(total_ms=3000), **slow)
         answer = await post(edge)
 
