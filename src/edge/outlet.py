@@ -52,8 +52,6 @@ class Outlet:
         self._tail = b"\n\n"
         self._timer: asyncio.TimerHandle | None = None
         self._beating: asyncio.Task[None] | None = None
-        self._interval_s = 0.0
-        self._heartbeat = self._early_lines = b""
 
     @property
     def begun(self) -> bool:
@@ -102,7 +100,8 @@ class Outlet:
 
     def close(self) -> None:
         """The request is over."""
-        self.stop_heartbeats()
+        if self._timer is not None:
+            self.stop_heartbeats()
         self._protocol.client = None
 
     # Heartbeats

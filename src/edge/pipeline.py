@@ -230,8 +230,9 @@ class Pipeline:
 
     def _forwarded(self, request: Request, family: Family) -> bytes:
         """Client headers that the family or a setting sends on."""
-        names = family.passed_headers + self._forward_headers
-        return passed_lines(request.headers, names) if names else b""
+        if not family.passed_headers and not self._forward_headers:
+            return b""
+        return passed_lines(request.headers, family.passed_headers + self._forward_headers)
 
     def _refusal(
         self,

@@ -1,6 +1,6 @@
 """Which attempts a request gets, what each may cost at most, and what is held for them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import gmtime
@@ -41,6 +41,9 @@ class Plan:
     clamped: bool
 
 
+Hold = Callable[[GrantView, Call, tuple[str, ...], list[Candidate]], Coroutine[None, None, tuple[Plan, Open]]]
+
+
 class Planner:
     """Plans and admits for one worker."""
 
@@ -63,14 +66,21 @@ class Planner:
             table = self._tables[grant.key_hash] = RouteTable(grant, self._gateway)
         return table
 
-    async def admit(self, grant: GrantView, call: Call, tags: tuple[str, ...]) -> tuple[Plan, Open]:
-        """Takes from rates and holds the worst case. Raises what routing, prices, limits and budgets say
-        against the request."""
+    def admit(
+        self, grant: GrantView, call: Call, tags: tuple[str, ...]
+    ) -> Coroutine[None, None, tuple[Plan, Open]]:
+        """Takes from rates and holds the worst case, when awaited. Raises what routing, prices, limits and
+        budgets say against the request."""
         options = self._options(grant, call, tags)
         hold = self._within_rates if grant.rate_limits else self._hold
+        # Not one more coroutine between the request and its hold than it takes.
         if not self._breakers.tripped:
-            return await hold(grant, call, tags, options)
-        options = self._healthy(options)
+            return hold(grant, call, tags, options)
+        return self._admit_healthy(hold, grant, call, tags, self._healthy(options))
+
+    async def _admit_healthy(
+        self, hold: Hold, grant: GrantView, call: Call, tags: tuple[str, ...], options: list[Candidate]
+    ) -> tuple[Plan, Open]:
         try:
             return await hold(grant, call, tags, options)
         except BaseException:
@@ -190,8 +200,10 @@ class Planner:
             rule.provider_type, model
         )
 
-    async def _begin(self, grant: GrantView, call: Call, plan: Plan, tags: tuple[str, ...]) -> Open:
-        return await self._ledger.begin(
+    def _begin(
+        self, grant: GrantView, call: Call, plan: Plan, tags: tuple[str, ...]
+    ) -> Coroutine[None, None, Open]:
+        return self._ledger.begin(
             grant,
             plan.attempts[0],
             requested_model=call.model,

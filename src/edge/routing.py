@@ -270,6 +270,10 @@ def candidates(
 ) -> list[Candidate]:
     """Routes whose model has a price, in order. Raises MODEL_NOT_PRICED when there is none: nobody could bill
     it."""
+    if len(routes) == 1 and not _waits(routes[0]):
+        price = price_of(routes[0].rule, routes[0].model)
+        if price is not None:
+            return [Candidate(routes[0], price)]
     priced, _, refusal = with_prices(routes, lambda route: price_of(route.rule, route.model), _waits, model)
     if refusal is not None:
         raise refusal

@@ -1,6 +1,6 @@
 """HTTP routes: parse, ask, render."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import SimpleNamespace
 
@@ -19,11 +19,12 @@ def add_inference(app: App, pipeline: Pipeline, family: Family, path: str) -> No
     """Serves a family at POST /v1/<path> and /v1/ai/<path>, where a `provider` in the body chooses among
     rules."""
 
-    async def plain(request: Request) -> Answer | None:
-        return await pipeline.handle(request, family, False)
+    # Sanic awaits what a handler returns; a coroutine of our own around it would be one more.
+    def plain(request: Request) -> Coroutine[None, None, Answer | None]:
+        return pipeline.handle(request, family, False)
 
-    async def with_provider(request: Request) -> Answer | None:
-        return await pipeline.handle(request, family, True)
+    def with_provider(request: Request) -> Coroutine[None, None, Answer | None]:
+        return pipeline.handle(request, family, True)
 
     # Of a form, Sanic must not read the body before it is known who sends it.
     streams = family.read_form is not None
