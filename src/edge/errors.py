@@ -137,6 +137,12 @@ def _plain_headers(status: int, shape: Shape, retry_after_s: float | None) -> tu
     return ((b"retry-after", b"%d" % max(1, math.ceil(wait_s))),)
 
 
+def broken_off() -> TollkeeperError:
+    """A stream whose vendor was gone before its end."""
+    message = "The provider broke off in the middle of its answer."
+    return TollkeeperError(Reason.UPSTREAM_DISCONNECTED, message)
+
+
 def event(error: TollkeeperError) -> bytes:
     """The last event of a stream that broke. SDKs raise on it; without it a cut answer would look
     complete."""

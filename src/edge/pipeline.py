@@ -73,10 +73,7 @@ class Pipeline:
         """
         started = monotonic()
         if self.in_flight >= self._max_in_flight:
-            busy = TollkeeperError(
-                Reason.UNAVAILABLE, "This gateway is busy. Try again in a moment.", retry_after_s=1
-            )
-            return self._refusal(busy, family, started)
+            return self._refusal(_busy(), family, started)
         self.in_flight += 1
         grant: GrantView | None = None
         call: Call | None = None
@@ -125,8 +122,7 @@ class Pipeline:
     def admitted(self) -> Iterator[None]:
         """One of the requests that are served at a time. Raises UNAVAILABLE when there are too many."""
         if self.in_flight >= self._max_in_flight:
-            message = "This gateway is busy. Try again in a moment."
-            raise TollkeeperError(Reason.UNAVAILABLE, message, retry_after_s=1)
+            raise _busy()
         self.in_flight += 1
         try:
             yield
@@ -259,6 +255,12 @@ class Pipeline:
             latency_s=elapsed_s,
         )
         return error_answer(rendered, refusal_id)
+
+
+def _busy() -> TollkeeperError:
+    return TollkeeperError(
+        Reason.UNAVAILABLE, "This gateway is busy. Try again in a moment.", retry_after_s=1
+    )
 
 
 def secret_of(request: Request) -> str:

@@ -113,15 +113,8 @@ class Watcher:
             return True
         if (finish := _FINISH.search(event)) is not None:
             self.finish = finish[1].decode()
-        payload = data_of(event)
-        if payload.startswith(b"[DONE]"):
-            self.done = True
-            return True
-        try:
-            chunk = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return True
-        if not isinstance(chunk, dict):
+        chunk = self._said(event)
+        if chunk is None:
             return True
         if chunk.get("error"):
             self.error = chunk["error"]
@@ -138,6 +131,18 @@ class Watcher:
             self.withheld_count += 1
             return False
         return True
+
+    def _said(self, event: bytes) -> dict[str, Any] | None:
+        """The object in an event; None for what can't be read, and for the end, which is noted."""
+        payload = data_of(event)
+        if payload.startswith(b"[DONE]"):
+            self.done = True
+            return None
+        try:
+            said = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return None
+        return said if isinstance(said, dict) else None
 
 
 def event_end(data: bytes, at: int) -> int:

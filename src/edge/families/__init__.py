@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from edge.kept_objects import KeptObject
 
 
+def of_body(parse: Callable[[bytes, bool], Call]) -> Callable[[Request, bool], Call]:
+    """A family's `parse` that looks at nothing but the body."""
+    return lambda request, with_provider: parse(request.body, with_provider)
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One kind of request."""

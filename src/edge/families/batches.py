@@ -3,10 +3,8 @@ estimate until its end tells what it cost (L15)."""
 
 from collections.abc import Sequence
 
-from sanic.request import Request
-
 from edge.call import Call, invalid_field, json_object, provider_of
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.formats.batches_openai import BatchesOpenai
 from edge.kept_objects import KeptObject
 from edge.worst_case import NOTHING, Demand
@@ -54,8 +52,4 @@ def demand(counted: edge_pb2.BatchInput) -> Demand:
     )
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
-BATCHES = Family("batches", _read, {Wire.OPENAI: BatchesOpenai()}, learn=learn)
+BATCHES = Family("batches", of_body(parse), {Wire.OPENAI: BatchesOpenai()}, learn=learn)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from sanic.request import Request
-
 from edge.call import (
     MAX_CHOICES,
     MAX_OUTPUT_TOKENS,
@@ -18,7 +16,7 @@ from edge.call import (
     quoted,
     wants_usage_of,
 )
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.formats.chat_anthropic import VERSION_LINE, ChatAnthropic
 from edge.formats.chat_google import ChatGoogle
 from edge.formats.chat_openai import ChatOpenai
@@ -73,10 +71,6 @@ def _files_of(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(files)
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
 def _check_messages(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if messages is None:
@@ -95,7 +89,7 @@ def _check_messages(body: dict[str, Any]) -> None:
 
 CHAT = Family(
     "chat",
-    _read,
+    of_body(parse),
     {Wire.OPENAI: ChatOpenai(), Wire.ANTHROPIC: ChatAnthropic(), Wire.GOOGLE: ChatGoogle()},
     cacheable=True,
     wire_headers={Wire.ANTHROPIC: VERSION_LINE},

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from sanic.request import Request
-
 from edge.call import (
     MAX_CHOICES,
     MAX_OUTPUT_TOKENS,
@@ -17,7 +15,7 @@ from edge.call import (
     quoted,
     wants_usage_of,
 )
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.families.token_lists import prompts_of
 from edge.formats.completions_openai import CompletionsOpenai
 from edge.labels import end_user_of
@@ -69,8 +67,4 @@ def demand(body: dict[str, Any], body_bytes: int) -> Demand:
     )
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
-COMPLETIONS = Family("completions", _read, {Wire.OPENAI: CompletionsOpenai()}, cacheable=True)
+COMPLETIONS = Family("completions", of_body(parse), {Wire.OPENAI: CompletionsOpenai()}, cacheable=True)

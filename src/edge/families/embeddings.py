@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from sanic.request import Request
-
 from edge.call import Call, invalid_field, is_ambiguous, json_object, model_of, provider_of, quoted
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.families.token_lists import prompts_of
 from edge.formats.embeddings_google import EmbeddingsGoogle
 from edge.formats.embeddings_openai import EmbeddingsOpenai
@@ -51,13 +49,9 @@ def demand(body: dict[str, Any], body_bytes: int) -> Demand:
     )
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
 EMBEDDINGS = Family(
     "embeddings",
-    _read,
+    of_body(parse),
     {Wire.OPENAI: EmbeddingsOpenai(), Wire.GOOGLE: EmbeddingsGoogle()},
     cacheable=True,
 )

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from sanic.request import Request
-
 from edge.call import (
     Call,
     check_count,
@@ -15,7 +13,7 @@ from edge.call import (
     provider_of,
     quoted,
 )
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.formats.images_openai import ImagesOpenai
 from edge.labels import end_user_of
 from edge.uploads.form import Form
@@ -84,10 +82,6 @@ async def read_form(form: Form, family: Family, with_provider: bool) -> Call:
     )
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
 async def _read_edit(form: Form, with_provider: bool) -> Call:
     return await read_form(form, IMAGE_EDITS, with_provider)
 
@@ -96,13 +90,13 @@ async def _read_variation(form: Form, with_provider: bool) -> Call:
     return await read_form(form, IMAGE_VARIATIONS, with_provider)
 
 
-IMAGES = Family("images", _read, {Wire.OPENAI: ImagesOpenai(Operation.IMAGES)})
+IMAGES = Family("images", of_body(parse), {Wire.OPENAI: ImagesOpenai(Operation.IMAGES)})
 IMAGE_EDITS = Family(
-    "image_edits", _read, {Wire.OPENAI: ImagesOpenai(Operation.IMAGE_EDITS)}, read_form=_read_edit
+    "image_edits", of_body(parse), {Wire.OPENAI: ImagesOpenai(Operation.IMAGE_EDITS)}, read_form=_read_edit
 )
 IMAGE_VARIATIONS = Family(
     "image_variations",
-    _read,
+    of_body(parse),
     {Wire.OPENAI: ImagesOpenai(Operation.IMAGE_VARIATIONS)},
     read_form=_read_variation,
 )

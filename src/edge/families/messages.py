@@ -16,7 +16,7 @@ from edge.call import (
     quoted,
 )
 from edge.dialects.anthropic import ANTHROPIC
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.formats.messages_anthropic import CountTokensAnthropic, MessagesAnthropic
 from edge.labels import MAX_END_USER_CHARS, clean
 from edge.translation.anthropic.usage import STANDARD
@@ -163,15 +163,11 @@ def _end_user(body: dict[str, Any]) -> str:
     return clean(user, MAX_END_USER_CHARS) if type(user) is str else ""
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
 def _read_count(request: Request, with_provider: bool) -> Call:
     return parse_count(request.body, with_provider)
 
 
-MESSAGES = Family("messages", _read, {Wire.ANTHROPIC: MessagesAnthropic()}, ANTHROPIC, _PASSED)
+MESSAGES = Family("messages", of_body(parse), {Wire.ANTHROPIC: MessagesAnthropic()}, ANTHROPIC, _PASSED)
 COUNT_TOKENS = Family(
     "count_tokens", _read_count, {Wire.ANTHROPIC: CountTokensAnthropic()}, ANTHROPIC, _PASSED
 )

@@ -2,10 +2,9 @@
 OpenAI's at nothing."""
 
 import orjson
-from sanic.request import Request
 
 from edge.call import Call, invalid_field, is_ambiguous, json_object, model_of, provider_of, quoted
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.formats.moderations_openai import ModerationsOpenai
 from edge.labels import end_user_of
 from edge.worst_case import Demand
@@ -43,8 +42,4 @@ def parse(raw: bytes, with_provider: bool = False) -> Call:
     )
 
 
-def _read(request: Request, with_provider: bool) -> Call:
-    return parse(request.body, with_provider)
-
-
-MODERATIONS = Family("moderations", _read, {Wire.OPENAI: ModerationsOpenai()}, cacheable=True)
+MODERATIONS = Family("moderations", of_body(parse), {Wire.OPENAI: ModerationsOpenai()}, cacheable=True)

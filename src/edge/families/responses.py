@@ -1,10 +1,7 @@
 """Responses: POST /v1/responses, and what counts and sums up without keeping anything: /input_tokens and
 /compact."""
 
-from collections.abc import Callable
 from typing import Any
-
-from sanic.request import Request
 
 from edge.call import (
     MAX_OUTPUT_TOKENS,
@@ -17,7 +14,7 @@ from edge.call import (
     provider_of,
     quoted,
 )
-from edge.families import Family
+from edge.families import Family, of_body
 from edge.families.response_input import read_input
 from edge.formats.responses_openai import CompactOpenai, InputTokensOpenai, ResponsesOpenai
 from edge.labels import end_user_of
@@ -86,12 +83,8 @@ def _call(family: Family, raw: bytes, body: dict[str, Any], with_provider: bool,
     )
 
 
-def _reader(parse_body: Callable[[bytes, bool], Call]) -> Callable[[Request, bool], Call]:
-    return lambda request, with_provider: parse_body(request.body, with_provider)
-
-
-RESPONSES = Family("responses", _reader(parse), {Wire.OPENAI: ResponsesOpenai()})
+RESPONSES = Family("responses", of_body(parse), {Wire.OPENAI: ResponsesOpenai()})
 INPUT_TOKENS = Family(
-    "responses_input_tokens", _reader(parse_input_tokens), {Wire.OPENAI: InputTokensOpenai()}
+    "responses_input_tokens", of_body(parse_input_tokens), {Wire.OPENAI: InputTokensOpenai()}
 )
-COMPACT = Family("responses_compact", _reader(parse_compact), {Wire.OPENAI: CompactOpenai()})
+COMPACT = Family("responses_compact", of_body(parse_compact), {Wire.OPENAI: CompactOpenai()})

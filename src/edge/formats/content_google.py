@@ -7,6 +7,7 @@ import orjson
 
 from edge.call import Call
 from edge.dialects.google import envelope, event_google
+from edge.errors import broken_off
 from edge.formats import Changes, Reading, StreamReader
 from edge.sse import Watcher
 from edge.translation import exact_json
@@ -16,8 +17,8 @@ from edge.translation.google.errors import read_error
 from edge.translation.google.finish import FAILED, blocked, finish_reason
 from edge.translation.google.usage import searches, usage_counts
 from edge.upstream.cloudflare import Endpoint
+from edge.upstream.faults import gateway_error
 from tollkeeper.cost import UsageCounts
-from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.operations import Operation
 
 _TELLING = (b'"usageMetadata"', b'"finishReason"', b'"groundingMetadata"', b'"promptFeedback"', b'"error"')
@@ -128,9 +129,7 @@ class ContentWatcher(Watcher):
         return rest + self._fail()
 
     def _fail(self) -> bytes:
-        error = TollkeeperError(
-            Reason.UPSTREAM_DISCONNECTED, "The provider broke off in the middle of its answer."
-        )
+        error = broken_off()
         self.error = error.message
         return event_google(error)
 
@@ -207,13 +206,8 @@ def finish_of(candidate: dict[str, Any]) -> str:
 
 def cloudflares_error(status: int, body: bytes) -> bytes | None:
     """An error of Cloudflare's gateway in Google's envelope; None for any other."""
-    if b"AiGatewayError" not in body:
-        return None
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if type(parsed) is not dict or parsed.get("name") != "AiGatewayError":
+    parsed = gateway_error(body)
+    if parsed is None:
         return None
     message = f"Cloudflare AI Gateway: {text(parsed.get('message')) or 'no message'}"
     return orjson.dumps(envelope(status, message, f"CLOUDFLARE_{parsed.get('internalCode')}", {}))

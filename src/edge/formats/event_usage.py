@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
-from edge.sse import Watcher, data_of
+from edge.sse import Watcher
 from tollkeeper.cost import UsageCounts
 
 
@@ -32,17 +30,7 @@ class EventUsage(Watcher):
         return b'"usage"' in chunk or b'"error"' in chunk or b"[DONE]" in chunk
 
     def _look(self, event: bytes) -> bool:
-        if not self._is_telling(event):
-            return True
-        payload = data_of(event)
-        if payload.startswith(b"[DONE]"):
-            self.done = True
-            return True
-        try:
-            told = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return True
-        if isinstance(told, dict):
+        if self._is_telling(event) and (told := self._said(event)) is not None:
             if told.get("error") or told.get("type") == "error":
                 self.error = told.get("error") or told
             elif isinstance(told.get("usage"), dict):

@@ -6,6 +6,7 @@ import orjson
 
 from edge.call import Call
 from edge.dialects.anthropic import ANTHROPIC
+from edge.errors import broken_off
 from edge.formats import Changes, Reading, StreamReader
 from edge.sse import Watcher
 from edge.translation import exact_json
@@ -13,8 +14,8 @@ from edge.translation.anthropic.answer import finish_of
 from edge.translation.anthropic.usage import counts, merged
 from edge.translation.events import EventSplitter
 from edge.upstream.cloudflare import Endpoint
+from edge.upstream.faults import gateway_error
 from tollkeeper.cost import UsageCounts
-from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.operations import Operation
 
 _TELLING = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"')
@@ -93,9 +94,7 @@ class MessagesWatcher(Watcher):
         rest = super().flush()
         if self.done or self.error is not None:
             return rest
-        error = TollkeeperError(
-            Reason.UPSTREAM_DISCONNECTED, "The provider broke off in the middle of its answer."
-        )
+        error = broken_off()
         self.error = error.message
         return (rest + b"\n\n" if rest else b"") + ANTHROPIC.event(error)
 
@@ -134,13 +133,8 @@ class MessagesWatcher(Watcher):
 
 def cloudflares_error(body: bytes) -> bytes | None:
     """An error of Cloudflare's gateway in Anthropic's envelope; None for any other."""
-    if b"AiGatewayError" not in body:
-        return None
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if type(parsed) is not dict or parsed.get("name") != "AiGatewayError":
+    parsed = gateway_error(body)
+    if parsed is None:
         return None
     message, code = parsed.get("message"), parsed.get("internalCode")
     error = {

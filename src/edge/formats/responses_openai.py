@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from edge.call import Call, Made
 from edge.formats import Reading, StreamReader, Unbilled
 from edge.formats.openai_json import OpenaiJson, model_of
-from edge.sse import Watcher, data_of
+from edge.sse import Watcher
 from edge.usage import counts
 from tollkeeper.cost import UsageCounts
 from tollkeeper.operations import Operation
@@ -139,17 +137,7 @@ class ResponsesWatcher(Watcher):
         return _any_in(_TELLING, chunk)
 
     def _look(self, event: bytes) -> bool:
-        if not self._is_telling(event):
-            return True
-        payload = data_of(event)
-        if payload.startswith(b"[DONE]"):
-            self.done = True
-            return True
-        try:
-            told = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            return True
-        if isinstance(told, dict):
+        if self._is_telling(event) and (told := self._said(event)) is not None:
             self._learn(told)
         return True
 

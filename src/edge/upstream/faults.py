@@ -114,6 +114,17 @@ def fault_of(body: bytes) -> Fault:
     )
 
 
+def gateway_error(body: bytes) -> dict[str, Any] | None:
+    """The error that Cloudflare's gateway itself answered with; None for a vendor's."""
+    if b"AiGatewayError" not in body:
+        return None
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if type(parsed) is dict and parsed.get("name") == "AiGatewayError" else None
+
+
 def hidden_fault(data: bytes) -> Fault:
     """The error that a success begins with; `NOTHING` where it begins with an answer."""
     if data.startswith(_ANSWERS):

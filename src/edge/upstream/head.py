@@ -1,5 +1,7 @@
 """The head of a vendor's answer: what goes on to the client, and what stays here."""
 
+from functools import lru_cache
+
 from edge.upstream.response import Response
 
 # What vendors' SDKs read. Never `set-cookie` nor anything about the connection; Cloudflare's own headers are
@@ -11,9 +13,6 @@ _PASSED = frozenset(
 )
 _PASSED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _CACHE_WORDS = {b"HIT": b"hit", b"MISS": b"miss"}
-# Vendors repeat a few dozen names; whatever else comes must not grow this.
-_KNOWN: dict[bytes, bool] = {}
-MAX_KNOWN = 512
 DEFAULT_MEDIA_TYPE = b"application/octet-stream"
 
 
@@ -29,9 +28,7 @@ class Head:
         self.encoding = b""
         lines = b""
         for name, value in response.headers:
-            if (passes := _KNOWN.get(name)) is None:
-                passes = _passes(name)
-            if passes:
+            if _passes(name):
                 lines += b"%b: %b\r\n" % (name, value)
             elif name == b"content-type":
                 self.media_type = value
@@ -54,8 +51,7 @@ class Head:
         return self.lines.replace(b"content-encoding: %b\r\n" % self.encoding, b"", 1)
 
 
+# Vendors repeat a few dozen names; whatever else comes must not grow this.
+@lru_cache(maxsize=512)
 def _passes(name: bytes) -> bool:
-    passes = name in _PASSED or name.startswith(_PASSED_PREFIXES)
-    if len(_KNOWN) < MAX_KNOWN:
-        _KNOWN[name] = passes
-    return passes
+    return name in _PASSED or name.startswith(_PASSED_PREFIXES)

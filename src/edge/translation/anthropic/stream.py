@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from edge.errors import broken_off
 from edge.translation.anthropic.answer import finish_of, refusal_of, tier_of
 from edge.translation.anthropic.errors import envelope
 from edge.translation.anthropic.fields import object_in, text_in
@@ -14,7 +15,7 @@ from edge.translation.openai_answer import DONE, Chunks, error_body, error_event
 from tollkeeper.cost import UsageCounts
 
 _PING = b": ping\n\n"
-_CUT_OFF = "The provider broke off in the middle of its answer."
+_CUT_OFF = broken_off().message
 
 
 class ChatStream:
