@@ -14,6 +14,7 @@ import orjson
 
 from edge import metrics
 from edge.call import Call
+from edge.grants import RuleView
 from edge.text_tokens import text_tokens
 from tollkeeper.cost import UsageCounts
 
@@ -25,9 +26,7 @@ RECEIVED = frozenset(
 # Of longer ones one part in so many is counted, and their end; the parts between are taken to be alike.
 HELD_BYTES = 8_192
 COUNT_EVERY = 4
-# So many go by uncounted before the next that are: their text is as dense as that of those counted.
-SKIPPED_BYTES = 3 * HELD_BYTES
-# Models known to think, by provider type and name; the one reported longest ago is forgotten.
+# Models known to think, by provider and name; the one reported longest ago is forgotten.
 MOST_THINKERS = 1024
 # One answer in so many that has its usage is estimated as well, to know how good estimates are.
 SAMPLE_EVERY = 64
@@ -204,7 +203,7 @@ class Estimates:
         return self._reported_count % SAMPLE_EVERY == 0
 
     def usage(
-        self, call: Call, relayed: Relayed | None, provider_type: str, model: str, told: UsageCounts | None
+        self, call: Call, relayed: Relayed | None, rule: RuleView, model: str, told: UsageCounts | None
     ) -> UsageCounts | None:
         """The estimate for an answer without usage; None: the hold stands. `told` is what its vendor had
         reported before it broke off."""
@@ -212,7 +211,7 @@ class Estimates:
             return None
         if call.body.get("background"):
             return None  # the vendor goes on after whoever asked is gone
-        if (provider_type, model) in self._thinkers:
+        if (rule.provider_id, model) in self._thinkers:
             return None
         output = relayed.tokens() if relayed is not None else 0
         prompt = told.input_tokens if told is not None and told.input_tokens else prompt_tokens(call)
@@ -225,13 +224,16 @@ class Estimates:
         return told._replace(input_tokens=prompt, output_tokens=max(told.output_tokens, output))
 
     def reported(
-        self, call: Call, relayed: Relayed | None, provider_type: str, model: str, usage: UsageCounts
+        self, call: Call, relayed: Relayed | None, rule: RuleView, model: str, usage: UsageCounts
     ) -> None:
-        """Learns from a usage which models think, and now and then how good an estimate would have been."""
+        """Learns from a usage which models think, and now and then how good an estimate would have been.
+
+        By provider and not by its type: what one customer's own server says must not raise another's bill.
+        """
         sampled = self.samples
         self._reported_count += 1
         if usage.reasoning_tokens:
-            self._thinkers[provider_type, model] = None
+            self._thinkers[rule.provider_id, model] = None
             if len(self._thinkers) > MOST_THINKERS:
                 self._thinkers.popitem(last=False)
             return
@@ -243,10 +245,10 @@ class Estimates:
             or _is_media(call)
         ):
             return
-        metrics.estimate_compared(provider_type, "output", relayed.tokens() / usage.output_tokens)
+        metrics.estimate_compared(rule.provider_type, "output", relayed.tokens() / usage.output_tokens)
         prompt = prompt_tokens(call)
         if prompt is not None:
-            metrics.estimate_compared(provider_type, "prompt", prompt / usage.input_tokens)
+            metrics.estimate_compared(rule.provider_type, "prompt", prompt / usage.input_tokens)
 
 
 def _is_asked_to_think(body: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from edge import metrics
 from edge.admission import Ledger, Open, UsageState
 from edge.answer import Answer
 from edge.call import Call
-from edge.errors import JSON
+from edge.errors import JSON, broken_off
 from edge.estimate import RECEIVED, Estimates, Relayed
 from edge.formats import Reading, StreamReader, Unbilled
 from edge.hangup import Client
@@ -248,7 +248,7 @@ class Relay:
         for made in self._call.made:
             opened.keep(made.object_id, made.kind, pending=made.pending, batch_input=made.batch_input)
         status, candidate = upstream.status, upstream.candidate
-        provider_type, model = candidate.route.rule.provider_type, candidate.price.model
+        rule, model = candidate.route.rule, candidate.price.model
         opened.cf_log_id = upstream.head.cf_log_id.decode("latin-1")
         outcome = "ok"
         if upstream.head.cache == b"hit":
@@ -259,16 +259,16 @@ class Relay:
             cost = opened.end_attempt(_VOIDED, status=status, why=why)
         elif usage is not None:
             cost = opened.end_attempt(_REPORTED, status=status, usage=usage)
-            self._estimates.reported(self._call, self._relayed, provider_type, model, usage)
+            self._estimates.reported(self._call, self._relayed, rule, model, usage)
         else:
             outcome = why
             guess = None
             if why in RECEIVED:
-                guess = self._estimates.usage(self._call, self._relayed, provider_type, model, told)
+                guess = self._estimates.usage(self._call, self._relayed, rule, model, told)
             cost = opened.end_attempt(_ESTIMATED, status=status, usage=guess, why=why)
             metrics.estimated(why)
-        metrics.attempt_ended(provider_type, outcome)
-        metrics.billed(provider_type, model, usage, cost)
+        metrics.attempt_ended(rule.provider_type, outcome)
+        metrics.billed(rule.provider_type, model, usage, cost)
 
     def _latency_ms(self) -> int:
         return int((monotonic() - self._started) * 1000)
@@ -281,8 +281,7 @@ class Relay:
             message = "The time for this request was over in the middle of the provider's answer."
             error = TollkeeperError(Reason.UPSTREAM_TIMEOUT, message)
         else:
-            message = "The provider broke off in the middle of its answer."
-            error = TollkeeperError(Reason.UPSTREAM_DISCONNECTED, message)
+            error = broken_off()
         return self._call.family.dialect.event(error)
 
     def _lines(self, passed: bytes, cost: str = "") -> bytes:

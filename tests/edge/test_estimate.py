@@ -20,8 +20,10 @@ from edge.estimate import (
     prompt_tokens,
 )
 from edge.families.chat import CHAT, parse
+from edge.grants import RuleView
 from edge.text_tokens import CHARS_PER_TEN_TOKENS, MAX_COUNTED_CHARS, text_tokens
 from tollkeeper.cost import UsageCounts
+from tollkeeper.v1.edge_pb2 import Rule
 
 ROOT = Path(__file__).parents[2]
 # Text, and the least and most that vocabularies of today make of it: OpenAI's cl100k and o200k, as their
@@ -185,16 +187,19 @@ def test_what_is_not_in_the_body() -> None:
     assert prompt_tokens(call(messages=[{"role": "user", "content": [part]}])) is None
 
 
+RULE = RuleView(Rule(provider_id="provider", provider_type="openai"))
+
+
 def estimated(estimates: Estimates, asked: Call, made: Relayed, told: UsageCounts | None = None) -> object:
     """Its verdict for one model."""
-    return estimates.usage(asked, made, "openai", "m", told)
+    return estimates.usage(asked, made, RULE, "m", told)
 
 
 def test_usage() -> None:
     """Prompt and output; what the vendor told before it broke off counts more."""
     estimates = Estimates(EstimatePolicy.RELAYED)
     made = relayed(chunk("Hello, world!"))
-    usage = estimates.usage(call(), made, "openai", "m", None)
+    usage = estimates.usage(call(), made, RULE, "m", None)
     assert usage is not None
     assert (usage.output_tokens, usage.input_tokens) == (4, prompt_tokens(call()))
     told = UsageCounts(input_tokens=70, cached_input_tokens=30, output_tokens=1)
@@ -214,17 +219,19 @@ def test_where_the_hold_stands() -> None:
     assert estimated(estimates, call(reasoning_effort="high"), made) is None
     assert estimated(estimates, call(background=True), made) is None
     assert estimated(estimates, call(), made) is not None
-    estimates.reported(call(), made, "openai", "m", UsageCounts(output_tokens=9, reasoning_tokens=5))
+    estimates.reported(call(), made, RULE, "m", UsageCounts(output_tokens=9, reasoning_tokens=5))
     assert estimated(estimates, call(), made) is None
+    other = RuleView(Rule(provider_id="other", provider_type="openai"))
+    assert estimates.usage(call(), made, other, "m", None) is not None, "another's server is believed"
 
 
 def test_thinkers_are_bounded() -> None:
     """The model heard of longest ago is forgotten."""
     estimates = Estimates(EstimatePolicy.RELAYED)
     for number in range(MOST_THINKERS + 1):
-        estimates.reported(call(), relayed(), "openai", f"m{number}", UsageCounts(reasoning_tokens=1))
+        estimates.reported(call(), relayed(), RULE, f"m{number}", UsageCounts(reasoning_tokens=1))
     assert len(estimates._thinkers) == MOST_THINKERS
-    assert ("openai", "m0") not in estimates._thinkers
+    assert (RULE.provider_id, "m0") not in estimates._thinkers
 
 
 def test_family() -> None:
