@@ -151,6 +151,11 @@ class EdgeProtocol(HttpProtocol):
         super().resume_writing()  # type: ignore[no-untyped-call]
 
     @property
+    def _request_count(self) -> int:
+        """Of the connection, so that time limits know one from the next."""
+        return int(self.state["requests_count"])
+
+    @property
     def room(self) -> asyncio.Event:
         """Set while the client has read most of what it was sent, and once it is gone."""
         return self._can_write
@@ -172,7 +177,7 @@ class EdgeProtocol(HttpProtocol):
         if unread and (http.stage is Stage.IDLE or not self._can_write.is_set()):
             self._look_at_reader(http, elapsed_s, unread)
         elif http.stage is Stage.REQUEST:
-            if self._patience.is_over((http.request_number, "head"), elapsed_s, self._limits.head_s):
+            if self._patience.is_over((self._request_count, "head"), elapsed_s, self._limits.head_s):
                 self._end("head", "The request's head did not arrive in time.")
         elif http.request_body and http.stage in (Stage.HANDLER, Stage.IDLE):
             self._look_at_body(http, elapsed_s)
@@ -185,7 +190,7 @@ class EdgeProtocol(HttpProtocol):
         self._callback_check_timeouts = self.loop.call_later(self._limits.tick_s, self.check_timeouts)
 
     def _look_at_reader(self, http: EdgeHttp, elapsed_s: float, unread: int) -> None:
-        step = (http.request_number, self._resumed_count)
+        step = (self._request_count, self._resumed_count)
         if self._patience.is_over(step, elapsed_s, self._limits.read_s, unread):
             metrics.connection_cut("read")
             self.transport.abort()  # type: ignore[union-attr]
@@ -194,7 +199,7 @@ class EdgeProtocol(HttpProtocol):
         # While bytes of it wait here, it is us who are slow.
         waited_s = 0.0 if self.recv_buffer else elapsed_s
         received = (http.request_bytes or 0) - (http.request_bytes_left or 0)
-        if self._patience.is_over((http.request_number, "body"), waited_s, self._limits.body_s, received):
+        if self._patience.is_over((self._request_count, "body"), waited_s, self._limits.body_s, received):
             self._end("body", "The request's body did not arrive in time.")
 
     def _end(self, part: str, message: str) -> None:

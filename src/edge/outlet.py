@@ -40,13 +40,10 @@ class Outlet:
         "_timer",
     )
 
-    def __init__(self, request: Request, client: Client) -> None:
+    def __init__(self, request: Request, protocol: EdgeProtocol, client: Client) -> None:
         self._request = request
         self._client = client
-        protocol = request.stream.protocol if request.stream is not None else None
-        assert isinstance(protocol, EdgeProtocol)
         self._protocol = protocol
-        protocol.client = client
         self._room = protocol.room
         self._answer: Answer | None = None
         self._tail = b"\n\n"
@@ -98,12 +95,6 @@ class Outlet:
         elif not self._client.gone:
             self._protocol.abort()
 
-    def close(self) -> None:
-        """The request is over."""
-        if self._timer is not None:
-            self.stop_heartbeats()
-        self._protocol.client = None
-
     # Heartbeats
 
     def keep_alive(self, interval_s: float, heartbeat: bytes, lines: bytes) -> None:
@@ -112,7 +103,7 @@ class Outlet:
         self._timer = asyncio.get_running_loop().call_later(interval_s, self._look)
 
     def stop_heartbeats(self) -> None:
-        """What follows isn't made of events."""
+        """What follows isn't made of events, or nothing follows. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

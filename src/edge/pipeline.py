@@ -13,6 +13,7 @@ from edge.answer import Answer, error_answer
 from edge.caching import CACHE_HEADER, ttl_s_of
 from edge.call import Call
 from edge.client_address import ClientAddresses
+from edge.client_connection import EdgeProtocol
 from edge.client_headers import passed_lines
 from edge.config import EdgeSettings
 from edge.estimate import Estimates
@@ -143,14 +144,17 @@ class Pipeline:
     ) -> Answer | None:
         """`opened` is finished when this returns or raises, whatever happens."""
         client = Client(self._hangups)
+        protocol: EdgeProtocol = request.stream.protocol  # type: ignore[union-attr, assignment]
+        protocol.client = client
         outlet: Outlet | None = None
         attempts: Attempts | None = None
         provider = ""
         try:
-            outlet = Outlet(request, client)
-            heartbeat = call.family.dialect.heartbeat
-            if call.stream and self._heartbeat_s and heartbeat:
-                outlet.keep_alive(self._heartbeat_s, heartbeat, _early_lines(opened))
+            if call.stream:
+                outlet = Outlet(request, protocol, client)
+                heartbeat = call.family.dialect.heartbeat
+                if self._heartbeat_s and heartbeat:
+                    outlet.keep_alive(self._heartbeat_s, heartbeat, _early_lines(opened))
             attempts = Attempts(
                 self.forwarder,
                 self._ledger,
@@ -169,11 +173,12 @@ class Pipeline:
             )
             attempts.ended = True
             if not upstream.complete or (call.stream and upstream.head.is_event_stream):
+                outlet = outlet or Outlet(request, protocol, client)
                 await relay.stream(outlet)
                 attempts.streamed(upstream)
                 return None
             answer = relay.whole(self._with_metadata or request.headers.get(_METADATA_HEADER) == "body")
-            if not outlet.begun:
+            if outlet is None or not outlet.begun:
                 return answer
             late = told_late(answer)
             await outlet.break_off(late if isinstance(late, bytes) else call.family.dialect.event(late))
@@ -195,8 +200,9 @@ class Pipeline:
             if opened.keeps:
                 self.on_kept(opened)
             client.release()
+            protocol.client = None
             if outlet is not None:
-                outlet.close()
+                outlet.stop_heartbeats()
             metrics.request_ended(
                 call.family.name, provider, opened.status, call.stream, monotonic() - started
             )

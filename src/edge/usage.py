@@ -1,11 +1,14 @@
 """Model tokens out of what vendors report, in OpenAI's convention: every detail is a part of its parent."""
 
+from typing import TypeGuard
+
 from tollkeeper.cost import UsageCounts
 
 # No request has this many tokens; a larger figure is garbage and would overflow what sums it up.
 _MAX_TOKENS = 1_000_000_000
 _STANDARD_TIERS = frozenset({"", "auto", "default", "standard"})
 _MAX_TIER_CHARS = 40
+_INT = frozenset({int})
 _PROMPT = "prompt_tokens"
 _COMPLETION = "completion_tokens"
 
@@ -20,16 +23,19 @@ def counts(usage: object, web_searches: int = 0, service_tier: object = None) ->
     """
     if not isinstance(usage, dict):
         return None
-    figures = _figures(usage)
-    prompt = figures.get(_PROMPT if usage.get(_PROMPT) is not None else "input_tokens")
-    completion = figures.get(_COMPLETION if usage.get(_COMPLETION) is not None else "output_tokens")
-    if prompt is None or completion is None:
+    prompt = usage.get(_PROMPT)
+    if prompt is None:
+        prompt = usage.get("input_tokens")
+    completion = usage.get(_COMPLETION)
+    if completion is None:
+        completion = usage.get("output_tokens")
+    if not (_is_count(prompt) and _is_count(completion)):
         return None
     into = _figures(usage.get("prompt_tokens_details") or usage.get("input_tokens_details")).get
     out = _figures(usage.get("completion_tokens_details") or usage.get("output_tokens_details")).get
     reasoning = out("reasoning_tokens", 0)
-    total = figures.get("total_tokens", 0)
-    if total > prompt + completion:
+    total = usage.get("total_tokens", 0)
+    if total != prompt + completion and _is_count(total) and total > prompt + completion:
         reasoning = max(reasoning, total - prompt - completion)
         completion = total - prompt
     return UsageCounts(
@@ -65,10 +71,17 @@ def _tier(value: object) -> str:
     return value if value.isascii() and value.isprintable() else ""
 
 
+def _is_count(value: object) -> TypeGuard[int]:
+    """Whether it can be one of model tokens."""
+    return type(value) is int and 0 <= value <= _MAX_TOKENS
+
+
 def _figures(reported: object) -> dict[str, int]:
     """Those of its fields that can be counts of model tokens."""
     if type(reported) is not dict:
         return {}
-    return {
-        name: value for name, value in reported.items() if type(value) is int and 0 <= value <= _MAX_TOKENS
-    }
+    values = reported.values()
+    # Mostly all of them can, and are told so without a look at each.
+    if values and _INT.issuperset(map(type, values)) and min(values) >= 0 and max(values) <= _MAX_TOKENS:
+        return reported
+    return {name: value for name, value in reported.items() if _is_count(value)}

@@ -289,7 +289,7 @@ class Connection(asyncio.BufferedProtocol):
         limit = self._limits.max_head_bytes
         if self._overhead > limit and _head_bytes(response.headers) > limit:
             raise BadAnswer(f"the head of the upstream's answer is larger than {limit} bytes")
-        if status < 200:
+        if not 200 <= status < 600:
             if status not in (100, 102, 103):
                 raise BadAnswer(f"the upstream answered with status {status}")
             response.headers.clear()

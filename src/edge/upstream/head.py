@@ -1,7 +1,5 @@
 """The head of a vendor's answer: what goes on to the client, and what stays here."""
 
-from functools import lru_cache
-
 from edge.upstream.response import Response
 
 # What vendors' SDKs read. Never `set-cookie` nor anything about the connection; Cloudflare's own headers are
@@ -12,6 +10,13 @@ _PASSED = frozenset(
     | {b"request-id"}  # Anthropic's
 )
 _PASSED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
+# What nearly every answer has and nobody needs: told without a look at prefixes.
+_DROPPED = frozenset(
+    {b"date", b"server", b"connection", b"content-length", b"transfer-encoding", b"cf-ray", b"vary"}
+    | {b"cf-cache-status", b"set-cookie", b"alt-svc", b"strict-transport-security", b"keep-alive"}
+    | {b"x-content-type-options", b"cf-aig-event-id", b"cf-aig-model", b"cf-aig-provider", b"cf-aig-step"}
+    | {b"openai-organization", b"openai-project", b"via", b"access-control-expose-headers"}
+)
 _CACHE_WORDS = {b"HIT": b"hit", b"MISS": b"miss"}
 DEFAULT_MEDIA_TYPE = b"application/octet-stream"
 
@@ -28,7 +33,9 @@ class Head:
         self.encoding = b""
         lines = b""
         for name, value in response.headers:
-            if _passes(name):
+            if name in _DROPPED:
+                continue
+            if name in _PASSED or name.startswith(_PASSED_PREFIXES):
                 lines += b"%b: %b\r\n" % (name, value)
             elif name == b"content-type":
                 self.media_type = value
@@ -49,9 +56,3 @@ class Head:
     def decoded_lines(self) -> bytes:
         """The header lines without the content encoding, for a body that was decoded here."""
         return self.lines.replace(b"content-encoding: %b\r\n" % self.encoding, b"", 1)
-
-
-# Vendors repeat a few dozen names; whatever else comes must not grow this.
-@lru_cache(maxsize=512)
-def _passes(name: bytes) -> bool:
-    return name in _PASSED or name.startswith(_PASSED_PREFIXES)
