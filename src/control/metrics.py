@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LOOK_DELAY_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -55,6 +56,12 @@ class Metrics:
             "tollkeeper_control_rate_asks",
             "Shares of rates and of concurrent requests that edges asked for: granted, refused.",
             ["kind", "outcome"],
+            registry=registry,
+        )
+        self.look_delay_seconds = Histogram(
+            "tollkeeper_control_look_delay_seconds",
+            "From when the end of an unfinished object was to be looked for until an edge took it.",
+            buckets=_LOOK_DELAY_SECONDS,
             registry=registry,
         )
         self.cost_mismatches = Counter(

@@ -81,7 +81,8 @@ def create_app(
     text_routes.add_routes(app, pipeline)
     media_routes.add_routes(app, pipeline)
     proxy = KeptProxy(ledger, planner, pipeline)
-    app.ctx.follower = Follower(proxy, [response_routes.PLACE, file_routes.BATCH_PLACE])
+    places = response_routes.PLACE, file_routes.BATCH_PLACE
+    app.ctx.follower = Follower(ledger, proxy, places, settings.follow_interval_s)
     pipeline.on_kept = app.ctx.follower.follow
     response_routes.add_routes(app, pipeline, proxy)
     file_routes.add_routes(app, pipeline, proxy, KeptLists(ledger, pipeline, proxy))

@@ -125,6 +125,8 @@ class EdgeSettings(BaseSettings):
     hangup_drain_s: float = Field(60.0, ge=0, le=3600)
     # Of each worker; beyond it a hang-up cancels.
     hangup_drain_max: int = Field(128, ge=0, le=100_000)
+    # How often each worker asks for background responses and batches that nobody looks at.
+    follow_interval_s: float = Field(40.0, gt=0, le=3600)
     # What is booked for an answer that ended without its usage.
     estimate: EstimatePolicy = EstimatePolicy.RELAYED
     # How long requests in flight may go on after SIGTERM.

@@ -58,6 +58,7 @@ class ControlLink:
         self._refused = _method(channel, "ReportRefusals", messages.ReportRefusalsResponse.FromString)
         self._find = _method(channel, "FindKeptObjects", messages.FindKeptObjectsResponse.FromString)
         self._scan = _method(channel, "ScanKeptObjects", messages.ScanKeptObjectsResponse.FromString)
+        self._claim = _method(channel, "ClaimPendingObjects", messages.ClaimPendingObjectsResponse.FromString)
         self._report = _method(channel, "ReportKeptObject", messages.ReportKeptObjectResponse.FromString)
         self._delete = _method(channel, "DeleteKeptObject", messages.DeleteKeptObjectResponse.FromString)
         self._show = _method(channel, "ShowKey", messages.ShowKeyResponse.FromString)
@@ -140,6 +141,16 @@ class ControlLink:
             "ScanKeptObjects", self._scan, data, KEPT_OBJECTS_TIMEOUT_S
         )
         return answer.objects
+
+    async def claim_pending_objects(
+        self, request: edge_pb2.ClaimPendingObjectsRequest
+    ) -> edge_pb2.ClaimPendingObjectsResponse:
+        """Objects whose end this edge should look for now."""
+        data = request.SerializeToString()
+        answer: edge_pb2.ClaimPendingObjectsResponse = await self._call(
+            "ClaimPendingObjects", self._claim, data, KEPT_OBJECTS_TIMEOUT_S
+        )
+        return answer
 
     async def report_kept_object(self, request: edge_pb2.ReportKeptObjectRequest) -> None:
         """Books the end of a pending object."""

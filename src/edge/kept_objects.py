@@ -5,6 +5,7 @@ remembered. That isn't the steady state: only requests that name such an object 
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from edge import metrics
@@ -25,6 +26,8 @@ MISSING_S = 5.0
 WAIT_S = 2.0
 # Look-ups of a worker under way; beyond it clients are asked to come back.
 MAX_LOOK_UPS = 256
+# In place of a key's hash, in grants that only lead to an object.
+NO_KEY = b""
 
 
 class KeptObject(NamedTuple):
@@ -38,6 +41,16 @@ class KeptObject(NamedTuple):
     """What it cost isn't known yet."""
     batch_input: edge_pb2.BatchInput | None = None
     """Of a file that a batch may be made of."""
+
+
+class Pending(NamedTuple):
+    """An object whose end should be looked for now."""
+
+    kept: KeptObject
+    grant: GrantView
+    """As much as it takes to look: of no key, so it admits nothing. Without rules: the provider was
+    deleted."""
+    age_s: float
 
 
 class KeptObjects:
@@ -98,6 +111,31 @@ class KeptObjects:
             customer_id=grant.customer_id, kind=kind, before_object_id=before, page_size=count
         )
         return [_kept(each) for each in await self._link.scan_kept_objects(request)]
+
+    async def claim(self, kinds: Sequence[str], count: int) -> tuple[list[Pending], float]:
+        """Up to so many pending objects to look at, and for how long no other will be due; infinite when none
+        is known. Raises UNAVAILABLE."""
+        request = edge_pb2.ClaimPendingObjectsRequest(kinds=kinds, count=count)
+        answer = await self._link.claim_pending_objects(request)
+        pending = [
+            Pending(
+                _kept(each.object),
+                GrantView(NO_KEY, each.grant, 0.0, 0.0),
+                each.age.ToTimedelta().total_seconds(),
+            )
+            for each in answer.objects
+        ]
+        if not answer.HasField("next_in"):
+            return pending, inf
+        return pending, answer.next_in.ToTimedelta().total_seconds()
+
+    async def leave(self, customer_id: str, object_id: str, why: str) -> None:
+        """Tells that nobody will know what a pending object cost, so that its estimate stays. Raises
+        NOT_FOUND, UNAVAILABLE."""
+        request = edge_pb2.ReportKeptObjectRequest(
+            customer_id=customer_id, object_id=object_id, why_unknown=why
+        )
+        await self._link.report_kept_object(request)
 
     async def report(self, request: edge_pb2.ReportKeptObjectRequest) -> None:
         """Tells what a pending object cost in the end. May be told again. Raises NOT_FOUND, UNAVAILABLE."""

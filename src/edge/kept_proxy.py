@@ -106,15 +106,16 @@ class KeptProxy:
         return parsed if type(parsed) is dict else None
 
     async def look(self, grant: GrantView, place: Place, kept: KeptObject) -> str | None:
-        """Reads a pending object for its cost. What came of it in a word: `reported`, or `nothing` where it
-        has ended without telling any; None: it hasn't ended, or can't be had now."""
+        """Reads a pending object for its cost. What came of it in a word: `reported`, or `usage_missing`
+        where it has ended without telling any; None: it hasn't ended, or can't be had now. Raises
+        TransportError, and what `report` raises."""
         parsed = await self.read(grant, place, kept)
         if parsed is None or parsed.get("id") != kept.object_id:
             return None
         reading = await place.read(parsed, partial(self._file, grant, kept.provider_id))
         if await self.report(grant.customer_id, kept, reading):
             return "reported"
-        return None if reading.why == BACKGROUND or not reading.finish else "nothing"
+        return None if reading.why == BACKGROUND or not reading.finish else "usage_missing"
 
     async def _find(self, grant: GrantView, place: Place, object_id: str) -> KeptObject:
         (kept,) = await self._ledger.kept_objects.find(grant, [object_id])

@@ -99,7 +99,7 @@ _kept_objects = Counter(
 )
 _followed = Counter(
     "tollkeeper_edge_followed_total",
-    "Unfinished objects whose end was looked for: reported, nothing (it told none), given_up, refused.",
+    "Looks for the end of unfinished objects: reported, unfinished, or why it won't be known.",
     ("outcome",),
 )
 _clamped = Counter(
@@ -314,7 +314,7 @@ def kept_objects_found(outcome: str, count: int) -> None:
 
 
 def followed(outcome: str) -> None:
-    """An unfinished object is looked at no more."""
+    """The end of an unfinished object was looked for."""
     _followed.labels(outcome).inc()
 
 

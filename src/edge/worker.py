@@ -112,6 +112,7 @@ class Worker:
             stack.push_async_callback(self.ledger.close)
             stack.push_async_callback(self.ledger.drain, LEDGER_DRAIN_S)
             server = await self._serve(listener)
+            self.app.ctx.follower.start()
             stack.push_async_callback(self._drain, server)
             for work in (self._set_gauges(), self._tell_health()):
                 stack.callback(asyncio.create_task(work).cancel)

@@ -1,15 +1,21 @@
 """The Responses API through the whole product: usage from its events, what vendors keep, background."""
 
 import json
+import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.admin import Tenant, VirtualKey
+from tests.e2e.bills import mini_nanousd
+from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, found
 from tests.e2e.wire import Reply, ask
 from tollkeeper.v1.edge_pb2 import UsageState
+from tollkeeper.v1.keys_pb2 import RevokeKeyRequest
 from tollkeeper.v1.usage_pb2 import UsageEntry
 
 REPORTED = UsageState.USAGE_STATE_REPORTED
@@ -21,11 +27,13 @@ INPUT, OUTPUT, CONTEXT = 150, 600, 128_000
 PROMPT = 13
 
 
-async def post(stack: Stack, key: VirtualKey, sim: str = "", path: str = "responses", **fields: Any) -> Reply:
-    """A response of 13 tokens of prompt, unless it is steered otherwise."""
+async def post(
+    stack: Stack, key: VirtualKey, sim: str = "", path: str = "responses", at: str = "", **fields: Any
+) -> Reply:
+    """A response of 13 tokens of prompt, unless it is steered otherwise; `at` another edge."""
     given = f"[[sim prompt={PROMPT} {sim}]]"
     body = {"model": MODEL, "input": given, "max_output_tokens": 16, **fields}
-    return await ask(stack.edge, key.secret, json.dumps(body).encode(), path=f"/v1/{path}")
+    return await ask(at or stack.edge, key.secret, json.dumps(body).encode(), path=f"/v1/{path}")
 
 
 async def about(stack: Stack, key: VirtualKey, rest: str, method: str = "GET") -> Reply:
@@ -225,12 +233,45 @@ async def test_l15_background_is_billed_at_its_end(stack: Stack, tenant: Tenant)
 
 
 async def test_l15_background_is_followed(stack: Stack, tenant: Tenant) -> None:
-    """The app never asks for it; the worker that sent it does."""
+    """The app never asks for it; the edge does."""
     key, gate = tenant.key(), f"g{tenant.customer_id[:13]}"
     await post(stack, key, f"gate={gate} tokens=9", background=True)
     [entry] = tenant.settled(1)
     assert entry.state == ESTIMATED
     stack.open_gate(gate)
+    found(lambda: tenant.settled(1)[0].state == REPORTED)
+    assert tenant.settled(1)[0].cost_nanousd == cost(PROMPT, 9)
+
+
+async def test_i5_background_is_followed_over_a_kill(stack: Stack, tenant: Tenant, tmp_path: Path) -> None:
+    """kill -9 of the worker right after its answer: what is booked in the end is what the vendor billed, and
+    the app never asks for it."""
+    key, gate, before = tenant.key(), f"g{tenant.customer_id[:13]}", stack.billed()
+    with edge(stack, tmp_path, TOLLKEEPER_FOLLOW_INTERVAL_S="1") as url:
+        reply = await post(stack, key, f"gate={gate} tokens=9", at=url, background=True)
+        assert reply.json()["status"] == "queued"
+        os.kill(int((tmp_path / "edge/run/edge-worker-0.pid").read_text()), signal.SIGKILL)
+        [entry] = tenant.settled(1)
+        held = hold(tenant, entry)
+        assert (entry.state, entry.cost_nanousd) == (ESTIMATED, held)
+        stack.open_gate(gate)
+        found(lambda: tenant.settled(1)[0].state == REPORTED, timeout_s=30)
+    [billed] = stack.bill(before)
+    assert tenant.settled(1)[0].cost_nanousd == mini_nanousd(billed) == cost(PROMPT, 9)
+    assert tenant.entries(entry.usage_id)[1:] == [("correction", cost(PROMPT, 9) - held)]
+
+
+async def test_l15_others_follow_what_an_edge_left(stack: Stack, tenant: Tenant, tmp_path: Path) -> None:
+    """The edge is gone, and its key is revoked: another edge sees the end."""
+    key, gate = tenant.key(), f"g{tenant.customer_id[:13]}"
+    with edge(stack, tmp_path) as url:
+        await post(stack, key, f"gate={gate} tokens=9", at=url, background=True)
+        tenant.settled(1)
+    stack.open_gate(gate)
+    named = {"customer_id": tenant.customer_id, "key_id": key.key_id}
+    stack.admin.keys.RevokeKey(RevokeKeyRequest(**named))
+    # A worker that has left something unfinished itself asks soon, and for everything.
+    await post(stack, stack.admin.tenant().key(), "tokens=9", background=True)
     found(lambda: tenant.settled(1)[0].state == REPORTED)
     assert tenant.settled(1)[0].cost_nanousd == cost(PROMPT, 9)
 

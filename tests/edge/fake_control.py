@@ -112,6 +112,7 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
         self.posted: dict[str, edge_pb2.UsageRecord] = {}
         self.received: list[edge_pb2.UsageRecord] = []
         self.reported: dict[str, edge_pb2.ReportKeptObjectRequest] = {}
+        self.claimed: set[str] = set()
         self.deleted: set[tuple[str, str]] = set()
         self.outcome_of: Callable[[edge_pb2.UsageRecord], int | None] = lambda record: None
         self.closed_incarnations: dict[str, int] = {}
@@ -376,6 +377,21 @@ class FakeControl(edge_pb2_grpc.EdgeServiceServicer):
     def _scan(self, request: edge_pb2.ScanKeptObjectsRequest) -> edge_pb2.ScanKeptObjectsResponse:
         made = [each for each in self._made(request.customer_id).values() if each.kind == request.kind]
         return edge_pb2.ScanKeptObjectsResponse(objects=made[::-1])
+
+    async def ClaimPendingObjects(
+        self, request: edge_pb2.ClaimPendingObjectsRequest, context: Context
+    ) -> Any:
+        """What is pending and wasn't handed out before, with all rules of the customer's first key."""
+        return await self._serve("ClaimPendingObjects", request, context, self._claim)
+
+    def _claim(self, request: edge_pb2.ClaimPendingObjectsRequest) -> edge_pb2.ClaimPendingObjectsResponse:
+        answer = edge_pb2.ClaimPendingObjectsResponse()
+        for grant in self.grants.values():
+            for made in self._made(grant.customer_id).values():
+                if made.pending and made.kind in request.kinds and made.object_id not in self.claimed:
+                    self.claimed.add(made.object_id)
+                    answer.objects.add(object=made, grant=grant)
+        return answer
 
     async def ReportKeptObject(self, request: edge_pb2.ReportKeptObjectRequest, context: Context) -> Any:
         """Takes note."""

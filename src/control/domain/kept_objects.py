@@ -12,6 +12,10 @@ _KIND = re.compile(r"[a-z][a-z_.]{0,39}")
 # OpenAI forgets a response after 30 days; the other kinds stay until somebody deletes them (OpenAI's page on
 # data controls).
 _KEPT_FOR = {"response": timedelta(days=31)}
+# The end of what is pending is looked for at growing intervals: as long as the object is old, in these bounds
+# (L15).
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 def kept_for(kind: str) -> timedelta | None:

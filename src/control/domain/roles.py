@@ -105,6 +105,7 @@ _METHODS = {
         "ReportRefusals": _EDGE,
         "FindKeptObjects": _EDGE,
         "ScanKeptObjects": _EDGE,
+        "ClaimPendingObjects": _EDGE,
         "ReportKeptObject": _EDGE,
         "DeleteKeptObject": _EDGE,
         "ShowKey": _EDGE,

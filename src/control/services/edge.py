@@ -16,7 +16,7 @@ from control.ledger import closing
 from control.ledger.queue import LedgerQueue
 from control.ledger.refusals import log_refusals
 from control.metrics import Metrics
-from control.services import kept_objects
+from control.services import kept_objects, pending_objects
 from control.services.edge_checks import check_acquire, check_reports, check_uuid, check_watch
 from control.services.key_fields import budgets_above, key_message
 from control.services.rate_shares import RateShares
@@ -160,10 +160,19 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         listed = await kept_objects.newest(self._database, request)
         return edge_pb2.ScanKeptObjectsResponse(objects=listed)
 
+    async def ClaimPendingObjects(
+        self, request: edge_pb2.ClaimPendingObjectsRequest, context: "Context"
+    ) -> edge_pb2.ClaimPendingObjectsResponse:
+        """Hands out what somebody should look at now."""
+        return await pending_objects.claim(self._database, self._metrics, self._open_credential, request)
+
     async def ReportKeptObject(
         self, request: edge_pb2.ReportKeptObjectRequest, context: "Context"
     ) -> edge_pb2.ReportKeptObjectResponse:
         """Books the end of what was pending."""
+        if request.why_unknown:
+            await pending_objects.leave_estimated(self._database, self._rates, request)
+            return edge_pb2.ReportKeptObjectResponse(outcome=Outcome.DUPLICATE)
         record = await kept_objects.reported_record(self._database, self._rates, request)
         if record is None:
             return edge_pb2.ReportKeptObjectResponse(outcome=Outcome.DUPLICATE)

@@ -35,7 +35,7 @@ async def find(database: Database, request: edge_pb2.FindKeptObjectsRequest) -> 
         rows = await _look(database, request.customer_id, possible)
         left_s = deadline_s - time.monotonic()
         if len(rows) == len(possible) or left_s <= 0:
-            return [_message(rows[object_id]) for object_id in possible if object_id in rows]
+            return [found_object(rows[object_id]) for object_id in possible if object_id in rows]
         await asyncio.sleep(min(pause_s, left_s))
         pause_s *= 2
 
@@ -50,7 +50,7 @@ async def newest(database: Database, request: edge_pb2.ScanKeptObjectsRequest) -
         rows = await kept_objects.newest(
             connection, request.customer_id, request.kind, request.before_object_id, size
         )
-    return [_message(row) for row in rows]
+    return [found_object(row) for row in rows]
 
 
 async def reported_record(
@@ -58,19 +58,26 @@ async def reported_record(
 ) -> edge_pb2.UsageRecord | None:
     """The record of a pending object's request with the usage that its end brought; None when that was
     reported before. Raises NOT_FOUND for what isn't the customer's."""
-    _check_customer(request.customer_id)
-    row = (await _look(database, request.customer_id, [request.object_id])).get(request.object_id)
-    if row is None:
-        raise not_found("kept object", request.object_id)
-    if row["pending_record"] is None:
+    record = await pending_record(database, request.customer_id, request.object_id)
+    if record is None:
         return None
-    record = edge_pb2.UsageRecord.FromString(row["pending_record"])
     price_ids = {attempt.price_id for attempt in record.attempts}
     try:
         report(record, request, await prices.rates(record.customer_id, price_ids))
     except RejectedRecord as rejection:
         raise invalid(f"This can't be posted: {rejection}.") from None
     return record
+
+
+async def pending_record(database: Database, customer_id: str, object_id: str) -> edge_pb2.UsageRecord | None:
+    """The estimated record of a pending object; None for one that isn't pending. Raises NOT_FOUND for what
+    isn't the customer's."""
+    _check_customer(customer_id)
+    row = (await _look(database, customer_id, [object_id])).get(object_id)
+    if row is None:
+        raise not_found("kept object", object_id)
+    stored: bytes | None = row["pending_record"]
+    return edge_pb2.UsageRecord.FromString(stored) if stored is not None else None
 
 
 async def remove(database: Database, request: edge_pb2.DeleteKeptObjectRequest) -> None:
@@ -88,7 +95,8 @@ async def _look(database: Database, customer_id: str, object_ids: Sequence[str])
     return {row["object_id"]: row for row in rows}
 
 
-def _message(row: Row) -> edge_pb2.FoundObject:
+def found_object(row: Row) -> edge_pb2.FoundObject:
+    """The message of an object's row."""
     found = edge_pb2.FoundObject(
         object_id=row["object_id"],
         kind=row["kind"],

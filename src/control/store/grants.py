@@ -221,27 +221,33 @@ async def load_routing(
 
 
 def _rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Rule:
+    rule = provider_rule(row, open_credential)
+    rule.rule_id = row["rule_id"]
+    rule.priority = row["priority"]
+    rule.condition = row["condition"]
+    rule.statuses.extend(row["statuses"])
+    rule.when = row["when"]
+    rule.weight = row["weight"]
+    rule.provider_enabled = not row["disabled"]
+    rule.allowed_models.extend(row["allowed_models"])
+    rule.model_rewrite = row["model_rewrite"]
+    rule.passthrough_paths.extend(row["passthrough_paths"])
+    return rule
+
+
+def provider_rule(row: Row, open_credential: Callable[[bytes, str], str]) -> edge_pb2.Rule:
+    """As much of a rule as says how its provider is reached."""
     sealed: bytes | None = row["sealed_credential"]
     context = credential_context(row["provider_id"])
     return edge_pb2.Rule(
-        rule_id=row["rule_id"],
-        priority=row["priority"],
-        condition=row["condition"],
-        statuses=row["statuses"],
-        when=row["when"],
-        weight=row["weight"],
         provider_id=row["provider_id"],
         provider_name=row["name"],
         provider_type=row["provider_type"],
-        provider_enabled=not row["disabled"],
         base_url=row["base_url"],
         direct=row["direct"],
         shared=row["provider_customer_id"] == PLATFORM_CUSTOMER_ID,
         credential="" if sealed is None else open_credential(sealed, context),
         stored_key_alias=row["stored_key_alias"],
-        allowed_models=row["allowed_models"],
-        model_rewrite=row["model_rewrite"],
-        passthrough_paths=row["passthrough_paths"],
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.kept_objects import kept_for
+from control.domain.kept_objects import FIRST_PAUSE, kept_for
 from control.domain.records import ESTIMATED, PreparedRecord
 from control.store import rows as row_sets
 from control.store.fetch import fetch_all
@@ -18,7 +18,7 @@ DELETED_AT_ONCE = 1000
 _INSERT = row_sets.insert_statement(kept_objects, ["object_id"], "ON CONFLICT DO NOTHING")
 _REPORTED = text(
     """
-    UPDATE kept_objects k SET pending_record = NULL
+    UPDATE kept_objects k SET pending_record = NULL, look_time = NULL
     FROM jsonb_populate_recordset(CAST(NULL AS kept_objects), CAST(:rows AS jsonb)) r
     WHERE k.customer_id = r.customer_id AND k.usage_id = r.usage_id AND k.pending_record IS NOT NULL
     """
@@ -43,6 +43,7 @@ def _rows(record: PreparedRecord, now: datetime) -> list[Row]:
     rows: list[Row] = []
     for kept in objects.values():
         lasts = kept_for(kept.kind)
+        pending = estimate if kept.pending else None
         rows.append(
             {
                 "customer_id": record.message.customer_id,
@@ -50,10 +51,11 @@ def _rows(record: PreparedRecord, now: datetime) -> list[Row]:
                 "kind": kept.kind,
                 "provider_id": kept.provider_id,
                 "usage_id": record.usage_id,
-                "pending_record": estimate if kept.pending else None,
+                "pending_record": pending,
                 "batch_input": kept.batch_input.SerializeToString() if kept.HasField("batch_input") else None,
                 "create_time": now,
                 "expire_time": now + lasts if lasts is not None else None,
+                "look_time": now + FIRST_PAUSE if pending is not None else None,
             }
         )
     return rows

@@ -769,6 +769,8 @@ kept_objects = Table(
     _time("create_time"),
     # When the vendor has forgotten it too; absent: never by itself.
     _time("expire_time", nullable=True),
+    # While it is pending: when its end is looked for next; absent: nobody looks.
+    _time("look_time", nullable=True),
     Index("kept_objects_by_kind", "customer_id", "kind", "usage_id", "object_id"),
     Index(
         "kept_objects_pending",
@@ -777,6 +779,7 @@ kept_objects = Table(
         postgresql_where=text("pending_record IS NOT NULL"),
     ),
     Index("kept_objects_by_expire_time", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
+    Index("kept_objects_by_look_time", "look_time", postgresql_where=text("look_time IS NOT NULL")),
 )
 
 # Sums by dimension and hour, kept as entries are posted, so that nothing sums a log.

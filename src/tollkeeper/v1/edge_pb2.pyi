@@ -657,21 +657,49 @@ class ScanKeptObjectsResponse(_message.Message):
     objects: _containers.RepeatedCompositeFieldContainer[FoundObject]
     def __init__(self, objects: _Optional[_Iterable[_Union[FoundObject, _Mapping]]] = ...) -> None: ...
 
+class ClaimPendingObjectsRequest(_message.Message):
+    __slots__ = ("kinds", "count")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ClaimPendingObjectsResponse(_message.Message):
+    __slots__ = ("objects", "next_in")
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_IN_FIELD_NUMBER: _ClassVar[int]
+    objects: _containers.RepeatedCompositeFieldContainer[PendingObject]
+    next_in: _duration_pb2.Duration
+    def __init__(self, objects: _Optional[_Iterable[_Union[PendingObject, _Mapping]]] = ..., next_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class PendingObject(_message.Message):
+    __slots__ = ("object", "age", "grant")
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    object: FoundObject
+    age: _duration_pb2.Duration
+    grant: Grant
+    def __init__(self, object: _Optional[_Union[FoundObject, _Mapping]] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ...) -> None: ...
+
 class ReportKeptObjectRequest(_message.Message):
-    __slots__ = ("customer_id", "object_id", "usage", "response_model", "finish", "kept_objects")
+    __slots__ = ("customer_id", "object_id", "usage", "response_model", "finish", "kept_objects", "why_unknown")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_MODEL_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
     KEPT_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    WHY_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     object_id: str
     usage: Usage
     response_model: str
     finish: str
     kept_objects: _containers.RepeatedCompositeFieldContainer[KeptObject]
-    def __init__(self, customer_id: _Optional[str] = ..., object_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., response_model: _Optional[str] = ..., finish: _Optional[str] = ..., kept_objects: _Optional[_Iterable[_Union[KeptObject, _Mapping]]] = ...) -> None: ...
+    why_unknown: str
+    def __init__(self, customer_id: _Optional[str] = ..., object_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., response_model: _Optional[str] = ..., finish: _Optional[str] = ..., kept_objects: _Optional[_Iterable[_Union[KeptObject, _Mapping]]] = ..., why_unknown: _Optional[str] = ...) -> None: ...
 
 class ReportKeptObjectResponse(_message.Message):
     __slots__ = ("outcome", "cost_nanousd")

@@ -81,6 +81,11 @@ class EdgeServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.FromString,
                 _registered_method=True)
+        self.ClaimPendingObjects = channel.unary_unary(
+                '/tollkeeper.v1.EdgeService/ClaimPendingObjects',
+                request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsResponse.FromString,
+                _registered_method=True)
         self.ReportKeptObject = channel.unary_unary(
                 '/tollkeeper.v1.EdgeService/ReportKeptObject',
                 request_serializer=tollkeeper_dot_v1_dot_edge__pb2.ReportKeptObjectRequest.SerializeToString,
@@ -182,6 +187,14 @@ class EdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClaimPendingObjects(self, request, context):
+        """Pending objects whose end it is time to look for (L15). Each is handed to one edge, and to the next one that asks after
+        a pause that grows with its age, until its end is reported: no edge has to remember what it follows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportKeptObject(self, request, context):
         """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
         estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
@@ -267,6 +280,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.ScanKeptObjects,
                     request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.SerializeToString,
+            ),
+            'ClaimPendingObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimPendingObjects,
+                    request_deserializer=tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsResponse.SerializeToString,
             ),
             'ReportKeptObject': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportKeptObject,
@@ -539,6 +557,33 @@ class EdgeService:
             '/tollkeeper.v1.EdgeService/ScanKeptObjects',
             tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsRequest.SerializeToString,
             tollkeeper_dot_v1_dot_edge__pb2.ScanKeptObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimPendingObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.EdgeService/ClaimPendingObjects',
+            tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_edge__pb2.ClaimPendingObjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,6 +64,10 @@ class EdgeServiceStub:
     """
     ScanKeptObjects: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ScanKeptObjectsRequest, _edge_pb2.ScanKeptObjectsResponse]
     """A customer's kept objects of one kind, the newest first."""
+    ClaimPendingObjects: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ClaimPendingObjectsRequest, _edge_pb2.ClaimPendingObjectsResponse]
+    """Pending objects whose end it is time to look for (L15). Each is handed to one edge, and to the next one that asks after
+    a pause that grows with its age, until its end is reported: no edge has to remember what it follows.
+    """
     ReportKeptObject: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ReportKeptObjectRequest, _edge_pb2.ReportKeptObjectResponse]
     """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
     estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
@@ -116,6 +120,10 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     """
     ScanKeptObjects: _aio.UnaryUnaryMultiCallable[_edge_pb2.ScanKeptObjectsRequest, _edge_pb2.ScanKeptObjectsResponse]  # type: ignore[assignment]
     """A customer's kept objects of one kind, the newest first."""
+    ClaimPendingObjects: _aio.UnaryUnaryMultiCallable[_edge_pb2.ClaimPendingObjectsRequest, _edge_pb2.ClaimPendingObjectsResponse]  # type: ignore[assignment]
+    """Pending objects whose end it is time to look for (L15). Each is handed to one edge, and to the next one that asks after
+    a pause that grows with its age, until its end is reported: no edge has to remember what it follows.
+    """
     ReportKeptObject: _aio.UnaryUnaryMultiCallable[_edge_pb2.ReportKeptObjectRequest, _edge_pb2.ReportKeptObjectResponse]  # type: ignore[assignment]
     """Somebody saw the end of a pending object: its request is posted again, as reported, and a correcting entry makes the
     estimate right (L18). NOT_FOUND when it isn't the customer's; nothing happens when it isn't pending any more.
@@ -219,6 +227,16 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_edge_pb2.ScanKeptObjectsResponse, _abc.Awaitable[_edge_pb2.ScanKeptObjectsResponse]]:
         """A customer's kept objects of one kind, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ClaimPendingObjects(
+        self,
+        request: _edge_pb2.ClaimPendingObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_edge_pb2.ClaimPendingObjectsResponse, _abc.Awaitable[_edge_pb2.ClaimPendingObjectsResponse]]:
+        """Pending objects whose end it is time to look for (L15). Each is handed to one edge, and to the next one that asks after
+        a pause that grows with its age, until its end is reported: no edge has to remember what it follows.
+        """
 
     @_abc_1.abstractmethod
     def ReportKeptObject(
