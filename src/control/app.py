@@ -29,7 +29,7 @@ from control.metrics_server import MetricsServer
 from control.partitions import Partitions
 from control.probe import GatewayAddress, Probe
 from control.provisioner import GatewayPlan, Provisioner
-from control.retention import Retention, old_audit_entries
+from control.retention import Retention, old_audit_entries, old_kept_objects
 from control.server import Server, Service
 from control.services.api_tokens import ApiTokensService
 from control.services.audit import AuditService
@@ -50,7 +50,7 @@ from control.services.teams import TeamsService
 from control.services.templates import TemplatesService
 from control.services.usage import UsageService
 from control.services.users import UsersService
-from control.store import credentials, kept_objects
+from control.store import credentials, kept_objects, rates
 from control.store.database import Database
 from control.store.notices import Notices
 from control.watch import Hub
@@ -105,11 +105,7 @@ class Control:
             account_id=settings.cf_account_id or "",
         )
         self.provisioner = Provisioner(self.database, self._gateways, plan, self.metrics)
-        days = settings.audit_retention_days
-        self._retentions = [Retention(self.database, "kept_objects", kept_objects.remove_expired)]
-        if days:
-            old = old_audit_entries(timedelta(days=days))
-            self._retentions.append(Retention(self.database, "audit_entries", old))
+        self._retentions = _retentions(self.database, settings)
         self._server = Server(settings, self._interceptor(), self._services(key_ring), Health(database_url))
 
     @property
@@ -209,6 +205,20 @@ class Control:
             Service(add_ModelsServiceServicer_to_server, ModelsService(catalogue)),
             Service(add_UsageServiceServicer_to_server, UsageService(database)),
         ]
+
+
+def _retentions(database: Database, settings: ControlSettings) -> list[Retention]:
+    retentions = [
+        Retention(database, "expired_kept_objects", kept_objects.remove_expired),
+        Retention(database, "rate_meters", rates.remove_idle),
+    ]
+    if settings.kept_objects_retention_days:
+        old = old_kept_objects(timedelta(days=settings.kept_objects_retention_days))
+        retentions.append(Retention(database, "old_kept_objects", old))
+    if settings.audit_retention_days:
+        entries = old_audit_entries(timedelta(days=settings.audit_retention_days))
+        retentions.append(Retention(database, "audit_entries", entries))
+    return retentions
 
 
 def _cloudflare(settings: ControlSettings) -> Api | None:

@@ -90,6 +90,9 @@ class ControlSettings(BaseSettings):
     # How long audit entries are kept; 0: for ever.
     audit_retention_days: int = Field(0, ge=0, le=36500)
 
+    # How long files, batches and what else vendors never forget are known; 0: until they are deleted.
+    kept_objects_retention_days: int = Field(400, ge=0, le=36500)
+
     request_timeout_s: float = Field(30.0, gt=0, le=600)
     drain_s: float = Field(10.0, ge=0, le=300)
     # Lets tools list the services; off for ports that strangers can reach.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from control.store import audit
+from control.store import audit, kept_objects
 from control.store.database import Connection, Database
 from tollkeeper.ids import first_at
 from tollkeeper.tasks import end
@@ -67,5 +67,14 @@ def old_audit_entries(kept: timedelta) -> Removal:
 
     async def remove(connection: Connection, now: datetime) -> int:
         return await audit.delete_before(connection, str(first_at(now - kept)))
+
+    return remove
+
+
+def old_kept_objects(kept: timedelta) -> Removal:
+    """What vendors keep since longer ago than this, and never forget by themselves."""
+
+    async def remove(connection: Connection, now: datetime) -> int:
+        return await kept_objects.remove_made_before(connection, now - kept)
 
     return remove

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from clients.control import ControlClient
-from control.retention import Retention
+from control.retention import Retention, old_kept_objects
 from control.store import kept_objects
 from tests.control.gateway import refused
 from tests.control.harness import RunningControl, running_control
@@ -180,6 +180,18 @@ async def test_what_vendors_forget_is_forgotten(
     assert await retention.look(now + timedelta(days=30)) == 0
     assert await retention.look(now + timedelta(days=32)) == 1
     assert [each.object_id for each in await find(edge, tenant.customer_id, "resp_1", "file-1")] == ["file-1"]
+
+
+async def test_what_vendors_never_forget_is_forgotten_late(
+    control: RunningControl, edge: ControlClient, tenant: Tenant
+) -> None:
+    """After the time of a setting, which is no concern of what has an end of its own."""
+    await settle(edge, made(tenant, ("resp_1", "response"), ("file-1", "file"), ("batch_1", "batch")))
+    retention = Retention(control.database, "kept_objects", old_kept_objects(timedelta(days=400)))
+    now = datetime.now(UTC)
+    assert await retention.look(now + timedelta(days=399)) == 0
+    assert await retention.look(now + timedelta(days=401)) == 2
+    assert [each.object_id for each in await find(edge, tenant.customer_id, "resp_1", "file-1")] == ["resp_1"]
 
 
 @pytest.mark.parametrize(

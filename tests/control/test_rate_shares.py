@@ -1,6 +1,7 @@
 """Shares of rates and of concurrent requests over the database (L4), and the limits they are shares of."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.control import ControlClient
 from control.domain.key_limits import RATES
+from control.retention import Retention
+from control.store import rates
 from tests.control.gateway import authorize, make_key, refused
 from tests.control.harness import RunningControl
 from tollkeeper.errors import Reason
@@ -225,3 +228,16 @@ async def test_what_no_worker_would_ask_is_refused(control: RunningControl) -> N
             await worker.ask(**{"scope_id": key_id, "waiting": [1], **fields})
     with refused(Reason.INVALID_ARGUMENT):
         await worker.asks([ShareAsk(scope="key", scope_id=key_id, kind=1, number=n) for n in (1, 2)])
+
+
+async def test_idle_meters_are_removed(control: RunningControl) -> None:
+    """A day after the last ask; those in use stay, and one that was removed is made again."""
+    (worker,), key_id = await workers(control, 1, requests_per_minute=60, max_concurrent_requests=5)
+    for kind in (REQUESTS_PER_MINUTE, CONCURRENT_REQUESTS):
+        answer = await worker.ask(scope_id=key_id, kind=kind, waiting=[1], used=[ShareUse(amount=1)])
+        assert answer.granted == 1
+    retention = Retention(control.database, "rate_meters", rates.remove_idle)
+    now = datetime.now(UTC)
+    assert await retention.look(now + timedelta(hours=23)) == 0
+    assert await retention.look(now + timedelta(hours=25)) == 2
+    assert (await worker.ask(scope_id=key_id, waiting=[1])).granted == 1

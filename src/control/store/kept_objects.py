@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy import ColumnElement, delete, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.domain.kept_objects import FIRST_PAUSE, kept_for
@@ -96,11 +96,24 @@ async def remove(connection: AsyncConnection, customer_id: str, object_id: str) 
 
 async def remove_expired(connection: AsyncConnection, now: datetime) -> int:
     """Forgets up to 1000 that their vendors have forgotten too; returns how many."""
+    return await _remove_before(connection, kept_objects.c.expire_time, now)
+
+
+async def remove_made_before(connection: AsyncConnection, time: datetime) -> int:
+    """Forgets up to 1000 that were made before, of the kinds that vendors never forget; returns how many."""
+    return await _remove_before(
+        connection, kept_objects.c.create_time, time, kept_objects.c.expire_time.is_(None)
+    )
+
+
+async def _remove_before(
+    connection: AsyncConnection, column: ColumnElement[datetime], time: datetime, *which: ColumnElement[bool]
+) -> int:
     columns = kept_objects.c
     old = (
         select(columns.customer_id, columns.object_id)
-        .where(columns.expire_time < now)
-        .order_by(columns.expire_time)
+        .where(column < time, *which)
+        .order_by(column)
         .limit(DELETED_AT_ONCE)
         .cte()
     )

@@ -1,12 +1,13 @@
 """Meters of rates and of concurrent requests (L4): one row each, changed in place."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from control.domain.rates import Answer, Kind, Meter, Share
+from control.domain.rates import SLOT_MS, Answer, Kind, Meter, Share
 from control.store.fetch import fetch_all
 from control.store.rows import Row, encode, insert_statement, run, update_statement
 from control.store.tables import rate_meters
@@ -47,6 +48,23 @@ _LOCK = text(
 # Not the transaction's time: that is before it waited for its locks.
 _NOW_MS = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
 _SAVE = update_statement(rate_meters, ["first_slot", "used", "shares"])
+# Of a scope that is limited no more, or gone. What counts is forgotten after two minutes.
+_IDLE = timedelta(days=1)
+DELETED_AT_ONCE = 10_000
+_REMOVE_IDLE = text(
+    """
+    WITH idle AS (
+        SELECT customer_id, scope_id, model, kind FROM rate_meters m
+        WHERE (m.first_slot + cardinality(m.used)) * :slot_ms < :before_ms
+            AND NOT EXISTS (
+                SELECT FROM jsonb_each(m.shares) s
+                WHERE CAST(s.value->>'until_ms' AS bigint) >= :before_ms)
+        LIMIT :count FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM rate_meters m USING idle i
+    WHERE (m.customer_id, m.scope_id, m.model, m.kind) = (i.customer_id, i.scope_id, i.model, i.kind)
+    """
+)
 _COLUMNS = {
     Kind.REQUESTS_PER_MINUTE: "requests_per_minute",
     Kind.TOKENS_PER_MINUTE: "tokens_per_minute",
@@ -101,6 +119,14 @@ async def save_meters(connection: AsyncConnection, customer_id: str, meters: dic
         _SAVE,
         [{"customer_id": customer_id, **key._asdict(), **_packed(meter)} for key, meter in meters.items()],
     )
+
+
+async def remove_idle(connection: AsyncConnection, now: datetime) -> int:
+    """Removes up to 10,000 meters that nothing was asked of for a day; returns how many. They are made again
+    when they are needed."""
+    before_ms = int((now - _IDLE).timestamp() * 1000)
+    values = {"slot_ms": SLOT_MS, "before_ms": before_ms, "count": DELETED_AT_ONCE}
+    return (await connection.execute(_REMOVE_IDLE, values)).rowcount
 
 
 async def _lock(connection: AsyncConnection, customer_id: str, rows: Sequence[Row]) -> dict[MeterKey, Meter]:

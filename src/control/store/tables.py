@@ -779,6 +779,7 @@ kept_objects = Table(
         postgresql_where=text("pending_record IS NOT NULL"),
     ),
     Index("kept_objects_by_expire_time", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
+    Index("kept_objects_by_create_time", "create_time", postgresql_where=text("expire_time IS NULL")),
     Index("kept_objects_by_look_time", "look_time", postgresql_where=text("look_time IS NOT NULL")),
 )
 

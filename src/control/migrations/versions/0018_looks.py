@@ -1,4 +1,4 @@
-"""when the end of what is pending is looked for"""
+"""when the end of what is pending is looked for, and how long kept objects are known"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,4 +16,11 @@ def upgrade() -> None:
         ["look_time"],
         unique=False,
         postgresql_where=sa.text("look_time IS NOT NULL"),
+    )
+    op.create_index(
+        "kept_objects_by_create_time",
+        "kept_objects",
+        ["create_time"],
+        unique=False,
+        postgresql_where=sa.text("expire_time IS NULL"),
     )
