@@ -4,7 +4,9 @@ import argparse
 import gc
 import logging
 import os
+import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
@@ -23,11 +25,19 @@ def main(arguments: list[str] | None = None) -> int:
         settings = _settings(arguments)
         gc.collect()
         gc.freeze()
+        _allow_many_files()
         uvloop.run(run(settings))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"simulator: {error}\n")
         return 1
     return 0
+
+
+def _allow_many_files() -> None:
+    """A thousand streams are as many connections, and shells often start programs with such a limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems call a limit unlimited and refuse it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _settings(arguments: list[str] | None) -> Settings:

@@ -1,8 +1,11 @@
-"""What clients that don't read cost a worker: memory, measured on a real one."""
+"""A thousand clients that don't read: what they cost their worker, measured on a real one, and what stays."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,24 +16,38 @@ from tests.e2e.admin import Tenant
 from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, found
 from tests.e2e.wire import PATH, ask, steered
+from tollkeeper.v1.edge_pb2 import UsageState
+from tollkeeper.v1.usage_pb2 import UsageEntry
 
-READERS = 250
+READERS = 1000
 MOST_BYTES_EACH = 65_536
 # More than everything between the simulator and the client can hold: about 350 kB.
 ENDLESS = "tokens=1200 uncapped"
-# What the simulator may take over so many streams at once is no failure.
-PATIENT = {
+SETTINGS = {
+    "TOLLKEEPER_MAX_STREAMS": str(READERS),
+    # What the simulator may take over so many streams at once is no failure.
     "TOLLKEEPER_CLIENT_READ_TIMEOUT_S": "600",
     "TOLLKEEPER_FIRST_BYTE_TIMEOUT_S": "60",
     "TOLLKEEPER_IDLE_TIMEOUT_S": "60",
 }
+PATIENCE_S = 40
 
 
 @pytest.fixture(scope="module")
 def alone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An edge with one worker that nobody else uses."""
-    with edge(stack, tmp_path_factory.mktemp("alone"), **PATIENT) as url:
+    with edge(stack, tmp_path_factory.mktemp("alone"), **SETTINGS) as url:
         yield url
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process may open as many files as the system lets it; shells often start with a thousand."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems call a limit unlimited and refuse it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def worker(url: str) -> psutil.Process:
@@ -59,12 +76,8 @@ async def deaf(url: str, secret: str) -> socket.socket:
 
 
 async def stalled(url: str, secret: str) -> list[socket.socket]:
-    """All of them, a few at a time."""
-    readers: list[socket.socket] = []
-    while len(readers) < READERS:
-        readers += await asyncio.gather(*(deaf(url, secret) for _ in range(25)))
-        await asyncio.sleep(0.1)
-    return readers
+    """All of them, at once."""
+    return list(await asyncio.gather(*(deaf(url, secret) for _ in range(READERS))))
 
 
 async def warm_up(url: str, secret: str) -> None:
@@ -74,11 +87,16 @@ async def warm_up(url: str, secret: str) -> None:
         await asyncio.gather(*(ask(url, secret, body) for _ in range(30)))
 
 
-def streams(url: str) -> int:
-    """Those that the edge serves now."""
+def gauge(url: str, name: str) -> int:
+    """What the edge shows now."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
-    [value] = [line.split()[-1] for line in lines if line.startswith("tollkeeper_edge_streams ")]
+    [value] = [line.split()[-1] for line in lines if line.startswith(f"tollkeeper_edge_{name} ")]
     return int(float(value))
+
+
+def files(url: str, process: psutil.Process) -> int:
+    """Those a worker has open, but for connections to vendors that wait for another request."""
+    return process.num_fds() - gauge(url, 'upstream_connections{state="idle"}')
 
 
 def grown(process: psutil.Process) -> int:
@@ -89,22 +107,44 @@ def grown(process: psutil.Process) -> int:
         sizes.append(process.memory_info().rss)
         return len(sizes) > 10 and sizes[-1] - sizes[-10] < 65_536
 
-    found(steady, timeout_s=30)
+    found(steady, PATIENCE_S)
     return sizes[-1]
 
 
-def test_stalled_readers(alone: str, tenant: Tenant) -> None:
-    """Each adds at most 64 KiB to its worker, all there is to a request included; others are served."""
-    secret = tenant.key().secret
-    asyncio.run(warm_up(alone, secret))
+def check_booked(entries: list[UsageEntry], bill: list[dict[str, Any]]) -> None:
+    """Each of what the vendor billed, once: as it said where its answer was read on, else as an estimate."""
+    assert {entry.status for entry in entries} == {499}
+    reported = [entry for entry in entries if entry.state == UsageState.USAGE_STATE_REPORTED]
+    estimated = [entry for entry in entries if entry.state == UsageState.USAGE_STATE_ESTIMATED]
+    assert len(reported) + len(estimated) == len(entries)
+    assert reported
+    assert {entry.why for entry in estimated} == {"client_hangup"}
+    billed = [row["event_id"] for row in bill]
+    assert len(billed) == len(set(billed))
+    assert {f"{entry.usage_id}-1" for entry in entries} <= set(billed)
+
+
+def test_stalled_readers(stack: Stack, alone: str, tenant: Tenant, many_files: None) -> None:
+    """Each of 1,000 adds at most 64 KiB to its worker, all there is to a request included. Meanwhile others
+    are served, one stream more is told 503. They hang up: each is booked once, and no file stays open."""
+    key, other = tenant.key(), tenant.key().secret
+    asyncio.run(warm_up(alone, other))
     process = worker(alone)
-    before = process.memory_info().rss
-    readers = asyncio.run(stalled(alone, secret))
-    found(lambda: streams(alone) == READERS)
-    bytes_each = (grown(process) - before) / READERS
-    reply = asyncio.run(ask(alone, secret, steered("tokens=1")))
+    files_before, billed_before = files(alone, process), stack.billed()
+    bytes_before = process.memory_info().rss
+    readers = asyncio.run(stalled(alone, key.secret))
+    found(lambda: gauge(alone, "streams") == READERS, PATIENCE_S)
+    bytes_each = (grown(process) - bytes_before) / READERS
+    plain = asyncio.run(ask(alone, other, steered("tokens=1")))
+    refused = asyncio.run(ask(alone, other, steered("tokens=1", stream=True)))
+    still_there = gauge(alone, "streams")
     for reader in readers:
         reader.close()
 
-    assert reply.status == 200
     assert bytes_each <= MOST_BYTES_EACH
+    assert (plain.status, refused.status, refused.headers["retry-after"]) == (200, 503, "1")
+    assert still_there == READERS
+    found(lambda: gauge(alone, "streams") == 0, PATIENCE_S)
+    found(lambda: files(alone, process) <= files_before, PATIENCE_S)
+    check_booked(tenant.settled(READERS, key), stack.bill(billed_before))
+    assert asyncio.run(ask(alone, other, steered("tokens=1", stream=True))).status == 200
