@@ -1,12 +1,15 @@
 """One real PostgreSQL per test process, migrated once; each test that asks for it gets a database of its
 own."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -16,6 +19,21 @@ from control.store.database import Database
 
 _TEMPLATE = "migrated"
 _numbers = count(1)
+_MEMORY = Path("/dev/shm")
+_ENOUGH_BYTES = 4 << 30
+
+# How long an example takes says more about the machine than about us. In CI they are the same each time.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Whatever tests write goes into memory where there is room: a database is hundreds of files, and on a
+    disk that others use as well making one, or syncing a journal, takes as long as it takes."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
 @pytest.fixture(scope="session")

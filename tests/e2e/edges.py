@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.stack import TIMEOUTS, Stack, found, free_port, process
+from tests.e2e.stack import TIMEOUTS, Stack, found, process
+from tests.ports import free_port
 
 
 @contextmanager

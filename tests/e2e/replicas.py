@@ -6,7 +6,8 @@ from pathlib import Path
 from subprocess import Popen
 
 from tests.e2e.admin import Admin
-from tests.e2e.stack import Stack, found, free_port, process
+from tests.e2e.stack import Stack, found, process
+from tests.ports import free_port
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.v1.keys_pb2 import ListKeysRequest
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import httpx
 import psutil
 
 from tests.e2e.admin import Admin
+from tests.ports import free_port
 from tests.supervisor import stack as up_stack
 
 Found = TypeVar("Found")
@@ -27,22 +27,14 @@ CLI = "from clients.cli.app import main; main()"
 TIMEOUTS = {"TOLLKEEPER_FIRST_BYTE_TIMEOUT_S": "3", "TOLLKEEPER_IDLE_TIMEOUT_S": "2"}
 
 
-def found(look: Callable[[], Found | None], timeout_s: float = 10.0) -> Found:
-    """What `look` finds once it isn't None or False. Raises AssertionError when there is nothing in time."""
+def found(look: Callable[[], Found | None], timeout_s: float = 20.0) -> Found:
+    """What `look` finds once there is something. Raises AssertionError when there is nothing in time."""
     deadline_s = time.monotonic() + timeout_s
     while True:
-        value = look()
-        if value is not None and value is not False:
+        if value := look():
             return value
         assert time.monotonic() < deadline_s, f"nothing within {timeout_s:g} s"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(repr=False)
@@ -188,6 +180,18 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
         finally:
             stack.close()
             up_stack.end(up)
+
+
+@contextmanager
+def audited(settings: Mapping[str, str]) -> Iterator[Stack]:
+    """The same; before it ends its books are looked through: the invariants hold, nothing was refused, both
+    planes priced alike. Raises AssertionError naming what is wrong."""
+    with running(settings) as stack:
+        yield stack
+        report = verify(stack.up.data_dir)
+        assert report["refused"] == {}
+        assert report["gaps"] == []
+        assert stack.counted("tollkeeper_control_cost_mismatch_total") == 0
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.bills import hold_nanousd, total_nanousd
-from tests.e2e.stack import Stack, found, running
+from tests.e2e.stack import Stack, audited, found
 from tests.e2e.wire import Reply, ask, burst, chat, steered, until
 from tollkeeper.money import format_usd, parse_usd
 from tollkeeper.v1.budgets_pb2 import Period
@@ -22,12 +22,10 @@ MAX_BURSTS = 12
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["1 worker", "4 workers"])
-def stack(request: pytest.FixtureRequest, stacks: list[Stack]) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A product with as many edge workers, in place of the shared one."""
-    with running({"TOLLKEEPER_EDGE_WORKERS": str(request.param)}) as stack:
-        stacks.append(stack)
+    with audited({"TOLLKEEPER_EDGE_WORKERS": str(request.param)}) as stack:
         yield stack
-        stacks.remove(stack)
 
 
 def spending(place: int = 0, max_tokens: int = SIZES[0]) -> bytes:

@@ -7,8 +7,9 @@ import pytest
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.bills import INPUT, OUTPUT, mini_nanousd
-from tests.e2e.stack import Stack, free_port
+from tests.e2e.stack import Stack
 from tests.e2e.wire import PATH, ask, chat
+from tests.ports import free_port
 from tollkeeper.v1.edge_pb2 import UsageState
 from tollkeeper.v1.routers_pb2 import RoutingRule
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.admin import Tenant
-from tests.e2e.stack import Stack, found, running
+from tests.e2e.stack import Stack, audited, found
 from tests.e2e.wire import ask, chat
 from tollkeeper.v1.customers_pb2 import DeleteCustomerRequest
 
@@ -17,13 +17,11 @@ ACCOUNT = "0" * 32
 
 
 @pytest.fixture(scope="module")
-def tenancy(stacks: list[Stack]) -> Iterator[Stack]:
+def tenancy() -> Iterator[Stack]:
     """A product whose customers have gateways of their own; at its Cloudflare there is room for few."""
     settings = {"TOLLKEEPER_GATEWAY_MODE": "per_customer", "TOLLKEEPER_SIMULATOR_GATEWAY_QUOTA": "4"}
-    with running(settings) as stack:
-        stacks.append(stack)
+    with audited(settings) as stack:
         yield stack
-        stacks.remove(stack)
 
 
 def gateways(stack: Stack) -> list[str]:
@@ -126,15 +124,14 @@ def test_b5_models_over_http(tenancy: Stack) -> None:
     assert [model["name"] for model in tenancy.cli_json("models", "list")] == names
 
 
-def test_open_registration_counts_each_client(stacks: list[Stack]) -> None:
+def test_open_registration_counts_each_client() -> None:
     """Anybody may over HTTP, each address so often, also those behind a proxy that is trusted."""
     settings = {
         "TOLLKEEPER_OPEN_REGISTRATION": "true",
         "TOLLKEEPER_TRUSTED_PROXIES": "127.0.0.1",
         "TOLLKEEPER_REGISTRATIONS_PER_HOUR": "12",
     }
-    with running(settings) as stack:
-        stacks.append(stack)
+    with audited(settings) as stack:
 
         def status(number: int, address: str) -> int:
             body = {"email": f"{number}@example.com", "name": "Open"}
@@ -143,4 +140,3 @@ def test_open_registration_counts_each_client(stacks: list[Stack]) -> None:
 
         assert [status(number, "192.0.2.1") for number in range(6)] == [201] * 5 + [429]
         assert status(7, "192.0.2.2") == 201
-        stacks.remove(stack)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -13,12 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.stack import Stack, found
-from tests.e2e.wire import Connection, ask, chat, until
+from tests.e2e.wire import PUSHED_WITHIN_S, Connection, ask, chat, until
 from tollkeeper.v1.keys_pb2 import EndKeyOverlapRequest, RevokeKeyRequest, RotateKeyRequest
 from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team, UpdateTeamRequest
 from tollkeeper.v1.users_pb2 import CreateUserRequest, UpdateUserRequest, User
 
-PUSHED_WITHIN_S = 1.0
 CONNECTIONS = 12
 
 
@@ -59,7 +57,7 @@ async def at_every_worker(stack: Stack, key: VirtualKey) -> AsyncIterator[list[C
 
 
 async def refusals(connections: list[Connection]) -> list[tuple[int, str]]:
-    """Status and code of each connection's first refusal, all within the time that a push may take."""
+    """Status and code of each connection's first refusal."""
     deadline_s = time.monotonic() + PUSHED_WITHIN_S
     refused = []
     for connection in connections:
@@ -71,7 +69,7 @@ async def refusals(connections: list[Connection]) -> list[tuple[int, str]]:
 
 
 async def test_a_revoked_key_is_refused_by_every_worker(stack: Stack, tenant: Tenant) -> None:
-    """401 within a second, at workers that have the key's grant in memory."""
+    """401, also at workers that have the key's grant in memory."""
     key = tenant.key()
     async with at_every_worker(stack, key) as connections:
         tenant.admin.keys.RevokeKey(RevokeKeyRequest(customer_id=tenant.customer_id, key_id=key.key_id))
@@ -85,9 +83,8 @@ async def test_a_disabled_key_is_refused_and_comes_back(stack: Stack, tenant: Te
         tenant.update_key(key, disabled=True)
         assert set(await refusals(connections)) == {(401, "invalid_api_key")}
     tenant.update_key(key, disabled=False)
-    async with asyncio.timeout(3):
-        for _ in range(CONNECTIONS):
-            await until(stack.edge, key.secret, chat(), 200, within_s=PUSHED_WITHIN_S)
+    for _ in range(CONNECTIONS):
+        await until(stack.edge, key.secret, chat(), 200)
 
 
 async def test_a_suspended_customer_is_refused_by_every_worker(stack: Stack, tenant: Tenant) -> None:
@@ -97,14 +94,14 @@ async def test_a_suspended_customer_is_refused_by_every_worker(stack: Stack, ten
         tenant.update(suspended=True)
         assert set(await refusals(connections)) == {(403, "customer_suspended")}
     tenant.update(suspended=False)
-    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+    await until(stack.edge, key.secret, chat(), 200)
 
 
 @pytest.mark.parametrize("budget_nanousd", [None, 1_000_000_000])
 async def test_a_suspended_team_is_refused_by_every_worker(
     stack: Stack, tenant: Tenant, budget_nanousd: int | None
 ) -> None:
-    """403 for the team's keys, leased or not, within a second; other keys of the customer go on."""
+    """403 for the team's keys, leased or not; other keys of the customer go on."""
     team = Team(customer_id=tenant.customer_id, name="search")
     team = tenant.admin.teams.CreateTeam(CreateTeamRequest(team=team))
     key, other = tenant.key(budget_nanousd, team_id=team.team_id), tenant.key()
@@ -119,14 +116,14 @@ async def test_a_suspended_team_is_refused_by_every_worker(
         assert set(await refusals(connections)) == {(403, "customer_suspended")}
     assert (await ask(stack.edge, other.secret, chat())).status == 200
     suspend(False)
-    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+    await until(stack.edge, key.secret, chat(), 200)
 
 
 @pytest.mark.parametrize("budget_nanousd", [None, 1_000_000_000])
 async def test_a_suspended_user_is_refused_by_every_worker(
     stack: Stack, tenant: Tenant, budget_nanousd: int | None
 ) -> None:
-    """403 for the user's keys, leased or not, within a second; other keys of the customer go on."""
+    """403 for the user's keys, leased or not; other keys of the customer go on."""
     user = User(customer_id=tenant.customer_id, email=f"{tenant.customer_id}@example.com")
     user = tenant.admin.users.CreateUser(CreateUserRequest(user=user))
     key, other = tenant.key(budget_nanousd, user_id=user.user_id), tenant.key()
@@ -141,17 +138,21 @@ async def test_a_suspended_user_is_refused_by_every_worker(
         assert set(await refusals(connections)) == {(403, "customer_suspended")}
     assert (await ask(stack.edge, other.secret, chat())).status == 200
     suspend(False)
-    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+    await until(stack.edge, key.secret, chat(), 200)
 
 
 async def test_an_expired_key_is_refused(stack: Stack, tenant: Tenant) -> None:
     """It works until its time and not after, without anybody pushing anything."""
+    ends_s = time.time() + 2.5
     ends = Timestamp()
-    ends.FromDatetime(datetime.now(UTC) + timedelta(seconds=2.5))
+    ends.FromNanoseconds(int(ends_s * 1e9))
     key = tenant.key(expire_time=ends)
     assert (await ask(stack.edge, key.secret, chat())).status == 200
-    await asyncio.sleep(2.6)
-    reply = await ask(stack.edge, key.secret, chat())
+    asked_s = time.time()
+    while (reply := await ask(stack.edge, key.secret, chat())).status == 200:
+        assert asked_s < ends_s, "served after its time"
+        asked_s = time.time()
+    assert time.time() >= ends_s
     assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
 
 
@@ -176,20 +177,27 @@ async def test_both_secrets_work_until_the_overlap_ends(stack: Stack, tenant: Te
     """At every worker; after it the old one is refused without anybody doing anything, the new one isn't."""
     key = tenant.key(1_000_000_000)
     async with at_every_worker(stack, key) as connections:
+        began_s = time.monotonic()
         new = rotated(tenant, key, overlap_s=3.0)
-        started_s = time.monotonic()
-        while time.monotonic() - started_s < 2.5:
-            for connection in connections:
-                assert (await connection.request(chat())).status == 200
+        rotated_s = time.monotonic()
+        refused: dict[int, tuple[int, str]] = {}
+        while len(refused) < CONNECTIONS:
+            for place, connection in enumerate(connections):
+                asked_s = time.monotonic()
+                reply = await connection.request(chat())
+                if reply.status == 200:
+                    assert asked_s < rotated_s + 3.0, "served after the overlap"
+                else:
+                    assert time.monotonic() >= began_s + 3.0, "refused within the overlap"
+                    refused[place] = reply.status, reply.error["code"]
             assert (await ask(stack.edge, new.secret, chat())).status == 200
-        await asyncio.sleep(max(0.0, started_s + 3.1 - time.monotonic()))
-        assert set(await refusals(connections)) == {(401, "invalid_api_key")}
+        assert set(refused.values()) == {(401, "invalid_api_key")}
     async with at_every_worker(stack, new):
         pass
 
 
 async def test_an_overlap_that_is_ended_early(stack: Stack, tenant: Tenant) -> None:
-    """401 within a second at every worker; the new secret goes on, and the key's budget with it."""
+    """401 at every worker; the new secret goes on, and the key's budget with it."""
     key = tenant.key(1_000_000_000)
     new = rotated(tenant, key, overlap_s=3600)
     async with at_every_worker(stack, key) as old, at_every_worker(stack, new) as connections:
@@ -212,14 +220,14 @@ async def test_a_key_s_largest_cost_per_request(stack: Stack, tenant: Tenant) ->
 
 
 async def test_a_key_s_addresses(stack: Stack, tenant: Tenant) -> None:
-    """403 from elsewhere, whatever x-forwarded-for says; a changed list acts within a second."""
+    """403 from elsewhere, whatever x-forwarded-for says; a changed list acts."""
     key = tenant.key(allowed_ips=["198.51.100.0/24"])
     async with Connection(stack.edge, key.secret) as connection:
         for headers in ({}, {"x-forwarded-for": "198.51.100.7"}):
             reply = await connection.request(chat(), headers=headers)
             assert (reply.status, reply.error["code"]) == (403, "address_not_allowed")
     tenant.update_key(key, allowed_ips=["127.0.0.0/8", "::1/128"])
-    await until(stack.edge, key.secret, chat(), 200, within_s=2 * PUSHED_WITHIN_S)
+    await until(stack.edge, key.secret, chat(), 200)
 
 
 async def test_a_customer_s_models_bound_all_its_keys(stack: Stack, tenant: Tenant) -> None:
@@ -227,8 +235,6 @@ async def test_a_customer_s_models_bound_all_its_keys(stack: Stack, tenant: Tena
     key = tenant.key(allowed_models=["*"])
     assert (await ask(stack.edge, key.secret, chat(model="gpt-3.5-turbo"))).status == 200
     tenant.update(allowed_models=["gpt-4o-*"])
-    reply = await until(
-        stack.edge, key.secret, chat(model="gpt-3.5-turbo"), 403, within_s=2 * PUSHED_WITHIN_S
-    )
+    reply = await until(stack.edge, key.secret, chat(model="gpt-3.5-turbo"), 403)
     assert reply.error["code"] == "model_not_allowed"
     assert (await ask(stack.edge, key.secret, chat(model="gpt-4o-mini"))).status == 200

@@ -9,9 +9,10 @@ import pytest
 
 from tests.e2e.admin import Tenant
 from tests.e2e.edges import edge
-from tests.e2e.stack import Stack, free_port
+from tests.e2e.stack import Stack
 from tests.e2e.surfaces import SURFACES
 from tests.e2e.wire import Connection, ask, chat, steered
+from tests.ports import free_port
 
 VENDOR = "sk-vendor-never-shown"
 GATEWAY_TOKEN = "cf-token-never-shown"

@@ -7,9 +7,10 @@ import httpx
 
 from tests.e2e.admin import Tenant, VirtualKey
 from tests.e2e.bills import INPUT, OUTPUT, mini_nanousd
-from tests.e2e.stack import Stack, found, free_port, verify
+from tests.e2e.stack import Stack, found
 from tests.e2e.test_failover import MODEL, RATES, steered_rule
 from tests.e2e.wire import PATH, ask, chat
+from tests.ports import free_port
 from tollkeeper.v1 import routers_pb2
 from tollkeeper.v1.edge_pb2 import UsageState
 from tollkeeper.v1.routers_pb2 import Deadlines, Retries, RoutingRule
@@ -166,4 +167,3 @@ async def test_a17_sick_providers_are_known(stack: Stack, tenant: Tenant) -> Non
     )
     doctor = await asyncio.to_thread(stack.cli, "doctor", "--data-dir", str(stack.up.data_dir))
     assert f"{nobody} keeps failing for {name}" in doctor.stdout
-    await asyncio.to_thread(verify, stack.up.data_dir)

@@ -12,9 +12,10 @@ from edge.journal_format import Kind
 from tests.e2e.admin import Tenant
 from tests.e2e.edges import edge
 from tests.e2e.journals import journaled
-from tests.e2e.stack import Stack, found, free_port
+from tests.e2e.stack import Stack, found
 from tests.e2e.surfaces import SURFACES, Surface
 from tests.e2e.wire import Connection, Reply, ask
+from tests.ports import free_port
 from tollkeeper.v1.edge_pb2 import UsageState
 from tollkeeper.v1.usage_pb2 import UsageEntry
 

@@ -16,15 +16,16 @@ from typing import IO, Any
 
 import psutil
 
+from tests.ports import free_port
+
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-FREE_PORTS = {
-    "TOLLKEEPER_EDGE_PORT": "0",
-    "TOLLKEEPER_CONTROL_PORT": "0",
-    "TOLLKEEPER_CONTROL_METRICS_PORT": "0",
-    "TOLLKEEPER_SIMULATOR_PORT": "0",
-    "TOLLKEEPER_EDGE_WORKERS": "1",
-}
+
+
+def free_ports() -> dict[str, str]:
+    """Settings of an `up` with one edge worker, beside others."""
+    parts = ("EDGE", "CONTROL", "CONTROL_METRICS", "SIMULATOR")
+    return {"TOLLKEEPER_EDGE_WORKERS": "1"} | {f"TOLLKEEPER_{part}_PORT": str(free_port()) for part in parts}
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -78,7 +79,7 @@ def start(data_dir: Path, settings: Mapping[str, str] | None = None) -> Up:
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "supervisor", "--json", "--data-dir", str(data_dir)],
-            env=environment(**{**FREE_PORTS, **(settings or {})}),
+            env=environment(**{**free_ports(), **(settings or {})}),
             stdout=subprocess.PIPE,
             stderr=stderr,
         )

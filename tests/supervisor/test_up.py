@@ -21,7 +21,7 @@ import pytest
 from control import postgres
 from supervisor.ready import grpc_serving, http_ok
 from supervisor.screen import snippets
-from tests.supervisor.stack import FREE_PORTS, Up, close, directory, end, environment, eventually, gone, start
+from tests.supervisor.stack import Up, close, directory, end, environment, eventually, free_ports, gone, start
 
 PARTS = ("postgres", "control", "edge", "simulator")
 
@@ -72,7 +72,7 @@ def _refused(data_dir: Path, *arguments: str, **settings: str) -> subprocess.Com
     """An `up` that is expected not to start."""
     return subprocess.run(
         [sys.executable, "-m", "supervisor", "--json", "--data-dir", str(data_dir), *arguments],
-        env=environment(**{**FREE_PORTS, **settings}),
+        env=environment(**{**free_ports(), **settings}),
         capture_output=True,
         text=True,
         timeout=30,
@@ -222,7 +222,7 @@ def test_ctrl_c_during_the_start(part: str) -> None:
     with directory() as place:
         process = subprocess.Popen(
             [sys.executable, "-m", "supervisor", "--json", "--data-dir", str(place / "data")],
-            env=environment(**FREE_PORTS),
+            env=environment(**free_ports()),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

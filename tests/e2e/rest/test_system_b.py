@@ -1,6 +1,5 @@
 """System B's surface (B4, B5) with plain httpx: roles, key objects and statuses as its clients know them."""
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from tests.e2e.admin import Tenant
 from tests.e2e.rest.conftest import UNKNOWN, Join, Person
 from tests.e2e.stack import Stack, found
-from tests.e2e.wire import ask, chat
+from tests.e2e.wire import ask, chat, until
 from tollkeeper.v1.teams_pb2 import CreateTeamRequest, Team
 from tollkeeper.v1.teams_pb2_grpc import TeamsServiceStub
 from tollkeeper.v1.users_pb2 import Role, UpdateUserRequest, User
@@ -81,9 +80,7 @@ async def test_b5_a_key_from_making_to_deleting(stack: Stack, company: Company) 
     for method, there in (("GET", f"{path}/details"), ("DELETE", f"{KEYS}/user/{key['id']}")):
         assert person.refusal(method, there) == (404, "NOT_FOUND")
     assert person.refusal("PATCH", path, {"name": "x"}) == (404, "NOT_FOUND")
-    async with asyncio.timeout(2):
-        while (await ask(stack.edge, raw_key, chat())).status != 401:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until(stack.edge, raw_key, chat(), 401)
 
 
 def _spent(person: Person, path: str) -> dict[str, Any] | None:
