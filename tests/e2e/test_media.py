@@ -5,7 +5,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -133,6 +135,13 @@ def test_uploads_are_not_held_in_memory(stack: Stack, tenant: Tenant, order: str
 # Files
 
 
+def not_found(*calls: Callable[[], object]) -> None:
+    """All at once: each is waited for, in case that it was made a moment ago."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        asked = [pool.submit(call) for call in calls]
+    assert [type(each.exception()) for each in asked] == [NotFoundError] * len(calls)
+
+
 def test_files_are_their_makers(stack: Stack, tenant: Tenant, client: OpenAI) -> None:
     """DESIGN §7: a file is listed, read and deleted by its customer; for others it isn't there. Keeping it
     costs nothing, and is on record."""
@@ -141,9 +150,12 @@ def test_files_are_their_makers(stack: Stack, tenant: Tenant, client: OpenAI) ->
     assert (entry.state, entry.cost_nanousd, entry.why) == (VOIDED, 0, "unbilled")
     with sdk(stack, stack.admin.tenant().key()) as other:
         other_file = other.files.create(file=("b.txt", b"other"), purpose="user_data")
-        for call in (other.files.retrieve, other.files.content, other.files.delete):
-            with pytest.raises(NotFoundError):
-                call(kept.id)
+        not_found(
+            *(
+                partial(call, kept.id)
+                for call in (other.files.retrieve, other.files.content, other.files.delete)
+            )
+        )
         assert [each.id for each in other.files.list()] in ([other_file.id], [])  # it may not be booked yet
     assert client.files.retrieve(kept.id).filename == "a.txt"
     assert client.files.content(kept.id).content == b"content"
@@ -220,19 +232,17 @@ def test_l15_a_batch_is_billed_from_its_results(stack: Stack, tenant: Tenant, cl
     assert len(client.files.content(done.output_file_id).text.splitlines()) == 3
     assert [each.id for each in client.batches.list()] == [batch.id]
     with sdk(stack, stack.admin.tenant().key()) as other:
-        for call, object_id in (
-            (other.batches.retrieve, batch.id),
-            (other.batches.cancel, batch.id),
-            (other.files.content, done.output_file_id),
-        ):
-            with pytest.raises(NotFoundError):
-                call(object_id)
-        with pytest.raises(NotFoundError):
-            other.batches.create(
+        not_found(
+            partial(other.batches.retrieve, batch.id),
+            partial(other.batches.cancel, batch.id),
+            partial(other.files.content, done.output_file_id),
+            partial(
+                other.batches.create,
                 input_file_id=batch.input_file_id,
                 endpoint="/v1/chat/completions",
                 completion_window="24h",
-            )
+            ),
+        )
         assert list(other.batches.list()) == []
 
 
