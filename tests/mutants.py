@@ -142,7 +142,7 @@ MUTANTS = (
     ),
     Mutant(
         "read on: a client that stalls doesn't stop its vendor",
-        "src/edge/upstream/connection.py",
+        "src/edge/upstream/receiver.py",
         "if response.buffered > response.high_water_bytes and not self._paused:",
         "if response.buffered > 1 << 30 and not self._paused:",
         "tests/edge/path/test_backpressure.py",

@@ -9,10 +9,8 @@ from control.services.convert import (
     MAX_NAME_CHARS,
     check_etag,
     checked_name,
-    etag,
     masked_fields,
     resource_id,
-    timestamp,
 )
 from control.services.dry_run import dry_run
 from control.services.once import once
@@ -23,9 +21,9 @@ from control.services.resource_grants import (
     check_may_change,
     check_platform,
     is_platform,
-    shown_grants,
     tell_edges,
 )
+from control.services.router_message import all_shown, shown
 from control.services.scope import scoped_customer
 from control.store import resource_grants
 from control.store import routers as store
@@ -70,7 +68,7 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             customer_id = await scoped_customer(connection, request.customer_id)
             router_id = resource_id("router", request.router_id)
             row = await store.load_router(connection, customer_id, router_id)
-            return await _shown(connection, customer_id, row)
+            return await shown(connection, customer_id, row)
 
     async def ListRouters(
         self, request: routers_pb2.ListRoutersRequest, context: object
@@ -80,11 +78,11 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
         async with self._database.read() as connection:
             customer_id = await scoped_customer(connection, request.customer_id)
             rows = await store.list_routers(connection, customer_id, page.after, page.size + 1)
-            shown = rows[: page.size]
-            messages = await _all_shown(connection, customer_id, shown)
+            listed = rows[: page.size]
+            messages = await all_shown(connection, customer_id, listed)
         return routers_pb2.ListRoutersResponse(
             routers=messages,
-            next_page_token=page.next_token(rows, shown[-1]["router_id"]) if shown else "",
+            next_page_token=page.next_token(rows, listed[-1]["router_id"]) if listed else "",
         )
 
     async def UpdateRouter(
@@ -99,10 +97,10 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             row, users = await _lock(connection, customer_id, sent.router_id)
             check_granting(customer_id, sent, fields)
             check_etag(sent.etag, row["revision"])
-            before = await _shown(connection, customer_id, row)
+            before = await shown(connection, customer_id, row)
             changed = await _change(connection, row, sent, fields)
             withdrawn = await _withdraw(connection, changed, fields, users, request.force)
-            message = await _shown(connection, customer_id, changed)
+            message = await shown(connection, customer_id, changed)
             await record_change(connection, customer_id, before, message)
             await tell_edges(connection, customer_id, users, urgent=withdrawn)
             return message
@@ -122,10 +120,10 @@ class RoutersService(routers_pb2_grpc.RoutersServiceServicer):
             if not request.force:
                 within = None if is_platform(customer_id) else [customer_id]
                 await _check_unused(connection, row, within, "revokes those keys with it")
-            before = await _shown(connection, customer_id, row)
+            before = await shown(connection, customer_id, row)
             now = await transaction_time(connection)
             ended, rule_count, key_count = await store.delete_router(connection, row, now)
-            message = await _shown(connection, customer_id, ended)
+            message = await shown(connection, customer_id, ended)
             message.removed.routing_rule_count = rule_count
             message.removed.key_count = key_count
             await record_change(connection, customer_id, before, message)
@@ -163,7 +161,7 @@ async def create_router(
     await _replace_rules(connection, customer_id, row["router_id"], sent.rules)
     if sent.granted_customer_ids:
         await _grant(connection, row["router_id"], sent.granted_customer_ids)
-    message = await _shown(connection, customer_id, row)
+    message = await shown(connection, customer_id, row)
     await record_change(connection, customer_id, None, message)
     await tell_edges(connection, customer_id, ())
     return message
@@ -265,47 +263,4 @@ async def _check_unused(
             "keys": str(key_count),
             "default": str(bool(default_count)).lower(),
         },
-    )
-
-
-async def _shown(connection: Connection, customer_id: str, row: Row) -> Router:
-    return (await _all_shown(connection, customer_id, [row]))[0]
-
-
-async def _all_shown(connection: Connection, customer_id: str, rows: Sequence[Row]) -> list[Router]:
-    """Routers with their rules as the customer may see them, in two queries for any number of them."""
-    rules = await store.load_rules(connection, rows)
-    platform = [row["router_id"] for row in rows if is_platform(row["customer_id"])]
-    granted = await resource_grants.granted_customers(connection, Kind.ROUTER, platform)
-    return [
-        _message(row, rules[row["router_id"]], customer_id, granted.get(row["router_id"], ())) for row in rows
-    ]
-
-
-def _message(row: Row, rules: Sequence[Row], customer_id: str, granted: Sequence[str]) -> Router:
-    return Router(
-        router_id=row["router_id"],
-        customer_id=row["customer_id"],
-        name=row["name"],
-        rules=[
-            routers_pb2.RoutingRule(
-                rule_id=rule["rule_id"],
-                priority=rule["priority"],
-                condition=rule["condition"],
-                statuses=rule["statuses"],
-                when=rule["when"],
-                provider_id=rule["provider_id"],
-                allowed_models=rule["allowed_models"],
-                model_rewrite=rule["model_rewrite"],
-                weight=rule["weight"],
-            )
-            for rule in rules
-        ],
-        retries=routers_pb2.Retries(**row["retries"]) if row["retries"] else None,
-        deadlines=routers_pb2.Deadlines(**row["deadlines"]) if row["deadlines"] else None,
-        cache_ttl_s=row["cache_ttl_s"],
-        etag=etag(row["revision"]),
-        create_time=timestamp(row["create_time"]),
-        delete_time=timestamp(row["delete_time"]),
-        **shown_grants(row, customer_id, granted),
     )

@@ -1,8 +1,7 @@
-"""One HTTP/1.1 connection to an upstream: writes a request, parses what comes back.
+"""One HTTP/1.1 connection to an upstream: writes a request, feeds what comes back to the parser, and ends.
 
-llhttp (by way of httptools) parses; this class keeps the few states around it. It has no task of its own:
-bytes are parsed where the event loop delivers them, and every time limit is a `deadline` that the transport's
-tick looks at.
+It has no task of its own: bytes are parsed where the event loop delivers them, and every time limit is a
+`deadline` that the transport's tick looks at. What the parser finds is `receiver`'s.
 """
 
 import asyncio
@@ -22,6 +21,7 @@ from edge.upstream.failures import (
     TransportError,
 )
 from edge.upstream.limits import Limits, Timeouts
+from edge.upstream.receiver import Receiver, lasts_until_close
 from edge.upstream.response import Response
 
 # A connection idle for longer than this is asked whether the peer has hung up in the meantime; below it the
@@ -43,56 +43,33 @@ class Owner(Protocol):
         """Stop counting a connection that is gone. Idempotent."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Receiver):
     """One connection and the response that it is receiving, if any."""
 
     __slots__ = (
         "_blocked",
         "_buffer",
-        "_can_reuse",
-        "_head",
-        "_head_only",
-        "_interim",
-        "_limits",
         "_loop",
-        "_overhead",
         "_owner",
-        "_parser",
-        "_paused",
-        "_response",
         "_timeouts",
-        "_transport",
         "_uploading",
         "closed",
-        "deadline",
         "end_by_s",
         "idle_since",
     )
-    _transport: asyncio.Transport  # from connection_made on, which is before the pool hands it out
 
     def __init__(
         self, owner: Owner, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: memoryview
     ) -> None:
         """`buffer` is where the loop puts what it reads; connections of one loop may share it."""
+        super().__init__(limits)
         self._owner = owner
         self._buffer = buffer
         self._loop = loop
-        self._limits = limits
-        self._parser = HttpResponseParser(self)
         self.closed = False
-        self._paused = False
-        self._response: Response | None = None
-        self._head: list[tuple[bytes, bytes]] | None = (
-            None  # where headers go; None once the head is complete
-        )
-        self._head_only = False
-        self._interim = False
-        self._can_reuse = False
-        self._overhead = 0  # bytes received since the last byte of a body
         self._timeouts = Timeouts()
         self._uploading = False  # a body that comes in pieces has not ended
         self._blocked = False  # the upstream takes less than it is sent
-        self.deadline = math.inf
         self.end_by_s = math.inf  # for the whole request, whoever is silent
         self.idle_since = 0.0
 
@@ -258,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         if response is None:
             return
-        if self._head is None and exc is None and _lasts_until_close(response.headers):
+        if self._head is None and exc is None and lasts_until_close(response.headers):
             self._response = None
             response.ended = True
             response.wake()
@@ -267,64 +244,7 @@ class Connection(asyncio.BufferedProtocol):
             failure.__cause__ = exc
             self._fail(failure)
 
-    # httptools callbacks. What they raise reaches buffer_updated as the context of a HttpParserError.
-
-    def on_message_begin(self) -> None:
-        """Refuse bytes behind the end of an answer: they would be taken for the next request's."""
-        response = self._response
-        if response is None or response.ended:
-            raise BadAnswer("the upstream sent more than it was asked for")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect the head. Trailers are dropped."""
-        if self._head is not None:
-            # llhttp leaves optional white space at the end of a value.
-            self._head.append((name.lower(), value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        """Publish the head; an interim (1xx) one is forgotten."""
-        response = self._response
-        assert response is not None
-        status = self._parser.get_status_code()
-        limit = self._limits.max_head_bytes
-        if self._overhead > limit and _head_bytes(response.headers) > limit:
-            raise BadAnswer(f"the head of the upstream's answer is larger than {limit} bytes")
-        if not 200 <= status < 600:
-            if status not in (100, 102, 103):
-                raise BadAnswer(f"the upstream answered with status {status}")
-            response.headers.clear()
-            self._interim = True
-            return
-        response.status = status
-        self._head = None
-        if self._head_only:
-            self._end(response)
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body, and stop reading when the consumer is too far behind."""
-        response = self._response
-        assert response is not None
-        if self._head_only:
-            raise BadAnswer("the upstream sent a body where none may be")
-        self._overhead = 0
-        response.chunks.append(body)
-        response.buffered += len(body)
-        if response.buffered > response.high_water_bytes and not self._paused:
-            self._pause()
-
-    def on_message_complete(self) -> None:
-        """The end of an answer, or of an interim head before it."""
-        if self._interim:
-            self._interim = False
-        elif self._response is not None:
-            self._end(self._response)
-
     # Endings
-
-    def _end(self, response: Response) -> None:
-        response.ended = True
-        # llhttp knows this only here: it forgets the head's flags once the next message begins.
-        self._can_reuse = self._parser.should_keep_alive()
 
     def _finish(self) -> None:
         """The body is complete: back to the pool, if the connection can serve another request."""
@@ -362,21 +282,6 @@ class Connection(asyncio.BufferedProtocol):
     def _broken(self, message: str) -> TransportError:
         return SentButNoAnswer(message) if self._head is not None else BrokenBody(message)
 
-    # Small helpers
-
-    def _pause(self) -> None:
-        transport = self._transport
-        if not transport.is_closing():
-            transport.pause_reading()
-            self._paused = True
-            self.deadline = math.inf  # silence is ours now, not the upstream's
-
-    def _unpause(self) -> None:
-        transport = self._transport
-        self._paused = False
-        if not transport.is_closing():
-            transport.resume_reading()
-
     def _has_input(self) -> bool:
         """Whether an idle connection has bytes or an end of file that the loop has not delivered yet."""
         poll = select.poll()
@@ -386,15 +291,3 @@ class Connection(asyncio.BufferedProtocol):
     def __repr__(self) -> str:
         state = "closed" if self.closed else "idle" if self._response is None else "in use"
         return f"<Connection {state} to {self._owner!r}>"
-
-
-def _head_bytes(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers)
-
-
-def _lasts_until_close(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a body's end is the connection's: no length, and not chunked in the end (RFC 9112 §6.3)."""
-    encodings = b",".join(value for name, value in headers if name == b"transfer-encoding")
-    if encodings:
-        return encodings.rpartition(b",")[2].strip().lower() != b"chunked"
-    return all(name != b"content-length" for name, _ in headers)
