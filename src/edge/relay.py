@@ -100,7 +100,7 @@ class Relay:
         opened.response_model, opened.finish_reason = reading.model, reading.finish
         usage = self._known(reading)
         if usage is None or self._estimates.samples:
-            self._relayed = Relayed()
+            self._relayed = Relayed(upstream.candidate.price.model)
             self._relayed.add(upstream.data)
         self._settle(usage, reading.why, reading.unbilled)
         if reading.failure is not None:
@@ -182,7 +182,7 @@ class Relay:
     async def _pass(self, outlet: Outlet, reader: StreamReader | None) -> None:
         """Raises TransportError when the upstream breaks off, ValueError when its encoding is broken."""
         upstream = self._upstream
-        relayed = self._relayed = Relayed()
+        relayed = self._relayed = Relayed(upstream.candidate.price.model)
         data: bytes | None = upstream.data
         upstream.data = b""
         while data is not None:
