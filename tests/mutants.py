@@ -136,8 +136,8 @@ MUTANTS = (
     Mutant(
         "thoughts for free: what a model thought unseen is left out of estimates",
         "src/edge/estimate.py",
-        "if (provider_type, model) in self._thinkers:",
-        "if not provider_type:",
+        "if (rule.provider_id, model) in self._thinkers:",
+        "if not model:",
         "tests/edge/test_estimate.py::test_where_the_hold_stands",
     ),
     Mutant(
