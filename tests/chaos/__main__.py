@@ -42,7 +42,8 @@ async def make_keys(control: str, credential: str) -> list[Key]:
                     budget=budgets_pb2.InitialBudget(limit_nanousd=limit, period=budgets_pb2.PERIOD_MONTHLY),
                 )
             )
-            keys.append(Key(made.key.key_id, made.raw_key, limit))
+            large = limit == LARGE_LIMIT_NANOUSD
+            keys.append(Key(made.key.key_id, made.raw_key, limit, background=large))
     return keys
 
 
@@ -114,7 +115,11 @@ async def run(rounds: int) -> int:
     """Starts everything, breaks it, and says what was left. Exit code 0 only when nothing was wrong."""
     shutil.rmtree(DATA_DIR, ignore_errors=True)
     # Estimates of the whole hold are known to cover what was billed, which the audit can then check.
-    settings = {"TOLLKEEPER_EDGE_WORKERS": str(WORKERS), "TOLLKEEPER_ESTIMATE": "hold"}
+    settings = {
+        "TOLLKEEPER_EDGE_WORKERS": str(WORKERS),
+        "TOLLKEEPER_ESTIMATE": "hold",
+        "TOLLKEEPER_FOLLOW_INTERVAL_S": "3",
+    }
     up = stack.start(DATA_DIR, settings)
     try:
         load, killer, keys, load_s = await drive(up, rounds)
@@ -127,7 +132,8 @@ async def run(rounds: int) -> int:
     for detail in [*verdict.details, *tally.unexpected[:20]]:
         print(detail, file=sys.stderr)
     print(
-        f"load {load_s:.0f} s: answered={tally.answered} refused={tally.refused} broken={tally.broken}"
+        f"load {load_s:.0f} s: answered={tally.answered} (background={tally.left})"
+        f" refused={tally.refused} broken={tally.broken}"
         f" unexpected={len(tally.unexpected)}; kills {dict(killer.kills)};"
         f" spent keys that refuse a lone request: {refused} of {KEYS // 2};"
         f" ledger verify {'passes' if verified == 0 else 'FAILS'}"

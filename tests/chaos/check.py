@@ -12,6 +12,8 @@ from tests.chaos.load import Key, Tally
 # Nano-dollars per model token: input, cached input, output.
 NANOUSD = {"gpt-4o-mini": (150, 75, 600), "gpt-4o": (2500, 1250, 10_000)}
 REPORTED, ESTIMATED, VOIDED = 1, 2, 3
+# Of an estimate whose request goes on after its answer.
+BACKGROUND = "background"
 
 
 @dataclass
@@ -100,6 +102,9 @@ def compare(rows: list[dict[str, Any]], records: dict[str, Posted], keys: list[K
         if record.entries > record.cost:
             verdict.duplicated += 1
             verdict.note(f"{usage_id} costs {record.cost} but has entries of {record.entries}")
+        if record.why == BACKGROUND:
+            verdict.misposted += 1
+            verdict.note(f"{usage_id} went on in the background, and nobody looked for its end")
         if record.state == REPORTED and usage_id not in billed:
             verdict.misposted += 1
             verdict.note(f"{usage_id} is posted as reported, but was never billed")

@@ -1,4 +1,5 @@
-"""Load through the official SDK: plain and streamed, each request sent once, and what became of it."""
+"""Load through the official SDK: plain, streamed and in the background, each request sent once, and what
+became of it. What goes on in the background is never asked for again."""
 
 import asyncio
 import random
@@ -11,6 +12,9 @@ REQUEST_TIMEOUT_S = 30.0
 PAUSE_AFTER_ERROR_S = 0.1
 MODELS = ("gpt-4o-mini", "gpt-4o")
 MAX_TOKENS = (8, 16, 32)
+BACKGROUND_PART = 0.1
+# Of a background response: some are under way whatever is killed.
+MAX_BACKGROUND_MS = 4000
 
 
 @dataclass
@@ -21,6 +25,8 @@ class Key:
     secret: str
     limit_nanousd: int | None = None
     exhausted: bool = False
+    # What ends later costs less than was booked first, so a spent key would have room again.
+    background: bool = False
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Tally:
     answered: int = 0
     refused: int = 0
     broken: int = 0
+    # In the background, when they were answered.
+    left: int = 0
     # Request id → cost as the header told it, of answers that came whole.
     costs: dict[str, str] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
@@ -66,7 +74,7 @@ class Load:
         """One request, once."""
         self.tally.in_flight += 1
         try:
-            await self._send(client.with_options(api_key=key.secret))
+            await self._send(client.with_options(api_key=key.secret), key)
             self.tally.answered += 1
         except openai.RateLimitError as error:
             self.tally.refused += 1
@@ -89,11 +97,14 @@ class Load:
         finally:
             self.tally.in_flight -= 1
 
-    async def _send(self, client: openai.AsyncOpenAI) -> None:
+    async def _send(self, client: openai.AsyncOpenAI, key: Key) -> None:
         model = self._random.choice(MODELS)
         limit = self._random.choice(MAX_TOKENS)
         steering = f"tokens={self._random.randint(1, limit)}"
-        if self._random.random() < 0.5:
+        if key.background and self._random.random() < BACKGROUND_PART:
+            latency_ms = self._random.randint(0, MAX_BACKGROUND_MS)
+            await self._background(client, model, limit, f"{steering} first_byte_ms={latency_ms}")
+        elif self._random.random() < 0.5:
             await self._plain(client, model, limit, f"{steering} first_byte_ms={self._random.randint(0, 60)}")
         else:
             await self._stream(client, model, limit, f"{steering} drip_ms={self._random.randint(0, 8)}")
@@ -104,6 +115,14 @@ class Load:
         )
         raw.parse()
         self.tally.costs[raw.headers["x-tollkeeper-request-id"]] = raw.headers["x-tollkeeper-cost-usd"]
+
+    async def _background(self, client: openai.AsyncOpenAI, model: str, limit: int, steering: str) -> None:
+        raw = await client.responses.with_raw_response.create(
+            model=model, max_output_tokens=limit, input=f"[[sim {steering}]] go on", background=True
+        )
+        raw.parse()
+        self.tally.costs[raw.headers["x-tollkeeper-request-id"]] = raw.headers["x-tollkeeper-cost-usd"]
+        self.tally.left += 1
 
     async def _stream(self, client: openai.AsyncOpenAI, model: str, limit: int, steering: str) -> None:
         stream = await client.chat.completions.create(
