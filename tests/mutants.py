@@ -35,6 +35,7 @@ AUDIT = "tests/control/test_audit.py"
 API_TOKENS = "tests/control/test_api_tokens.py"
 ROTATION = "tests/control/test_key_rotation.py"
 RE_RATING = "tests/control/test_re_rating.py"
+PENDING = "tests/control/test_pending_objects.py"
 COST = "tests/tollkeeper/test_cost.py"
 SHARES = "tests/edge/rates/test_shares.py"
 POLICY = "tests/edge/test_policy.py"
@@ -56,6 +57,34 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "two edges look for the same end: claims wait for each other in place of passing over",
+        "src/control/store/pending_objects.py",
+        "FOR UPDATE SKIP LOCKED",
+        "",
+        PENDING,
+    ),
+    Mutant(
+        "unfinished objects are followed by what keys may use: others' providers are never asked",
+        "src/control/store/pending_objects.py",
+        "AND p.provider_id = d.provider_id AND p.delete_time IS NULL",
+        "AND p.provider_id = d.provider_id AND p.delete_time IS NULL AND NOT p.disabled",
+        PENDING,
+    ),
+    Mutant(
+        "an end that won't be known is looked for again and again",
+        "src/control/store/pending_objects.py",
+        ".values(look_time=None)",
+        ".values(look_time=kept_objects.c.look_time)",
+        PENDING,
+    ),
+    Mutant(
+        "a look at what is too old ends nothing: it is asked for ever",
+        "src/edge/follower.py",
+        "pending.age_s > FOLLOW_FOR_S",
+        "pending.age_s > 100 * FOLLOW_FOR_S",
+        "tests/edge/test_follower.py",
+    ),
     Mutant(
         "blocked answer: what the vendor generated and Cloudflare kept back costs nothing",
         "src/edge/upstream/policy.py",
