@@ -144,9 +144,23 @@ MUTANTS = (
     Mutant(
         "request hidden: heads are taken as Sanic reads them",
         "src/edge/client_framing.py",
-        "if _HEAD.fullmatch(head) is None:",
+        "if not (usual and _is_usual(head, headers)) and _HEAD.fullmatch(head) is None:",
         "if not head:",
         "tests/edge/path/test_framing.py",
+    ),
+    Mutant(
+        "request hidden: names of usual heads are not looked at",
+        "src/edge/client_framing.py",
+        "        and _USUAL_NAMES.issuperset(headers)\n",
+        "",
+        "tests/edge/test_client_framing.py",
+    ),
+    Mutant(
+        "short estimate: a model that thinks unseen is not found again",
+        "src/edge/estimate.py",
+        "            self._thinkers[rule.provider_id, model] = None",
+        "            self._thinkers[rule.provider_type, model] = None",
+        "tests/edge/test_estimate.py",
     ),
     Mutant(
         "slow body: a byte now and then starts its time anew",

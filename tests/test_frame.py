@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import MUTANTS, Mutant
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 
@@ -52,3 +54,10 @@ def test_c4_who_knows_whom(package: str, never: tuple[str, ...]) -> None:
     """State is with the control plane alone: the edge has no database, and neither imports the other."""
     found = {name for name in imported(package) if name.startswith(tuple(f"{each}." for each in never))}
     assert found | (imported(package) & set(never)) == set()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutants_can_be_planted(mutant: Mutant) -> None:
+    """The code that each of them breaks is still there, and so are its tests."""
+    assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
+    assert (ROOT / mutant.tests.partition("::")[0]).exists()

@@ -8,10 +8,11 @@ from time import gmtime
 from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
+from edge.candidates import Candidate, candidates, next_place
 from edge.grants import GrantView
 from edge.prices import PriceView
 from edge.rates.estimate import likely_tokens
-from edge.routing import Candidate, RouteTable, candidates, next_place
+from edge.routing import RouteTable
 from edge.upstream.breakers import Breakers
 from edge.upstream.cloudflare import Gateway
 from edge.worst_case import ONE_REQUEST, Demand

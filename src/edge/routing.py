@@ -1,10 +1,9 @@
-"""From a grant's rules to the ordered attempts of one request. No I/O: destinations are worked out once per
+"""From a grant's rules to the ordered routes of one request. No I/O: destinations are worked out once per
 grant; which rules are tried, and in which order, says `tollkeeper.routing`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import random
-from typing import NamedTuple
 
 from edge.call import Call
 from edge.destinations import destination_of
@@ -12,19 +11,14 @@ from edge.families import Family
 from edge.formats import Format
 from edge.grants import GrantView, RuleView
 from edge.inference import may_name_kept, names_what_is_served
-from edge.prices import PriceView
-from edge.upstream.breakers import BreakerKey, Breakers
-from edge.upstream.cloudflare import (
-    Endpoint,
-    Gateway,
-)
+from edge.upstream.breakers import BreakerKey
+from edge.upstream.cloudflare import Endpoint, Gateway
 from edge.upstream.transport import EncodedHeaders
-from tollkeeper.conditions import FOLLOWING, Ending, answers_to
 from tollkeeper.errors import Reason, TollkeeperError
 from tollkeeper.expressions import Facts
 from tollkeeper.model_match import WILDCARD, ModelList
 from tollkeeper.operations import Operation
-from tollkeeper.routing import asked_model, drawn, is_provider, plan, prepare, with_prices
+from tollkeeper.routing import asked_model, drawn, is_provider, plan, prepare
 
 # Of one grant; a key that asks for more different models than this is looked up anew each time.
 MAX_CACHED_MODELS = 256
@@ -41,13 +35,6 @@ class Route:
     format: Format
     provider_name: bytes
     breaker: BreakerKey
-
-
-class Candidate(NamedTuple):
-    """A route with the price in force: an attempt that may be made."""
-
-    route: Route
-    price: PriceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,44 +250,6 @@ class RouteTable:
 def _entry_of(rule: RuleView, path: str) -> str | None:
     """The entry of a provider's list that lets a path through."""
     return next((entry for entry in rule.passthrough_paths if ModelList((entry,)).allows(path)), None)
-
-
-def candidates(
-    routes: Sequence[Route], price_of: Callable[[RuleView, str], PriceView | None], model: str
-) -> list[Candidate]:
-    """Routes whose model has a price, in order. Raises MODEL_NOT_PRICED when there is none: nobody could bill
-    it."""
-    if len(routes) == 1 and not _waits(routes[0]):
-        price = price_of(routes[0].rule, routes[0].model)
-        if price is not None:
-            return [Candidate(routes[0], price)]
-    priced, _, refusal = with_prices(routes, lambda route: price_of(route.rule, route.model), _waits, model)
-    if refusal is not None:
-        raise refusal
-    return [Candidate(route, price) for route, price in priced]
-
-
-def next_place(
-    options: Sequence[Candidate], place: int, ending: Ending, breakers: Breakers
-) -> tuple[int | None, list[Candidate]]:
-    """The first of `options` from `place` on that is tried after an attempt that ended like this, and those
-    before it that only their breakers keep from it: they count as tried, and as having ended as they last
-    did."""
-    resting: list[Candidate] = []
-    for at in range(place, len(options)):
-        route = options[at].route
-        if not answers_to(route.rule, ending):
-            continue
-        last = breakers.resting(route.breaker) if breakers.tripped else None
-        if last is None:
-            return at, resting
-        ending = last
-        resting.append(options[at])
-    return None, resting
-
-
-def _waits(route: Route) -> bool:
-    return route.rule.condition in FOLLOWING
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

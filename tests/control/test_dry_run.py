@@ -9,12 +9,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from clients.control import ControlClient
 from control.domain.identity import Role
+from edge.candidates import candidates
 from edge.families.chat import CHAT
 from edge.families.embeddings import EMBEDDINGS
 from edge.families.messages import MESSAGES
 from edge.grants import GrantView
 from edge.prices import PriceBook
-from edge.routing import RouteTable, candidates
+from edge.routing import RouteTable
 from edge.upstream.cloudflare import Gateway
 from edge.upstream.limits import Origin
 from tests.control.gateway import authorize, make_key, make_provider, make_router, refused

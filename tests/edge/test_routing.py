@@ -2,9 +2,10 @@
 
 import pytest
 
+from edge.candidates import candidates
 from edge.families.chat import CHAT
 from edge.prices import PriceView
-from edge.routing import Route, RouteTable, candidates
+from edge.routing import Route, RouteTable
 from edge.upstream.cloudflare import Gateway
 from edge.upstream.limits import Origin
 from tests.edge.fake_ledger import grant, price, rule

@@ -13,9 +13,9 @@ from time import monotonic, time
 from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open, UsageState
 from edge.call import Call
+from edge.candidates import Candidate, next_place
 from edge.formats import Changes
 from edge.hangup import Client
-from edge.routing import Candidate, next_place
 from edge.upstream.faults import forbids_retry, hidden_fault, retry_after_s
 from edge.upstream.forwarder import Forwarder
 from edge.upstream.policy import Verdict, failure_word, judge_failure, judge_fault, judge_status

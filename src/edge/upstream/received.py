@@ -1,7 +1,7 @@
 """What came back from a vendor, before it is judged or relayed."""
 
 from edge.call import Call
-from edge.routing import Candidate
+from edge.candidates import Candidate
 from edge.upstream.encoding import Decoder, decoder_for
 from edge.upstream.head import Head
 from edge.upstream.response import COLLECTED_HIGH_WATER_BYTES

@@ -1,8 +1,8 @@
 """The header lines of one attempt."""
 
 from edge.call import Call
+from edge.candidates import Candidate
 from edge.records import Open
-from edge.routing import Candidate
 from edge.upstream.gateway_lines import cache_key
 from edge.upstream.transport import EncodedHeaders
 from edge.upstream.upload import Upload

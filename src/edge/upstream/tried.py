@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import orjson
 
-from edge.routing import Candidate
+from edge.candidates import Candidate
 from tollkeeper.errors import Reason, TollkeeperError
 
 
