@@ -272,7 +272,6 @@ def _refused(
 
 def is_provider(rule: RoutingRule, name: str) -> bool:
     """Whether a rule's provider has this type, slug, name or id."""
-    """Whether the rule's provider has this type, slug, name or id."""
     if name in (rule.provider_type, rule.provider_name, rule.provider_id):
         return True
     known = find_type(name)
