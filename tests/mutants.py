@@ -156,13 +156,6 @@ MUTANTS = (
         "tests/edge/test_client_framing.py",
     ),
     Mutant(
-        "short estimate: a model that thinks unseen is not found again",
-        "src/edge/estimate.py",
-        "            self._thinkers[rule.provider_id, model] = None",
-        "            self._thinkers[rule.provider_type, model] = None",
-        "tests/edge/test_estimate.py",
-    ),
-    Mutant(
         "slow body: a byte now and then starts its time anew",
         "src/edge/client_connection.py",
         "self._moved += abs(seen - self._seen)",

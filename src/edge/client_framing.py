@@ -131,17 +131,28 @@ class EdgeHttp(Http):
             data, end_stream = answer.body, True
         if end_stream:
             self.response_func = _ENDED
-            framing = b"content-length: %d" % len(data)
+            framing = b"content-length: %d\r\n" % len(data)
+        elif self.request.version == "1.0":
+            self.response_func = self._until_close
+            framing = b""
         else:
             self.response_func = self.http1_response_chunked
-            framing = b"transfer-encoding: chunked"
+            framing = b"transfer-encoding: chunked\r\n"
             if data:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         connection = b"keep-alive" if self.keep_alive else b"close"
-        head = b"%bcontent-type: %b\r\n%b%b\r\nconnection: %b\r\n\r\n%b"
+        head = b"%bcontent-type: %b\r\n%b%bconnection: %b\r\n\r\n%b"
         status = _STATUS_LINES[answer.status]
         await self._send(head % (status, answer.media_type, answer.lines, framing, connection, data))
         self.stage = Stage.IDLE if end_stream else Stage.RESPONSE
+
+    async def _until_close(self, data: bytes, end_stream: bool) -> None:
+        """A part of a body for HTTP/1.0, which has no chunks: it ends with the connection."""
+        if data:
+            await self._send(data)
+        if end_stream:
+            self.response_func = _ENDED
+            self.stage = Stage.IDLE
 
     def buffered_body(self) -> bytes | None:
         """The whole body, where it has a length and is here already; None: `read` it."""

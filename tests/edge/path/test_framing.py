@@ -134,6 +134,20 @@ async def test_a_chunked_body_that_waits_for_the_word(edge: Edge) -> None:
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+async def test_a_stream_over_http_1_0(edge: Edge) -> None:
+    """It has no chunks: events come as they are, and end with the connection."""
+    streamed = orjson.dumps(body(stream=True))
+    head = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"content-length: %d\r\n\r\n" % len(streamed)
+    got = await answers(edge, head + streamed)
+
+    lines, _, events = got.partition(b"\r\n\r\n")
+    assert lines.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in lines
+    assert b"transfer-encoding" not in lines
+    assert events.startswith(b"data: {")
+    assert events.endswith(b"data: [DONE]\n\n")
+
+
 async def test_no_web_sockets(edge: Edge) -> None:
     """A request for one is answered like any other."""
     upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
