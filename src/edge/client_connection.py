@@ -103,8 +103,10 @@ class EdgeProtocol(HttpProtocol):
         """Cancels the request's task unless its client's policy keeps it."""
         if self.conn_info is None:  # it was refused
             return
-        client, task = self.client, self._task
-        in_body = self._http is not None and bool(self._http.request_body)
+        client, task, http = self.client, self._task, self._http
+        in_body = http is not None and bool(http.request_body)
+        if http is not None and task is not None:
+            task.add_done_callback(http.let_go)
         if client is not None and task is not None and client.lost(task, in_body):
             self._task = None
             super().connection_lost(exc)  # type: ignore[no-untyped-call]

@@ -52,10 +52,19 @@ _DECIMAL = re.compile(r"[0-9]{1,18}[ \t]*")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{1,16}[ \t]*")
 
 
+class _Nowhere:
+    """In place of the context variable where Sanic puts its current request: whatever is made meanwhile keeps
+    its context, so that a vendor's connection would hold a client's request, body and all, while it lives."""
+
+    def set(self, request: Request) -> None:
+        """Nobody asks for it."""
+
+
 class EdgeRequest(Request):
     """Sanic's request, once its head has been checked."""
 
     __slots__ = ()
+    _current: Any = _Nowhere()
 
     def __init__(
         self,
@@ -153,6 +162,11 @@ class EdgeHttp(Http):
         if end_stream:
             self.response_func = _ENDED
             self.stage = Stage.IDLE
+
+    def let_go(self, _: object) -> None:
+        """The connection is over, perhaps in the middle of an answer: what that kept of us would keep us."""
+        self.request = self.response = _ENDED
+        self.response_func = _ENDED
 
     def buffered_body(self) -> bytes | None:
         """The whole body, where it has a length and is here already; None: `read` it."""

@@ -191,6 +191,7 @@ class Connection(Receiver):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; a connection given up while being made is closed at once."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's doesn't derive from it
+        self._parser = HttpResponseParser(self)
         # Of what TLS has received and nobody has decrypted; the loop's own bound is 256 KiB.
         limit = getattr(transport, "set_read_buffer_limits", None)
         if limit is not None:
@@ -230,6 +231,7 @@ class Connection(Receiver):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a body that lasts until the connection closes; fail any other."""
+        del self._parser  # it refers to us: without it nothing waits for the garbage collector
         self.closed = True
         self._owner.forget(self)
         response = self._response

@@ -138,6 +138,7 @@ class Attempts:
 
     def close(self) -> None:
         """Lets go of the answer: an upstream connection isn't kept busy for nothing. Idempotent."""
+        self._unsayable = None  # raised, it refers to us
         if self._response is not None:
             self._response.close()
 

@@ -199,13 +199,12 @@ class Pool:
         if self._check_address is not None:
             for address in addresses:
                 self._check_address(address)
-        failure: OSError | None = None
-        for address in addresses:
-            try:
+        if not addresses:
+            raise OSError("the name has no address")
+        for address in addresses[:-1]:
+            with suppress(OSError):
                 return await self._connect_to(address)
-            except OSError as error:
-                failure = error
-        raise failure or OSError("the name has no address")
+        return await self._connect_to(addresses[-1])
 
     async def _connect_to(self, address: str) -> Connection:
         connection = Connection(self, self._loop, self._limits, self._buffer)

@@ -30,11 +30,12 @@ class Receiver(asyncio.BufferedProtocol):
         "_transport",
         "deadline",
     )
-    _transport: asyncio.Transport  # from connection_made on, which is before the pool hands it out
+    # From connection_made on, which is before the pool hands it out.
+    _transport: asyncio.Transport
+    _parser: HttpResponseParser
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._parser = HttpResponseParser(self)
         self._paused = False
         self._response: Response | None = None
         self._head: list[tuple[bytes, bytes]] | None = (

@@ -107,6 +107,14 @@ class Response:
             self.wake()
         self.chunks.clear()
         self.buffered = 0
+        if self.failure is not None:
+            self.failure.__traceback__ = None  # as in `take_failure`
+
+    def take_failure(self) -> TransportError:
+        """What went wrong, for who raises it: kept here, it would refer to who has us, and that to us."""
+        assert self.failure is not None
+        failure, self.failure = self.failure, None
+        return failure
 
     async def wait(self) -> None:
         """Until there is news: bytes, the end, or a failure. Cancelling it aborts the connection."""

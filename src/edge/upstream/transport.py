@@ -155,7 +155,7 @@ class Transport:
             await body.send(connection, response)
         while not response.status:
             if response.failure is not None:
-                raise response.failure
+                raise response.take_failure()
             await response.wait()
         return response
 
