@@ -1,6 +1,7 @@
 """Routes that can be paid for, and which of them is tried next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import dropwhile
 from typing import NamedTuple
 
 from edge.grants import RuleView
@@ -31,6 +32,12 @@ def candidates(
     if refusal is not None:
         raise refusal
     return [Candidate(route, price) for route, price in priced]
+
+
+def startable(options: Iterable[Candidate]) -> list[Candidate]:
+    """Options without those at their front that wait for a failure: nothing is left that could fail before
+    them."""
+    return list(dropwhile(lambda option: _waits(option.route), options))
 
 
 def next_place(

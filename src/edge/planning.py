@@ -8,7 +8,7 @@ from time import gmtime
 from edge import metrics
 from edge.admission import AttemptPlan, Ledger, Open
 from edge.call import Call
-from edge.candidates import Candidate, candidates, next_place
+from edge.candidates import Candidate, candidates, next_place, startable
 from edge.grants import GrantView
 from edge.prices import PriceView
 from edge.rates.estimate import likely_tokens
@@ -91,6 +91,8 @@ class Planner:
     def _healthy(self, options: list[Candidate]) -> list[Candidate]:
         """The options from the first on that may be tried now. Raises CIRCUIT_OPEN when there is none."""
         place, resting = next_place(options, 0, FIRST, self._breakers)
+        if place is None and not resting:
+            return options  # all wait for a failure, and what names no model goes to the first all the same
         for option in resting:
             metrics.passed_over(option.route.rule.provider_type)
         if place is not None:
@@ -159,7 +161,7 @@ class Planner:
             except TollkeeperError as behind:
                 raise self._counted(behind, grant, call) from None
         if call.infers_provider and call.provider is None:
-            return [option for option in options if self._sells(grant, option)] or options
+            return startable(option for option in options if self._sells(grant, option)) or options
         return options
 
     def _counted(self, error: TollkeeperError, grant: GrantView, call: Call) -> TollkeeperError:
@@ -280,6 +282,7 @@ def _billable(options: list[Candidate], demand: Demand, model: str) -> list[Cand
     if demand.tier and options:
         options = [option for option in options if demand.tier in option.price.rates.tiers]
         lacks = f"tier {demand.tier!r}, so what asks for it"
+    options = startable(options)
     if options:
         return options
     message = f"The price of {model!r} has no {lacks} can't be served."

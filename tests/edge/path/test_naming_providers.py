@@ -5,9 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
+from edge.upstream.breakers import BreakerKey
 from tests.edge.fake_ledger import FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge
 from tests.edge.path.test_answers import Start, post
+from tollkeeper.conditions import Ending, Failure
 
 AI_PATH = "/v1/ai/chat/completions"
 PATH = "/v1/chat/completions"
@@ -20,6 +22,13 @@ async def two(start: Start) -> Edge:
     made = await start(FakeLedger(grant(*rules), price("gpt-4o-mini")))
     assert isinstance(made, Edge)
     return made
+
+
+def trip(edge: Edge) -> None:
+    """Somebody's provider is sick, so that breakers are asked at all."""
+    for _ in range(10):
+        edge.breakers.failed(BreakerKey("customer-2", "provider", "model"), Ending(503, Failure.OTHER))
+    assert edge.breakers.tripped
 
 
 def asked_models(edge: Edge) -> list[Any]:
@@ -45,6 +54,17 @@ async def test_b6_named_or_inferred(two: Edge, path: str, fields: dict[str, str]
     assert answer.headers["x-tollkeeper-provider"] == served_by
     assert two.ledger.opened[0].plan.model == "gpt-4o-mini"
     assert asked_models(two) == ["gpt-4o-mini"]
+
+
+async def test_b6_whoever_sells_it_but_waits_for_a_failure(start: Start) -> None:
+    """A rule that waits is never first: where no other is of who sells the model, the order holds."""
+    sells = rule("second", condition="on_status", statuses=[503])
+    edge = await start(FakeLedger(grant(rule("first", provider_type="groq"), sells), price("gpt-4o-mini")))
+    for tripped in (False, True):
+        if tripped:
+            trip(edge)
+        answer = await post(edge, path=AI_PATH)
+        assert (answer.status_code, answer.headers["x-tollkeeper-provider"]) == (200, "first")
 
 
 async def test_b6_nobody_of_that_name(two: Edge) -> None:

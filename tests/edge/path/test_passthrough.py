@@ -11,6 +11,7 @@ import pytest
 from edge.admission import UsageState
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
 from tests.edge.path.conftest import Edge
+from tests.edge.path.test_naming_providers import trip
 
 Start = Callable[..., Any]
 FEE = {"input": 0, "output": 0, "request": 2_000_000_000}
@@ -111,6 +112,17 @@ async def test_a_price_by_tokens_is_none(start: Start) -> None:
     answer = await ask(edge, "POST", f"{ROOT}/sim/echo")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "model_not_priced")
     assert edge.ledger.missing_models.names == ["sim/echo"]
+
+
+@pytest.mark.parametrize("tripped", [False, True])
+async def test_a_rule_that_waits_for_a_failure(start: Start, tripped: bool) -> None:
+    """It is the only one that lets the path through, so it doesn't wait; breakers or not."""
+    lets = rule("second", condition="on_status", statuses=[503], passthrough_paths=["sim/echo"])
+    edge = await start(FakeLedger(grant(rule("primary"), lets), price("sim/echo", **FEE)))
+    if tripped:
+        trip(edge)
+    answer = await ask(edge, "POST", f"{ROOT}/sim/echo")
+    assert (answer.status_code, answer.headers["x-tollkeeper-provider"]) == (200, "second")
 
 
 async def test_lists_of_models_hold(start: Start) -> None:
