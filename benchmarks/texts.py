@@ -2,7 +2,7 @@
 how good it is.
 
 Those in `passages/` were written for this; the others are pieces of what is installed anyway (Python's
-library and its manual, PostgreSQL's headers and SQL, the documents here) or made by chance, always the same.
+library and its manual, PostgreSQL's headers and SQL) or made by chance, always the same.
 """
 
 import base64
@@ -19,7 +19,6 @@ from itertools import islice
 from pathlib import Path
 from pydoc_data.topics import topics
 
-ROOT = Path(__file__).parents[1]
 PASSAGES = Path(__file__).with_name("passages")
 PIECE_CHARS = 1_500
 MODULES = (
@@ -57,7 +56,6 @@ def texts() -> list[Text]:
         ("code", "python", _python()),
         ("code", "c", _postgres("*.h")),
         ("code", "sql", _postgres("*.sql")),
-        ("markdown", "documents", _documents()),
         ("json", "records", _records()),
         ("numbers", "tables", _numbers()),
         ("logs", "lines", _logs()),
@@ -93,10 +91,6 @@ def _postgres(pattern: str) -> Iterator[str]:
     assert spec is not None
     assert spec.origin
     return _spread(Path(spec.origin).parent.rglob(pattern))
-
-
-def _documents() -> Iterator[str]:
-    return _spread((ROOT / "docs").glob("*.md"))
 
 
 def _spread(paths: Iterator[Path], count: int = 8) -> Iterator[str]:

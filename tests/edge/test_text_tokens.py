@@ -55,6 +55,8 @@ COUNTED = {
     "latin/turkish": (92, 141, 89, 103),
     "latin/vietnamese": (90, 238, 84, 88),
     "markdown/answers": (174, 183, 191, 191),
+    "markdown/chat": (148, 163, 163, 153),
+    "markdown/guides": (158, 175, 178, 170),
     "mathematics/formulas": (201, 205, 195, 186),
     "other-letters/armenian": (80, 408, 115, 88),
     "other-letters/georgian": (72, 251, 91, 102),
@@ -76,7 +78,7 @@ def test_error(vocabulary: Vocabulary) -> None:
         ratios.append(text_tokens(text, vocabulary) / counted[vocabulary])
     assert min(ratios) > 0.7
     assert max(ratios) < 1.6
-    assert 1 <= median(ratios) < 1.1
+    assert 1 <= median(ratios) < 1.15
 
 
 def test_all_passages_are_counted() -> None:
