@@ -1,20 +1,23 @@
 """Ports that a test names before somebody listens there, if anybody ever does."""
 
-import os
+import fcntl
 import socket
+import tempfile
+from functools import cache
 from itertools import count
+from pathlib import Path
 
-# Below those that systems hand out by themselves, and a part of them for each test process: what asks for any
-# port, or connects to somewhere, never gets one of these meanwhile.
-_FIRST, _EACH = 15_000, 1_000
-_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
-_tried = count(os.getpid())
+# Below those that systems hand out by themselves: whoever asks for any port, or connects to somewhere, never
+# gets one of these meanwhile.
+_FIRST, _EACH, _BLOCKS = 15_000, 250, 40
+_tried = count()
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody has, and nobody else of these tests is given."""
+    """A port of the loopback interface that nobody has, and no other test process is given."""
+    first = _block()
     for _ in range(_EACH):
-        port = _FIRST + _process * _EACH + next(_tried) % _EACH
+        port = first + next(_tried) % _EACH
         with socket.socket() as probe:
             # As servers do: a connection of an earlier one, that lingers, is no hindrance.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -23,4 +26,22 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
-    raise AssertionError(f"all ports of process {_process} are taken")
+    raise AssertionError(f"all ports from {first} to {first + _EACH} are taken")
+
+
+@cache
+def _block() -> int:
+    """The first port of those that are this process's until it ends, whoever else tests on this machine."""
+    for number in range(_BLOCKS):
+        try:
+            lock = (Path(tempfile.gettempdir()) / f"tollkeeper-tests-ports-{number}").open("a")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        _held.append(lock)
+        return _FIRST + number * _EACH
+    raise AssertionError("too many tests run on this machine")
+
+
+_held: list[object] = []
+"""The lock, open as long as the process lives."""

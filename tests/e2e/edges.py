@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
 
@@ -30,12 +31,13 @@ def edge(stack: Stack, path: Path, **settings: str) -> Iterator[str]:
         **TIMEOUTS,
     }
     url = f"http://127.0.0.1:{port}"
-    with process("edge", path / "edge.log", **{**named, **settings}):
-        found(lambda: _ready(url), timeout_s=30)
+    with process("edge", path / "edge.log", **{**named, **settings}) as started:
+        found(lambda: _ready(url, started), timeout_s=60)
         yield url
 
 
-def _ready(url: str) -> bool:
+def _ready(url: str, started: Popen[bytes]) -> bool:
+    assert started.poll() is None, "the edge ended"
     try:
         return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:

@@ -25,7 +25,7 @@ def replica(stack: Stack, path: Path) -> Iterator[tuple[Popen[bytes], str, Admin
     }
     with process("control", path / "control.log", **settings) as started:
         admin = Admin(address, cli_secret(stack))
-        found(lambda: _serves(admin, started), timeout_s=20)
+        found(lambda: _serves(admin, started), timeout_s=60)
         try:
             yield started, address, admin
         finally:
