@@ -255,7 +255,7 @@ async def test_held_budgets_are_waited_for_then_refused(
         await worker.begin(secret)
     waited_s = asyncio.get_running_loop().time() - started_s
     assert (refused.value.reason, refused.value.retry_after_s) == (Reason.BUDGET_HELD, 1.0)
-    assert 0.2 < waited_s < 1.0
+    assert 0.2 < waited_s < 4.0
     waiting = asyncio.create_task(worker.begin(secret))
     await asyncio.sleep(0.05)
     opened.end_attempt(VOIDED)
@@ -393,7 +393,7 @@ async def test_the_control_plane_away_is_a_503(control: FakeControl, start_worke
         await worker.ledger.authorize(unknown)
     assert refused.value.reason == Reason.UNAVAILABLE
     await control.start()
-    await until(lambda: len(control.posted) == 2, 10)
+    await until(lambda: len(control.posted) == 2)
     await worker.request(secret, 50_000_000)
 
 

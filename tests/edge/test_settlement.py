@@ -109,7 +109,7 @@ async def test_waited_for_money_settles_at_once(control: FakeControl, start_work
     control.add_key(secret)
     worker = await start_worker(settle_interval_s=60)
     await worker.request(secret, 1_000_000, output_tokens=100)
-    await until(lambda: control.posted, 1)
+    await until(lambda: control.posted)
     assert control.held == 0
     (request,) = control.requests("Settle")
     assert request.reports[0].returned_nanousd == 1_000_000 - 60_000
@@ -123,7 +123,7 @@ async def test_a_recall_is_answered_at_once(control: FakeControl, start_worker: 
     opened = await worker.begin(secret)
     assert control.held > 1_000_000
     control.recall()
-    await until(lambda: control.held == 1_000_000, 0.3)
+    await until(lambda: control.held == 1_000_000)
     assert control.count("ReturnLease") == 1
     worker.ledger.finish(opened)
 

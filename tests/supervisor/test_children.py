@@ -44,7 +44,7 @@ async def make(tmp_path: Path) -> AsyncIterator[MakeChild]:
         *arguments: str,
         ready: Callable[[], Awaitable[bool]] = _yes,
         drain_s: float = 5.0,
-        ready_within_s: float = 5.0,
+        ready_within_s: float = 20.0,
     ) -> Child:
         async def command() -> Command:
             return Command((sys.executable, "-c", code, *arguments))
@@ -69,7 +69,7 @@ def _pid(directory: Path) -> int | None:
     return RunFiles(directory).read_pid("part")
 
 
-async def _until(holds: Callable[[], bool], timeout_s: float = 5.0) -> None:
+async def _until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - processes set no events
             await asyncio.sleep(0.01)

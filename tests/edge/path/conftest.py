@@ -42,7 +42,7 @@ def pytest_asyncio_loop_factories(
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits for something that nothing announces."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -75,7 +75,7 @@ class Peer:
 
     async def connections_ended(self) -> None:
         """Wait until the edge has hung up on every script that waits for it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await asyncio.gather(*self.tasks)
 
 

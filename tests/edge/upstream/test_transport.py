@@ -80,7 +80,7 @@ async def post(
 
 async def eventually(condition) -> None:
     """Wait for a condition that the loop brings about."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  # conditions come from outside of any event
             await asyncio.sleep(0.005)
 
@@ -431,11 +431,11 @@ async def test_close_before_an_answer(serve: Serve, make_transport: MakeTranspor
 async def test_first_byte_timeout(serve: Serve, make_transport: MakeTransport, start: bytes) -> None:
     """The whole head must be there in time; beginning it doesn't count."""
     transport = make_transport()
-    timeouts = Timeouts(connect_s=2, first_byte_s=0.1, idle_s=2)
+    timeouts = Timeouts(connect_s=30, first_byte_s=0.1, idle_s=30)
     started = time.monotonic()
     with pytest.raises(FirstByteTimeout) as caught:
         await post(transport, await serve(answering(start)), timeouts=timeouts)
-    assert 0.1 <= time.monotonic() - started < 0.5
+    assert 0.1 <= time.monotonic() - started < 20
     assert caught.value.request_sent
     assert transport.stats() == NOTHING
 
@@ -459,10 +459,10 @@ async def test_dripping_body_is_not_idle(serve: Serve, make_transport: MakeTrans
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n")
         for _ in range(8):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             await connection.send(b".")
 
-    timeouts = Timeouts(connect_s=2, first_byte_s=0.1, idle_s=0.15)
+    timeouts = Timeouts(connect_s=2, first_byte_s=2, idle_s=0.6)
     response = await post(make_transport(), await serve(script), timeouts=timeouts)
     assert await response.read(8) == b"........"
 
@@ -823,7 +823,7 @@ async def test_waiting_is_bounded(serve: Serve, make_transport: MakeTransport) -
         await post(transport, peer)
     with pytest.raises(NotSent, match="no connection was free") as caught:
         await waiter
-    assert 0.1 <= time.monotonic() - started < 0.5
+    assert 0.1 <= time.monotonic() - started < 20
     assert not caught.value.request_sent
     assert transport.stats() == Stats(open=1, idle=0, in_use=1, waiting=0)
     assert len(peer.requests) == 1
@@ -923,11 +923,11 @@ async def test_cancel_just_after_getting_a_turn(serve: Serve, make_transport: Ma
     """A connection handed to a waiter that is cancelled in the same moment goes to the next one."""
     peer = await serve(say_hello)
     transport = make_transport(max_connections=1)
-    waiters: list[asyncio.Task] = []
+    go_on = asyncio.Event()
 
     async def script(connection: PeerConnection) -> None:
         await connection.request()
-        await asyncio.sleep(0.05)
+        await go_on.wait()
         await connection.send(HELLO)
         await say_hello(connection)
 
@@ -945,6 +945,7 @@ async def test_cancel_just_after_getting_a_turn(serve: Serve, make_transport: Ma
         return handed
 
     pool._hand_over = hand_over_and_cancel  # type: ignore[method-assign]
+    go_on.set()
     await holder
     with pytest.raises(asyncio.CancelledError):
         await waiters[0]
@@ -1012,7 +1013,7 @@ async def test_transport_drains_before_it_closes(serve: Serve, make_transport: M
     await eventually(lambda: len(peer.requests) == 1)
     waiting = asyncio.create_task(post(transport, peer))
     await asyncio.sleep(0)
-    closing = asyncio.create_task(transport.close(drain_s=5))
+    closing = asyncio.create_task(transport.close(drain_s=60))
     with pytest.raises(NotSent, match="closed"):
         await waiting
     with pytest.raises(NotSent, match="closed"):
@@ -1021,7 +1022,7 @@ async def test_transport_drains_before_it_closes(serve: Serve, make_transport: M
     assert await (await in_flight).read(5) == b"hello"
     started = time.monotonic()
     await closing
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20
     assert transport.stats() == NOTHING
 
 
@@ -1056,7 +1057,7 @@ async def test_transport_does_not_drain_forever(serve: Serve, make_transport: Ma
     await asyncio.sleep(0.02)
     await transport.close(drain_s=0.1)
     with pytest.raises(SentButNoAnswer):
-        await asyncio.wait_for(stuck, 1)
+        await asyncio.wait_for(stuck, 20)
     with pytest.raises(NotSent):
         await transport.send(Origin("http", "127.0.0.1", 1), "GET", "/", [], b"", TIMEOUTS)
 
@@ -1110,7 +1111,7 @@ async def test_silence_after_a_pause_is_idle(serve: Serve, make_transport: MakeT
     await asyncio.sleep(0.2)
     assert len(await response.next_chunk() or b"") == 5000
     with pytest.raises(IdleTimeout):
-        await asyncio.wait_for(response.next_chunk(), 1)
+        await asyncio.wait_for(response.next_chunk(), 20)
 
 
 async def test_pause_ends_with_the_answer(serve: Serve, make_transport: MakeTransport) -> None:
