@@ -1,6 +1,7 @@
 """Ports that a test names before somebody listens there, if anybody ever does."""
 
 import fcntl
+import os
 import socket
 import tempfile
 from functools import cache
@@ -33,15 +34,13 @@ def free_port() -> int:
 def _block() -> int:
     """The first port of those that are this process's until it ends, whoever else tests on this machine."""
     for number in range(_BLOCKS):
+        path = Path(tempfile.gettempdir()) / f"tollkeeper-tests-ports-{number}"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            lock = (Path(tempfile.gettempdir()) / f"tollkeeper-tests-ports-{number}").open("a")
+            # Until the process ends, which closes it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        _held.append(lock)
-        return _FIRST + number * _EACH
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return _FIRST + number * _EACH
     raise AssertionError("too many tests run on this machine")
-
-
-_held: list[object] = []
-"""The lock, open as long as the process lives."""

@@ -45,7 +45,8 @@ def options() -> Options:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        # How long an attempt may take, whatever its name says: a busy or distant control plane greets late.
+        ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Shared ones would refuse calls of a new client while another one's waits after a failed connect.
         ("grpc.use_local_subchannel_pool", 1),

@@ -198,6 +198,45 @@ async def test_a_dead_address_is_passed_by(control: RunningControl, kind: str) -
             await ask("teams/ListTeams", ListTeamsRequest())
 
 
+@asynccontextmanager
+async def reserved(address: str, silent_s: float) -> AsyncIterator[str]:
+    """The address of a way to a server that says nothing for a while to whoever connects."""
+    pipes: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+        finally:
+            writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(silent_s)
+        there = await asyncio.open_connection(*address.split(":"))
+        for pair in ((reader, there[1]), (there[0], writer)):
+            pipes.add(asyncio.create_task(copy(*pair)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for pipe in pipes:
+            pipe.cancel()
+        await asyncio.gather(*pipes, return_exceptions=True)
+
+
+async def test_a_busy_server_is_no_dead_one(kind: str) -> None:
+    """One that greets late is waited for, also by calls that aren't sent again."""
+    async with (
+        flaky(failures=0) as (server, address),
+        reserved(address, silent_s=0.7) as busy,
+        client(kind, busy) as ask,
+    ):
+        await ask("teams/UpdateTeam", UpdateTeamRequest())
+    assert server.calls["UpdateTeam"] == 1
+
+
 async def test_the_next_call_goes_to_the_other_replica(database_url: str, tmp_path: Any) -> None:
     """One of two is stopped: calls that must not be repeated go on as well (for the blocking client see
     tests/e2e/test_clients.py: gRPC's two Python APIs don't end well within one process)."""
