@@ -43,7 +43,8 @@ from tollkeeper.settings import SettingsError
 
 log = structlog.get_logger()
 
-BACKLOG = 1024
+# Connections that wait to be accepted: those beyond it come a second later. The system may allow fewer.
+BACKLOG = 4096
 GAUGE_INTERVAL_S = 0.25
 HEALTH_INTERVAL_S = 1.0
 DRAIN_STEP_S = 0.05

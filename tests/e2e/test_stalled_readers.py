@@ -1,10 +1,11 @@
-"""A thousand clients that don't read: what they cost their worker, measured on a real one, and what stays."""
+"""Thousands of clients at one real worker: what those cost it that don't read, and what stays of them."""
 
 import asyncio
 import resource
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from edge.worker import BACKLOG
 from tests.e2e.admin import Tenant
 from tests.e2e.edges import edge
 from tests.e2e.stack import Stack, found
@@ -148,3 +150,30 @@ def test_stalled_readers(stack: Stack, alone: str, tenant: Tenant, many_files: N
     found(lambda: files(alone, process) <= files_before, PATIENCE_S)
     check_booked(tenant.settled(READERS, key), stack.bill(billed_before))
     assert asyncio.run(ask(alone, other, steered("tokens=1", stream=True))).status == 200
+
+
+def test_a_burst_of_connections(alone: str, many_files: None) -> None:
+    """2,000 while the worker is busy: none is turned away by the system, to try again a second later."""
+    allowed = Path("/proc/sys/net/core/somaxconn")
+    if not allowed.exists() or int(allowed.read_text()) < BACKLOG:
+        pytest.skip("this system allows fewer to wait")
+    process = worker(alone)
+    process.suspend()
+    try:
+        connected = asyncio.run(connections(alone, 2000))
+    finally:
+        process.resume()
+    assert connected == 2000
+    assert httpx.get(f"{alone}/readyz").status_code == 200
+
+
+async def connections(url: str, count: int) -> int:
+    """How many of so many are made before any would be tried again."""
+    parts = urlsplit(url)
+    made = [asyncio.create_task(asyncio.open_connection(parts.hostname, parts.port)) for _ in range(count)]
+    done, waiting = await asyncio.wait(made, timeout=0.9)
+    for task in waiting:
+        task.cancel()
+    for task in done:
+        task.result()[1].close()
+    return len(done)

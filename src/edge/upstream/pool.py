@@ -41,6 +41,7 @@ class Pool:
         self._idle: dict[Connection, None] = {}  # ordered, the last used one last
         self._dialing = 0  # slots held by connections being made
         self._queue: deque[tuple[float, asyncio.Future[Connection | None]]] = deque()
+        self._lookup: asyncio.Task[list[str] | str] | None = None
         self._closed = False
 
     def take_idle(self) -> Connection | None:
@@ -193,9 +194,12 @@ class Pool:
 
     async def _connect(self) -> Connection:
         """Resolve first and connect to the addresses, so that what was checked is what gets connected to."""
-        host, port = self.origin.host, self.origin.port
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        # Whoever dials meanwhile shares a look-up: a burst's would queue for the resolver's few threads.
+        if self._lookup is None:
+            self._lookup = self._loop.create_task(self._look_up())
+        addresses = await asyncio.shield(self._lookup)
+        if isinstance(addresses, str):
+            raise OSError(addresses)
         if self._check_address is not None:
             for address in addresses:
                 self._check_address(address)
@@ -205,6 +209,17 @@ class Pool:
             with suppress(OSError):
                 return await self._connect_to(address)
         return await self._connect_to(addresses[-1])
+
+    async def _look_up(self) -> list[str] | str:
+        """The name's addresses, or why there are none: an error would be raised for all who wait at once."""
+        try:
+            host, port = self.origin.host, self.origin.port
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            return str(error)
+        finally:
+            self._lookup = None
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     async def _connect_to(self, address: str) -> Connection:
         connection = Connection(self, self._loop, self._limits, self._buffer)

@@ -583,6 +583,67 @@ async def test_every_address_of_a_name_is_tried(
     assert await response.read(5) == b"hello"
 
 
+class Resolver:
+    """The running loop with a resolver that takes its time, and then fails or knows where the peer is."""
+
+    def __init__(self, failure: OSError | None = None) -> None:
+        self.failure = failure
+        self.asked = 0
+
+    def __getattr__(self, name: str):
+        return getattr(asyncio.get_running_loop(), name)
+
+    async def getaddrinfo(self, host: str, port: int, **options):
+        self.asked += 1
+        await asyncio.sleep(0.05)
+        if self.failure is not None:
+            raise self.failure
+        return [(socket.AF_INET, 1, 6, "", ("127.0.0.1", port))]
+
+
+async def test_a_burst_looks_a_name_up_once(
+    serve: Serve, make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who dials meanwhile waits for the same answer, also where the first to ask has gone; it isn't kept."""
+    peer = await serve(answering(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello", then_hang_up=True))
+    transport = make_transport()
+    resolver = Resolver()
+    monkeypatch.setattr(transport, "_loop", resolver)
+    origin = peer.origin._replace(host="upstream.test")
+
+    async def ask() -> bytes:
+        response = await transport.send(origin, "GET", "/", [], b"", TIMEOUTS)
+        return await response.read(5)
+
+    first, *others = [asyncio.create_task(ask()) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert await asyncio.gather(*others) == [b"hello"] * 19
+    assert resolver.asked == 1
+    assert await ask() == b"hello"
+    assert resolver.asked == 2
+
+
+async def test_a_name_that_nobody_knows(
+    make_transport: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of those who waited is told by a failure of its own, and the next one asks again."""
+    transport = make_transport()
+    resolver = Resolver(socket.gaierror(-2, "Name or service not known"))
+    monkeypatch.setattr(transport, "_loop", resolver)
+
+    async def ask() -> ConnectFailed:
+        with pytest.raises(ConnectFailed, match="Name or service not known") as caught:
+            await transport.send(Origin("http", "upstream.test", 80), "GET", "/", [], b"", TIMEOUTS)
+        return caught.value
+
+    failures = await asyncio.gather(*(ask() for _ in range(5)))
+    assert len({id(failure) for failure in failures}) == 5
+    await ask()
+    assert resolver.asked == 2
+    assert transport.stats() == NOTHING
+
+
 async def test_tls(
     serve: Serve, make_transport: MakeTransport, certificates: Path, server_tls: ssl.SSLContext
 ) -> None:
