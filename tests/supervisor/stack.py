@@ -34,7 +34,7 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **settings}
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
     """Waits until it holds. Raises AssertionError when it doesn't in time."""
     deadline = time.monotonic() + timeout_s
     while not holds():

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -51,6 +50,11 @@ def _completes(up: Up, key: str) -> bool:
         return "choices" in _complete(up, key)
     except OSError:
         return False
+
+
+def _read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return bytes(response.read())
 
 
 def _serves(up: Up, part: str) -> bool:
@@ -168,7 +172,7 @@ def test_ctrl_c_drains_and_the_second_start_keeps_all(first: Up) -> None:
     """Exit code 0, nothing left running; then the old key works and no secret is shown again."""
     family = first.family()
     assert first.interrupt() == 0
-    eventually(lambda: gone(family), timeout_s=5)
+    eventually(lambda: gone(family))
     assert sorted(path.name for path in (first.data_dir / "run").glob("*.pid")) == []
     again = start(first.data_dir)
     try:
@@ -187,7 +191,7 @@ def test_nothing_outlives_a_killed_up(first: Up) -> None:
     killed.process.kill()
     killed.process.wait()
     close(killed)
-    eventually(lambda: gone(family), timeout_s=5)
+    eventually(lambda: gone(family))
     again = start(first.data_dir)
     try:
         assert _completes(again, first.ready["demo_key"])
@@ -199,7 +203,7 @@ def test_nothing_outlives_a_killed_up(first: Up) -> None:
 def _stop_twice(up: Up, key: str) -> None:
     """With a request under way that never ends: the first Ctrl-C drains, the second one stops all at once."""
     family = up.family()
-    message = {"role": "user", "content": "[[sim stall]]"}
+    message = {"role": "user", "content": "[[sim gate=never]]"}
     body = json.dumps({"model": "gpt-4o-mini", "messages": [message]})
     host, _, port = up.ready["edge"].removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -207,13 +211,13 @@ def _stop_twice(up: Up, key: str) -> None:
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer {key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
         )
-        time.sleep(0.5)
+        eventually(lambda: b'"never"' in _read(f"{up.ready['simulator']}/_sim/gates"))
         up.process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             up.process.wait(1)
         up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(5) == 130
-    eventually(lambda: gone(family), timeout_s=5)
+        assert up.process.wait(20) == 130
+    eventually(lambda: gone(family))
 
 
 @pytest.mark.parametrize("part", ["up", "postgres", "control"])
@@ -235,7 +239,7 @@ def test_ctrl_c_during_the_start(part: str) -> None:
         finally:
             process.kill()
         assert (process.returncode, said) == (130, b"")
-        eventually(lambda: gone(family), timeout_s=5)
+        eventually(lambda: gone(family))
 
 
 def test_a_part_that_cannot_start_stops_everything(tmp_path: Path) -> None:

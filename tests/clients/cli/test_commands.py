@@ -28,6 +28,7 @@ KEY_FIELDS = [
     *("budget_usd", "budget_reset", "spend_usd", "allowed_models", "disabled", "created_at"),
 ]
 NOUNS = list(app.NOUNS)
+CLI = "from clients.cli.app import main; main()"
 
 
 def _complete(up: Up, key: str, content: str = "Hello", max_tokens: int = 16) -> int:
@@ -50,7 +51,7 @@ def _complete(up: Up, key: str, content: str = "Hello", max_tokens: int = 16) ->
 
 
 def test_a_key_from_creation_to_revocation(cli: Run, up: Up) -> None:
-    """The key object with its secret, what it spends, and its end at the edge within a second."""
+    """The key object with its secret, what it spends, and its end at the edge."""
     created = cli(
         *("keys", "create", "--customer", "demo", "--name", "tiny"),
         *("--budget-usd", "0.01", "--budget-reset", "monthly", "--json"),
@@ -67,7 +68,7 @@ def test_a_key_from_creation_to_revocation(cli: Run, up: Up) -> None:
     assert cli("keys", "show", created["key_hash"], "--json")["id"] == created["id"]
 
     cli("keys", "revoke", created["id"], "--json")
-    eventually(lambda: _complete(up, created["raw_key"]) == 401, timeout_s=1)
+    eventually(lambda: _complete(up, created["raw_key"]) == 401)
     listed = cli("keys", "list", "--customer", "demo", "--json")
     assert created["id"] not in [key["id"] for key in listed]
     listed = cli("keys", "list", "--customer", "demo", "--revoked", "--json")
@@ -134,7 +135,7 @@ def test_limits_and_rotation_of_a_key(cli: Run, up: Up) -> None:
     assert [_complete(up, each["raw_key"]) for each in (key, rotated)] == [200, 200]
     ended = cli("keys", "end-overlap", key["key_hash"], "--json")
     assert ended["previous_key_hash"] is None
-    eventually(lambda: _complete(up, key["raw_key"]) == 401, timeout_s=1)
+    eventually(lambda: _complete(up, key["raw_key"]) == 401)
     assert _complete(up, rotated["raw_key"]) == 200
     assert "not a time" in cli("keys", "rotate", key["id"], "--overlap", "soon", code=2)
     assert cli("keys", "disable", key["id"], "--json")["disabled"]
@@ -295,7 +296,7 @@ def test_setting_a_customer_up(cli: Run, up: Up) -> None:
     _check_usage(cli, entry)
 
     assert cli("customers", "update", "acme", "--suspended", "--json")["suspended"] is True
-    eventually(lambda: _complete(up, key["raw_key"]) == 403, timeout_s=1)
+    eventually(lambda: _complete(up, key["raw_key"]) == 403)
 
 
 def _check_usage(cli: Run, entry: dict[str, Any]) -> None:
@@ -495,9 +496,9 @@ def test_the_version(cli: Run) -> None:
     assert re.match(r"tollkeeper (\d|\()", cli("--version"))
 
 
-def _shell(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _shell(up: Up, *arguments: str, code: str = CLI) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from clients.cli.app import main; main()", *arguments],
+        [sys.executable, "-c", code, *arguments],
         env=environment(TOLLKEEPER_DATA_DIR=str(up.data_dir)),
         capture_output=True,
         text=True,
@@ -519,13 +520,21 @@ def test_up_becomes_the_supervisor(up: Up) -> None:
     assert f"in use by process {up.process.pid}" in refused.stderr
 
 
+def _used_s(up: Up, *arguments: str, code: str = CLI) -> float:
+    """CPU time of the quicker of two: wall time would measure the machine's other work."""
+    took_s = []
+    for _ in range(2):
+        before = os.times()
+        assert _shell(up, *arguments, code=code).returncode == 0
+        after = os.times()
+        took_s.append(sum(after[2:4]) - sum(before[2:4]))
+    return min(took_s)
+
+
 def test_commands_start_fast(up: Up) -> None:
-    """CPU time until the answer is there; wall time would measure the machine's other work."""
-    before = os.times()
-    _shell(up, "customers", "show", "demo", "--json")
-    after = os.times()
-    used_s = after.children_user + after.children_system - before.children_user - before.children_system
-    assert used_s < 0.6
+    """Until the answer is there, little more is done than importing what it takes to ask."""
+    libraries_s = _used_s(up, code="import grpc.aio, typer, pydantic")
+    assert _used_s(up, "customers", "show", "demo", "--json") < 2.5 * libraries_s
 
 
 def test_the_address_of_a_stopped_up(tmp_path: Path, cli: Run) -> None:
