@@ -51,7 +51,7 @@ protos: $(INSTALLED) ## Generate src/tollkeeper/v1 from proto/
 bench: $(INSTALLED) ## Measure the edge against a bare forwarder and nginx (BASE=COMMIT: against that commit)
 	@$(BIN)/python -m benchmarks.$(if $(BASE),compare --base $(BASE),bench) $(ARGS)
 
-bench-streams: $(INSTALLED) ## Measure a thousand streams at once through one worker
+bench-streams: $(INSTALLED) ## Measure a thousand streams at once through one worker, spread and in bursts
 	@$(BIN)/python -m benchmarks.streams $(ARGS)
 
 bench-revocation: $(INSTALLED) ## Measure how soon a revoked key is refused everywhere
