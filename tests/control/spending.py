@@ -112,7 +112,7 @@ async def pushes(edge: ControlClient) -> AsyncIterator["asyncio.Queue[edge_pb2.W
                 heard.put_nowait(message)
 
     task = asyncio.create_task(listen())
-    await asyncio.wait_for(greeted.wait(), 5)
+    await asyncio.wait_for(greeted.wait(), 20)
     yield heard
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

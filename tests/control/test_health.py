@@ -53,11 +53,11 @@ async def test_health_follows_the_database(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
             )
             await until(health, "NOT_SERVING")
-            assert (await asyncio.wait_for(watched.read(), 5)).status == Status.NOT_SERVING
+            assert (await asyncio.wait_for(watched.read(), 20)).status == Status.NOT_SERVING
 
             admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')  # type: ignore[arg-type]
             await until(health, "SERVING")
-            assert (await asyncio.wait_for(watched.read(), 5)).status == Status.SERVING
+            assert (await asyncio.wait_for(watched.read(), 20)).status == Status.SERVING
 
 
 async def test_a_busy_pool_is_no_lost_database(

@@ -128,7 +128,7 @@ async def test_edges_forget_refusals(control: RunningControl) -> None:
     budget = await monthly(control)
     async with pushes(await control.edge()) as heard:
         await cli.budgets.TopUpBudget(of(budget, 5))
-        while not (message := await asyncio.wait_for(heard.get(), 2)).HasField("room"):
+        while not (message := await asyncio.wait_for(heard.get(), 20)).HasField("room"):
             continue
     assert (message.room.customer_id, message.room.budget_id) == (budget.customer_id, budget.budget_id)
 

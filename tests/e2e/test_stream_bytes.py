@@ -112,7 +112,7 @@ async def test_the_first_event_comes_before_the_second_is_sent(stack: Stack, ten
     """The vendor holds the second event back until the client has the first."""
     key = tenant.key()
     gate = f"gate-{tenant.customer_id}"
-    async with Connection(stack.edge, key.secret) as connection, asyncio.timeout(5):
+    async with Connection(stack.edge, key.secret) as connection, asyncio.timeout(20):
         await connection.send(steered(f"tokens=3 gate={gate}", stream=True))
         status, headers = await connection.head()
         assert status == 200

@@ -53,6 +53,15 @@ def test_usual_names(name: str) -> None:
     assert _HEAD.fullmatch(b"GET / HTTP/1.1\r\n" + name.encode() + b": x") is not None
 
 
+@pytest.mark.parametrize(
+    "name", ["", "Content-Length ", "Transfer Encoding", *(f"X{each}Y" for each in '"(),/;<=>?@[\\]{}')]
+)
+def test_names_that_are_none(name: str) -> None:
+    """Others may read a name without them: refused, though all of it can be printed."""
+    with pytest.raises(BadRequest):
+        request_of(USUAL + f"\r\n{name}: chunked".encode())
+
+
 def test_a_letter_that_only_looks_like_one() -> None:
     """The Kelvin sign is a k in lower case, and no part of a name."""
     assert request_of(USUAL + b"\r\nX-Stainless-Lang: js, packed") is not None

@@ -32,7 +32,7 @@ async def raw(simulator: Simulator, body: dict[str, Any], version: str = "1.1") 
     received = bytearray()
     end = "eof"
     try:
-        while piece := await asyncio.wait_for(reader.read(65536), 5):
+        while piece := await asyncio.wait_for(reader.read(65536), 20):
             received += piece
     except ConnectionResetError:
         end = "reset"

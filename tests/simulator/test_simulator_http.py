@@ -24,7 +24,7 @@ def post(body: bytes, *lines: str) -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
     length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
     return int(head.split()[1]), await reader.readexactly(length)
 

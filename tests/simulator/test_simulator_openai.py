@@ -127,7 +127,7 @@ async def test_background(simulator: Simulator, sdk: AsyncOpenAI) -> None:
     assert (await sdk.responses.cancel(stopped.id)).status == "cancelled"
     async with httpx.AsyncClient() as client:
         await client.post(f"{simulator.url}/_sim/gates/g/open")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         ended = made
         while ended.status != "completed":
             await asyncio.sleep(0.01)

@@ -44,7 +44,7 @@ async def test_who_never_ends_is_left_and_named() -> None:
     [stubborn] = await begun(losing(30))
     stubborn.set_name("stubborn")
     with capture_logs() as logs:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await tasks.end(stubborn)
     assert not stubborn.done()
     while not stubborn.done():

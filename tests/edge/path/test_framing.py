@@ -86,7 +86,7 @@ async def answers(edge: Edge, raw: bytes) -> bytes:
     """All that the edge says until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(raw)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         got = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -124,7 +124,7 @@ async def test_a_chunked_body_that_waits_for_the_word(edge: Edge) -> None:
     """`expect: 100-continue` is answered before the first chunk is waited for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(POST + b"expect: 100-continue\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await reader.readexactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON_BODY), JSON_BODY))
         got = await reader.read()

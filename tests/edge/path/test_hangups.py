@@ -26,7 +26,7 @@ async def hang_up(edge: Edge, sim: str, stream: bool, rst: bool = False, wait_fo
         % (PATH.encode(), KEY.encode(), sim.encode(), len(content))
         + content
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await until(lambda: edge.ledger.opened)
         seen = b""
         while wait_for not in seen:

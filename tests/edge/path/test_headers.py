@@ -52,7 +52,7 @@ async def ask(edge: Edge, head: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     first = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n" % (PATH.encode(), len(JSON_BODY))
     writer.write(first + head + b"\r\n" + JSON_BODY)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         got = await reader.readuntil(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()

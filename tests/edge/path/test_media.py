@@ -376,7 +376,7 @@ async def test_client_hangs_up_in_the_upload(edge: Edge) -> None:
         f"content-type: {FORM['content-type']}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode() + body[:30_000])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not edge.ledger.opened:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     await asyncio.sleep(0.05)
