@@ -322,6 +322,6 @@ def test_tokens_that_were_reported_come_back_by_the_control_plane_only() -> None
     while world.request(worker, 20):
         pass
     world.now_s = 1060.7
-    world.call(other, [80], "ok", 0.0)
-    world.request(other, 80)
+    world.call(other, [70], "ok", 0.0)
+    assert world.request(other, 70)
     world.check()
