@@ -1,7 +1,10 @@
 """The frame that everything is built in (C1 to C5): what is where, on what it stands, and who knows whom."""
 
 import ast
+import re
 import tomllib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,14 @@ def test_mutants_can_be_planted(mutant: Mutant) -> None:
     """The code that each of them breaks is still there, and so are its tests."""
     assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
     assert (ROOT / mutant.tests.partition("::")[0]).exists()
+
+
+COMMANDS = sorted(set(re.findall(r"-m ((?:benchmarks|tests)(?:\.\w+)+)", (ROOT / "Makefile").read_text())))
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "benchmarks.bench", "benchmarks.compare"])
+def test_commands_of_make_can_be_imported(name: str) -> None:
+    """Those that take too long to be run by tests still find all they import."""
+    spec = find_spec(f"{name}.__main__" if (ROOT / name.replace(".", "/")).is_dir() else name)
+    assert spec is not None
+    import_module(spec.name)

@@ -184,14 +184,19 @@ def running(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
 
 @contextmanager
 def audited(settings: Mapping[str, str]) -> Iterator[Stack]:
-    """The same; before it ends its books are looked through: the invariants hold, nothing was refused, both
-    planes priced alike. Raises AssertionError naming what is wrong."""
+    """The same; before it ends its books are looked through."""
     with running(settings) as stack:
         yield stack
-        report = verify(stack.up.data_dir)
-        assert report["refused"] == {}
-        assert report["gaps"] == []
-        assert stack.counted("tollkeeper_control_cost_mismatch_total") == 0
+        audit(stack)
+
+
+def audit(stack: Stack) -> None:
+    """The invariants hold, nothing was refused, both planes priced alike. Raises AssertionError naming what
+    is wrong with the books."""
+    report = verify(stack.up.data_dir)
+    assert report["refused"] == {}
+    assert report["gaps"] == []
+    assert stack.counted("tollkeeper_control_cost_mismatch_total") == 0
 
 
 @contextmanager

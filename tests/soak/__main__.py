@@ -13,9 +13,8 @@ from pathlib import Path
 
 from control import postgres
 from tests.chaos.check import bill, posted
-from tests.e2e.conftest import audit
 from tests.e2e.edges import edge
-from tests.e2e.stack import Stack, running
+from tests.e2e.stack import Stack, audit, running
 from tests.soak import rates
 from tests.soak.books import violations
 from tests.soak.processes import Watcher
