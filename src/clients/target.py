@@ -17,8 +17,9 @@ def target_of(addresses: Sequence[str]) -> tuple[str, Options]:
     """gRPC's target for these `host:port`, and the options that go with it.
 
     One address is left to gRPC, which resolves its name again when it must. It can't take several names, so
-    those are resolved here, once; their certificates are checked against the first name. Raises ValueError
-    for what is no `host:port`, and TollkeeperError UNAVAILABLE when no name can be resolved.
+    those are resolved here, once; their certificates are checked against the first name, or the first address
+    where there is no name. Raises ValueError for what is no `host:port`, and TollkeeperError UNAVAILABLE when
+    no name can be resolved.
     """
     pairs = [_split(address) for address in addresses]
     if not pairs:
@@ -28,9 +29,9 @@ def target_of(addresses: Sequence[str]) -> tuple[str, Options]:
     numbers = [number for host, port in pairs for number in _numbers(host, port)]
     if not numbers:
         raise TollkeeperError(Reason.UNAVAILABLE, "None of the control plane's names can be resolved.")
-    name = next((host for host, _ in pairs if not _is_number(host)), None)
-    named: Options = [("grpc.default_authority", name)] if name else []
-    return _joined(numbers), [*options(), *named]
+    name = next((host for host, _ in pairs if not _is_number(host)), pairs[0][0])
+    authority = f"[{name}]" if ":" in name else name
+    return _joined(numbers), [*options(), ("grpc.default_authority", authority)]
 
 
 def options() -> Options:

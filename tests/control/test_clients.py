@@ -274,8 +274,10 @@ def test_targets() -> None:
     assert target_of(["control.example:50051"])[0] == "control.example:50051"
     target, options = target_of(["127.0.0.1:1", "10.0.0.1:2", "127.0.0.1:1"])
     assert target == "ipv4:127.0.0.1:1,10.0.0.1:2"
-    assert "grpc.default_authority" not in dict(options)
-    assert target_of(["10.0.0.1:2", "[::1]:1"])[0] == "ipv6:[::ffff:10.0.0.1]:2,[::1]:1"
+    assert dict(options)["grpc.default_authority"] == "127.0.0.1"
+    target, options = target_of(["[::1]:1", "10.0.0.1:2"])
+    assert target == "ipv6:[::1]:1,[::ffff:10.0.0.1]:2"
+    assert dict(options)["grpc.default_authority"] == "[::1]"
     target, options = target_of(["127.0.0.1:1", "localhost:2"])
     assert "127.0.0.1:2" in target
     assert dict(options)["grpc.default_authority"] == "localhost"

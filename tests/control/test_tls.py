@@ -44,11 +44,11 @@ async def told(control: RunningControl, *files: Path | None) -> str:
 
 @asynccontextmanager
 async def serving(
-    url: str, path: Path, server: Pair, client_ca: Path | None = None
+    url: str, path: Path, server: Pair, client_ca: Path | None = None, replicas: int | None = None
 ) -> AsyncIterator[RunningControl]:
     """A control plane with this certificate."""
     files: dict[str, Any] = {"tls_cert_file": server.cert, "tls_key_file": server.key}
-    async with running_control(url, path, **files, tls_client_ca_file=client_ca) as control:
+    async with running_control(url, path, replicas, **files, tls_client_ca_file=client_ca) as control:
         yield control
 
 
@@ -62,6 +62,15 @@ async def test_who_is_let_in_over_tls(
         assert await told(control, authority.ca) == "served"
         assert "TOLLKEEPER_CONTROL_CA_FILE" in await told(control, other.ca)
         assert await told(control) != "served"
+
+
+async def test_several_addresses_over_tls(
+    database_url: str, tmp_path: Path, authority: Authority, server: Pair
+) -> None:
+    """The certificates of all replicas are checked against the first address, where none has a name."""
+    async with serving(database_url, tmp_path, server, replicas=2) as control:
+        assert len(control.addresses) == 2
+        assert await told(control, authority.ca) == "served"
 
 
 async def test_who_is_let_in_over_mtls(
