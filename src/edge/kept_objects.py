@@ -152,7 +152,7 @@ class KeptObjects:
         for kept in record.kept_objects:
             self._missing.pop((customer_id, kept.object_id), None)
             if not kept.pending or record.state != edge_pb2.USAGE_STATE_ESTIMATED:
-                counted = kept.batch_input if kept.HasField("batch_input") else None
+                counted = _counted(kept)
                 own = KeptObject(kept.object_id, kept.kind, kept.provider_id, record.usage_id, False, counted)
                 self._remember(customer_id, own)
 
@@ -199,5 +199,14 @@ class KeptObjects:
 
 
 def _kept(found: edge_pb2.FoundObject) -> KeptObject:
-    counted = found.batch_input if found.HasField("batch_input") else None
+    counted = _counted(found)
     return KeptObject(found.object_id, found.kind, found.provider_id, found.usage_id, found.pending, counted)
+
+
+def _counted(message: edge_pb2.KeptObject | edge_pb2.FoundObject) -> edge_pb2.BatchInput | None:
+    """A copy: whoever keeps a part of a message keeps all of it in memory."""
+    if not message.HasField("batch_input"):
+        return None
+    counted = edge_pb2.BatchInput()
+    counted.CopyFrom(message.batch_input)
+    return counted
