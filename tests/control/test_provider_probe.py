@@ -13,7 +13,7 @@ import control.probe
 from control.domain.identity import Role
 from simulator import Settings, Simulator
 from tests.control.gateway import make_provider, refused
-from tests.control.harness import RunningControl, running_control
+from tests.control.harness import RunningControl, replica_count, running_control
 from tests.e2e.upstreams import answers, vendor
 from tollkeeper.errors import Reason
 from tollkeeper.ids import uuid7
@@ -206,6 +206,7 @@ async def test_tests_that_make_no_sense(control: RunningControl) -> None:
         await manager.client.providers.TestProvider(providers_pb2.TestProviderRequest())
 
 
+@pytest.mark.skipif(replica_count() > 1, reason="each replica counts its own")
 async def test_only_so_many_tests_at_a_time(
     installed: RunningControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,10 +158,14 @@ def test_stalled_readers(stack: Stack, alone: str, tenant: Tenant, many_files: N
     assert (bytes_first - bytes_before) / READERS <= MOST_BYTES_EACH
     assert (plain.status, refused.status, refused.headers["retry-after"]) == (200, 503, "1")
     found(lambda: files(alone, process) <= files_before, PATIENCE_S)
+    found(lambda: stack.billed() >= billed_before + READERS + 1, PATIENCE_S)
     check_booked(tenant.settled(READERS, key), stack.bill(billed_before))
     assert asyncio.run(ask(alone, other, steered("tokens=1", stream=True))).status == 200
+    billed_before = stack.billed()
     with stalled(alone, other, process) as bytes_again:
         assert (bytes_again - bytes_first) / READERS <= MOST_BYTES_LEFT_EACH
+    # Else the vendor would bill them in the middle of another test.
+    found(lambda: stack.billed() >= billed_before + READERS, PATIENCE_S)
 
 
 def test_a_burst_of_connections(alone: str, many_files: None) -> None:

@@ -32,7 +32,7 @@ STREAMS = [
 def booked_once(stack: Stack, tenant: Tenant, before: int) -> tuple[UsageEntry, int]:
     """The only usage record, and what the vendor billed for it. Raises AssertionError unless both are one."""
     [entry] = tenant.settled(1)
-    [row] = stack.bill(before)
+    [row] = [row for row in stack.bill(before) if row["event_id"].startswith(entry.usage_id)]
     assert row["event_id"] == f"{entry.usage_id}-1"
     assert tenant.entries(entry.usage_id) == [("post", entry.cost_nanousd)]
     return entry, mini_nanousd(row)

@@ -69,7 +69,7 @@ def test_refusals(client: anthropic.Anthropic) -> None:
         )
     assert unknown.value.body["type"] == "error"
     with pytest.raises(anthropic.BadRequestError):
-        client.messages.create(model="no-such-model", max_tokens=32, messages=MESSAGES)
+        client.messages.create(model="claude-unheard-of", max_tokens=32, messages=MESSAGES)
 
 
 def test_an_error_within_a_stream(client: anthropic.Anthropic) -> None:

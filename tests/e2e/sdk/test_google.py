@@ -69,7 +69,7 @@ async def test_async(client: genai.Client) -> None:
 def test_refusals(client: genai.Client, stack: Stack) -> None:
     """The gateway's refusals are the SDK's own errors, in Google's shape."""
     with pytest.raises(errors.ClientError) as unpriced:
-        client.models.generate_content(model="no-such-model", contents=ASK)
+        client.models.generate_content(model="gemini-unheard-of", contents=ASK)
     assert unpriced.value.code == 400
     stranger = genai.Client(api_key="aig_unknown", http_options=types.HttpOptions(base_url=stack.edge))
     with pytest.raises(errors.ClientError) as unknown:
