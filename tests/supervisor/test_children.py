@@ -78,7 +78,8 @@ async def _until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
 async def test_a_failed_start_tells_the_last_line(make: MakeChild) -> None:
     """A child that ends before it is ready is named with its exit code and the last line it wrote."""
     child = make(
-        "import sys; print('first'); print('the port is taken', file=sys.stderr); sys.exit(3)", ready=_no
+        "import sys; print('first', flush=True); print('the port is taken', file=sys.stderr); sys.exit(3)",
+        ready=_no,
     )
     with pytest.raises(StartFailed, match=r"^part ended with exit code 3: the port is taken$"):
         await child.start()
