@@ -29,7 +29,7 @@ from control.metrics_server import MetricsServer
 from control.partitions import Partitions
 from control.probe import GatewayAddress, Probe
 from control.provisioner import GatewayPlan, Provisioner
-from control.retention import Retention, old_audit_entries, old_kept_objects
+from control.retention import Retention, old_audit_entries
 from control.server import Server, Service
 from control.services.api_tokens import ApiTokensService
 from control.services.audit import AuditService
@@ -213,11 +213,11 @@ def _retentions(database: Database, settings: ControlSettings) -> list[Retention
         Retention(database, "rate_meters", rates.remove_idle),
     ]
     if settings.kept_objects_retention_days:
-        old = old_kept_objects(timedelta(days=settings.kept_objects_retention_days))
-        retentions.append(Retention(database, "old_kept_objects", old))
+        kept = timedelta(days=settings.kept_objects_retention_days)
+        retentions.append(Retention(database, "old_kept_objects", kept_objects.remove_made_before, kept))
     if settings.audit_retention_days:
-        entries = old_audit_entries(timedelta(days=settings.audit_retention_days))
-        retentions.append(Retention(database, "audit_entries", entries))
+        kept = timedelta(days=settings.audit_retention_days)
+        retentions.append(Retention(database, "audit_entries", old_audit_entries, kept))
     return retentions
 
 

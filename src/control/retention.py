@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from control.store import audit, kept_objects
+from control.store import audit
 from control.store.database import Connection, Database
 from tollkeeper.ids import first_at
 from tollkeeper.tasks import end
@@ -18,18 +18,20 @@ MOST_REMOVALS = 1000
 
 log = structlog.get_logger()
 
-# Removes some of the rows that are too old at a time, and says how many; 0: none is left.
+# Removes some of the rows from before a time, and says how many; 0: none is left.
 Removal = Callable[[Connection, datetime], Awaitable[int]]
 
 
 class Retention:
     """Looks each hour. Any number of replicas may run one: they remove the same rows."""
 
-    def __init__(self, database: Database, what: str, remove: Removal) -> None:
-        """`what` names the rows in the log."""
+    def __init__(self, database: Database, what: str, remove: Removal, kept: timedelta = timedelta()) -> None:
+        """`what` names the rows in the log; `kept` is how long they stay, where they don't say it
+        themselves."""
         self._database = database
         self._what = what
         self._remove = remove
+        self._kept = kept
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -53,7 +55,7 @@ class Retention:
         removed = 0
         for _ in range(MOST_REMOVALS):
             async with self._database.write() as connection:
-                count = await self._remove(connection, now)
+                count = await self._remove(connection, now - self._kept)
             removed += count
             if not count:
                 break
@@ -62,19 +64,6 @@ class Retention:
         return removed
 
 
-def old_audit_entries(kept: timedelta) -> Removal:
-    """Entries of the audit log that were made longer ago than this."""
-
-    async def remove(connection: Connection, now: datetime) -> int:
-        return await audit.delete_before(connection, str(first_at(now - kept)))
-
-    return remove
-
-
-def old_kept_objects(kept: timedelta) -> Removal:
-    """What vendors keep since longer ago than this, and never forget by themselves."""
-
-    async def remove(connection: Connection, now: datetime) -> int:
-        return await kept_objects.remove_made_before(connection, now - kept)
-
-    return remove
+async def old_audit_entries(connection: Connection, time: datetime) -> int:
+    """Removes some entries of the audit log that were made before; returns how many."""
+    return await audit.delete_before(connection, str(first_at(time)))

@@ -229,7 +229,7 @@ async def test_old_entries_are_removed_when_told(database: Database) -> None:
             row = {"customer_id": customer_id, "audit_entry_id": str(made), "create_time": time_of(made)}
             row |= {"actor_kind": "cli", "method": "m", "resource_type": "team"}
             await audit.insert_entry(connection, row, ANONYMOUS)
-    retention = Retention(database, "audit_entries", old_audit_entries(timedelta(days=90)))
+    retention = Retention(database, "audit_entries", old_audit_entries, timedelta(days=90))
     assert [await retention.look(now) for _ in range(2)] == [3, 0]
     async with database.read() as connection:
         left = await audit.list_entries(connection, customer_id, None, 10, audit.AuditFilter())

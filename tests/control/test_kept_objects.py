@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from clients.control import ControlClient
-from control.retention import Retention, old_kept_objects
+from control.retention import Retention
 from control.store import kept_objects
 from tests.control.gateway import refused
 from tests.control.harness import RunningControl, running_control
@@ -187,7 +187,9 @@ async def test_what_vendors_never_forget_is_forgotten_late(
 ) -> None:
     """After the time of a setting, which is no concern of what has an end of its own."""
     await settle(edge, made(tenant, ("resp_1", "response"), ("file-1", "file"), ("batch_1", "batch")))
-    retention = Retention(control.database, "kept_objects", old_kept_objects(timedelta(days=400)))
+    retention = Retention(
+        control.database, "kept_objects", kept_objects.remove_made_before, timedelta(days=400)
+    )
     now = datetime.now(UTC)
     assert await retention.look(now + timedelta(days=399)) == 0
     assert await retention.look(now + timedelta(days=401)) == 2
