@@ -4,9 +4,11 @@ Only the ledger is a stand-in (tests.edge.fake_ledger), so that what it is told 
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ import uvloop
 from sanic import Sanic
 
 from edge import metrics
+from edge.admission import UsageState
 from edge.app import create_app
 from edge.client_connection import EdgeProtocol
 from edge.config import EdgeSettings, OnHangup, load
@@ -27,6 +30,7 @@ from edge.upstream.forwarder import Forwarder
 from edge.upstream.transport import Timeouts, Transport
 from simulator import Settings, Simulator
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
+from tollkeeper.cost import UsageCounts
 
 # Sanic rewrites its own methods for each application; in this mode it keeps the originals for the next one.
 Sanic.test_mode = True
@@ -167,3 +171,19 @@ async def edge(start: Callable[..., object]) -> Edge:
     made = await start()  # type: ignore[misc]
     assert isinstance(made, Edge)
     return made
+
+
+def reported(edge: Edge, model: str) -> UsageCounts:
+    """The usage of the only request, which must have been booked as the vendor reported it."""
+    [opened] = edge.ledger.opened
+    [ended] = opened.ended
+    assert (ended.state, opened.response_model) == (UsageState.USAGE_STATE_REPORTED, model)
+    assert ended.usage is not None
+    return ended.usage
+
+
+async def captured(edge: Edge) -> dict[str, Any]:
+    """The last request that the vendor got, its body parsed, names of headers in small letters."""
+    async with edge.client as client:
+        last = (await client.get(f"{edge.simulator.url}/_sim/requests/last?n=1")).json()[0]
+    return last | {"body": json.loads(last["body"]), "headers": dict(last["headers"])}

@@ -10,7 +10,7 @@ import pytest
 
 from edge.admission import UsageState
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
-from tests.edge.path.conftest import Edge
+from tests.edge.path.conftest import Edge, captured, reported
 from tollkeeper.cost import UsageCounts
 
 MODEL = "claude-opus-4-6"
@@ -54,22 +54,6 @@ async def native(edge: Edge) -> AsyncIterator[anthropic.AsyncAnthropic]:
         yield client
 
 
-def reported(edge: Edge) -> UsageCounts:
-    """The usage of the only request, which must have been booked as the vendor reported it."""
-    [opened] = edge.ledger.opened
-    [ended] = opened.ended
-    assert (ended.state, opened.response_model) == (UsageState.USAGE_STATE_REPORTED, MODEL)
-    assert ended.usage is not None
-    return ended.usage
-
-
-async def captured(edge: Edge) -> dict[str, Any]:
-    """The last request that the vendor got, its body parsed, names of headers in small letters."""
-    async with edge.client as client:
-        last = (await client.get(f"{edge.simulator.url}/_sim/requests/last?n=1")).json()[0]
-    return last | {"body": json.loads(last["body"]), "headers": dict(last["headers"])}
-
-
 # OpenAI's clients
 
 
@@ -84,7 +68,7 @@ async def test_a18_chat(edge: Edge, chat: openai.AsyncOpenAI) -> None:
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (100, 9)
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     sent = await captured(edge)
     assert (sent["headers"]["x-api-key"], sent["headers"]["anthropic-version"]) == ("sk-vendor", "2023-06-01")
     assert "authorization" not in sent["headers"]
@@ -105,7 +89,7 @@ async def test_a18_chat_streamed(edge: Edge, chat: openai.AsyncOpenAI, wanted: b
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(texts) == "the toll is paid at"
     assert any(not chunk.choices for chunk in chunks) is wanted
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     assert (await captured(edge))["body"]["stream"] is True
 
 
@@ -245,7 +229,7 @@ async def test_a18_messages(edge: Edge, native: anthropic.AsyncAnthropic) -> Non
     )
     assert [block.type for block in answer.content] == ["thinking", "text"]
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (30, 9)
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     sent = await captured(edge)
     assert sent["headers"]["anthropic-beta"] == "a-1,b-2"
     assert sent["headers"]["x-api-key"] == "sk-vendor"
@@ -274,7 +258,7 @@ async def test_a18_messages_streamed(edge: Edge, native: anthropic.AsyncAnthropi
     ) as stream:
         answer = await stream.get_final_message()
     assert [block.type for block in answer.content] == ["thinking", "text"]
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     assert edge.ledger.opened[0].finish_reason == "stop"
 
 
@@ -284,7 +268,7 @@ async def test_counting_tokens_is_free(edge: Edge, native: anthropic.AsyncAnthro
     assert counted.input_tokens == 4
     [opened] = edge.ledger.opened
     assert (opened.plan.hold_nanousd, opened.ended[0].cost_nanousd) == (0, 0)
-    assert reported(edge) == UsageCounts(requests=0)
+    assert reported(edge, MODEL) == UsageCounts(requests=0)
 
 
 async def test_searches_and_tiers_are_billed(edge: Edge, native: anthropic.AsyncAnthropic) -> None:
@@ -297,7 +281,7 @@ async def test_searches_and_tiers_are_billed(edge: Edge, native: anthropic.Async
         tools=tools,
         extra_headers={"x-sim": "web_searches=2,tier=priority"},
     )
-    usage = reported(edge)
+    usage = reported(edge, MODEL)
     assert (usage.web_searches, usage.service_tier) == (2, "priority")
 
 

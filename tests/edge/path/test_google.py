@@ -12,7 +12,7 @@ from google.genai import errors, types
 
 from edge.admission import UsageState
 from tests.edge.fake_ledger import KEY, FakeLedger, grant, price, rule
-from tests.edge.path.conftest import Edge
+from tests.edge.path.conftest import Edge, captured, reported
 from tollkeeper.cost import UsageCounts
 
 MODEL = "gemini-3-pro"
@@ -70,22 +70,6 @@ def steered(sim: str, **fields: Any) -> types.GenerateContentConfig:
     return types.GenerateContentConfig(http_options=types.HttpOptions(headers={"x-sim": sim}), **fields)
 
 
-def reported(edge: Edge) -> UsageCounts:
-    """The usage of the only request, which must have been booked as the vendor reported it."""
-    [opened] = edge.ledger.opened
-    [ended] = opened.ended
-    assert (ended.state, opened.response_model) == (UsageState.USAGE_STATE_REPORTED, MODEL)
-    assert ended.usage is not None
-    return ended.usage
-
-
-async def captured(edge: Edge) -> dict[str, Any]:
-    """The last request that the vendor got, its body parsed."""
-    async with edge.client as client:
-        last = (await client.get(f"{edge.simulator.url}/_sim/requests/last?n=1")).json()[0]
-    return last | {"body": json.loads(last["body"]), "headers": dict(last["headers"])}
-
-
 # OpenAI's clients
 
 
@@ -102,7 +86,7 @@ async def test_a18_chat(edge: Edge, chat: openai.AsyncOpenAI) -> None:
     assert answer.service_tier == "flex"
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (100, 9)
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     sent = await captured(edge)
     assert sent["target"].endswith(f"/v1beta/models/{MODEL}:generateContent")
     assert sent["headers"]["x-goog-api-key"] == "sk-vendor"
@@ -125,7 +109,7 @@ async def test_a18_chat_streamed(edge: Edge, chat: openai.AsyncOpenAI, wanted: b
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(texts) == TEXT
     assert any(not chunk.choices for chunk in chunks) is wanted
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
     assert (await captured(edge))["target"].endswith(f"/models/{MODEL}:streamGenerateContent?alt=sse")
 
 
@@ -200,7 +184,7 @@ async def test_a_blocked_prompt(edge: Edge, chat: openai.AsyncOpenAI) -> None:
     )
     assert answer.choices[0].finish_reason == "content_filter"
     assert answer.choices[0].message.refusal
-    assert reported(edge) == UsageCounts(input_tokens=7)
+    assert reported(edge, MODEL) == UsageCounts(input_tokens=7)
 
 
 async def test_errors_in_openais_words(chat: openai.AsyncOpenAI) -> None:
@@ -236,7 +220,7 @@ async def test_native(edge: Edge, native: Any) -> None:
     )
     assert answer.text == TEXT
     assert answer.usage_metadata.thoughts_token_count == 4
-    assert reported(edge) == USED._replace(web_searches=2)
+    assert reported(edge, MODEL) == USED._replace(web_searches=2)
     assert edge.ledger.opened[0].finish_reason == "stop"
     sent = await captured(edge)
     assert sent["target"].endswith(f"/v1beta/models/{MODEL}:generateContent")
@@ -253,7 +237,7 @@ async def test_native_streamed(edge: Edge, native: Any) -> None:
     )
     texts = [chunk.text async for chunk in stream]
     assert "".join(text or "" for text in texts) == TEXT
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
 
 
 async def test_signs_of_life(start: Start) -> None:
@@ -383,7 +367,7 @@ async def test_a_stream_as_an_array(edge: Edge, sim: str) -> None:
     assert answer.headers["content-type"] == "application/json; charset=UTF-8"
     parts = [part for each in answer.json() for part in each["candidates"][0]["content"]["parts"]]
     assert "".join(part["text"] for part in parts if not part.get("thought")) == TEXT
-    assert reported(edge) == USED
+    assert reported(edge, MODEL) == USED
 
 
 @pytest.mark.parametrize("sim", ["error_event_after=2", "no_done"])
