@@ -1,5 +1,6 @@
 """The audit log: every change leaves an entry, without secrets; who may read it, and how it is filtered."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,7 @@ async def test_entries_are_filtered_and_paged(control: RunningControl) -> None:
         by = ann.client if number % 2 else cli
         request = CreateTeamRequest(team=Team(customer_id="acme", name=f"t{number}"))
         made.append((await by.teams.CreateTeam(request)).team_id)
+        await asyncio.sleep(0.002)  # entries of one millisecond have no order
     request = UpdateUserRequest(user=User(customer_id="acme", user_id=ann.user_id, name="Ann"))
     await cli.users.UpdateUser(request)
 
